@@ -1,0 +1,1 @@
+"""Singer tap for the Autodesk APIs that give data out as asynchronous exports."""

@@ -1,0 +1,1 @@
+"""The three Autodesk APIs as documented: HTTP and shapes, no Singer."""

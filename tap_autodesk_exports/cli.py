@@ -1,0 +1,37 @@
+"""`autodesk-exports`: what surrounds the tap.
+
+Each command stands in the room that it belongs to and is loaded only when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing_extensions import override
+
+import click
+
+COMMANDS = {
+    "sandbox": "tap_autodesk_exports.sandbox.command",
+}
+"""Name of a command -> the module that holds it as `command`."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for, to start fast."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(cls=LazyGroup)
+@click.version_option(package_name="tap-autodesk-exports")
+def main() -> None:
+    """Companion of tap-autodesk-exports."""

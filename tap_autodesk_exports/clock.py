@@ -1,0 +1,31 @@
+"""Time, as something that can be handed in: a test gives a clock of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+
+CANONICAL_TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""The one way in which this tap writes an instant: UTC, six fraction digits."""
+
+
+class Clock:
+    """The real clock."""
+
+    def now(self) -> dt.datetime:
+        """Return the present instant, aware, in UTC."""
+        return dt.datetime.now(dt.UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Wait for `seconds`, or until `stop` is set; return whether it was set."""
+        return stop.wait(seconds)
+
+
+def canonical(instant: dt.datetime) -> str:
+    """Write an aware instant in the canonical form."""
+    return instant.astimezone(dt.UTC).strftime(CANONICAL_TIMESTAMP)

@@ -1,0 +1,1 @@
+"""The life of an export: no HTTP, no Singer."""

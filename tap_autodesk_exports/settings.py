@@ -1,0 +1,415 @@
+"""Every setting once: its type, its default, whether it is secret, and what must go together.
+
+`SETTINGS` is the JSON schema that the Singer SDK shows, validates and documents; `Settings` is what
+the rest of the tap reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from tap_autodesk_exports.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_URL = "https://developer.api.autodesk.com"
+DEFAULT_HISTORY_DAYS = 365
+
+
+class Api(StrEnum):
+    """The three Autodesk APIs that this tap reads."""
+
+    INSIGHTS = "insights"
+    TOKENFLEX = "tokenflex"
+    DATA_CONNECTOR = "data_connector"
+
+
+class Flow(StrEnum):
+    """The ways to a bearer token."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105
+    SERVICE_ACCOUNT = "service_account"
+    ACCESS_TOKEN = "access_token"  # noqa: S105
+
+
+_TEXTS = th.ArrayType(th.StringType)
+
+SETTINGS = th.PropertiesList(
+    th.Property(
+        "apis",
+        th.ArrayType(th.StringType(allowed_values=[api.value for api in Api])),
+        default=[api.value for api in Api],
+        title="APIs",
+        description="Which Autodesk APIs to offer streams of.",
+    ),
+    th.Property(
+        "client_id",
+        th.StringType,
+        title="Client ID",
+        description="Client ID of the Autodesk Platform Services app.",
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType,
+        secret=True,
+        title="Client secret",
+        description="Client secret of the app; a public app (PKCE) has none.",
+    ),
+    th.Property(
+        "auth_flow",
+        th.StringType(allowed_values=[flow.value for flow in Flow]),
+        title="Sign-in flow",
+        description="How to sign in. Inferred from the credentials given where that is clear.",
+    ),
+    th.Property(
+        "refresh_token",
+        th.StringType,
+        secret=True,
+        title="Refresh token",
+        description=(
+            "The refresh token to begin with. Autodesk accepts each one once; the newer ones are "
+            "kept in `token_store`."
+        ),
+    ),
+    th.Property(
+        "token_store",
+        th.StringType,
+        title="Token store",
+        description="Where rotated refresh tokens are kept: a path, or a URL such as s3://….",
+    ),
+    th.Property(
+        "service_account_id",
+        th.StringType,
+        title="Service account ID",
+        description="ID of a Secure Service Account.",
+    ),
+    th.Property(
+        "service_account_key_id",
+        th.StringType,
+        title="Service account key ID",
+        description="ID of the key of the Secure Service Account.",
+    ),
+    th.Property(
+        "service_account_private_key",
+        th.StringType,
+        secret=True,
+        title="Service account private key",
+        description="Private key of the Secure Service Account: PEM text, or a path to it.",
+    ),
+    th.Property(
+        "personal_access_token",
+        th.StringType,
+        secret=True,
+        title="Personal access token",
+        description="Sent to Insights as `ADSK-PAT`, together with `client_credentials`.",
+    ),
+    th.Property(
+        "access_token",
+        th.StringType,
+        secret=True,
+        title="Access token",
+        description="A ready access token, for a trial: it lasts an hour and is not renewed.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType,
+        default=API_URL,
+        title="API URL",
+        description="The one host of all three APIs and of OAuth.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="Begin of dated exports. Default: 12 months ago.",
+    ),
+    th.Property(
+        "end_date",
+        th.DateTimeType,
+        title="End date",
+        description="End of dated exports. Default: now.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType(minimum=0),
+        default=35,
+        title="Look-back days",
+        description="Days before the bookmark that are read again, for late and restated usage.",
+    ),
+    th.Property(
+        "insights_team_ids",
+        _TEXTS,
+        title="Insights team IDs",
+        description="Teams to export. Default: all teams with reporting access.",
+    ),
+    th.Property(
+        "insights_export_scope",
+        th.StringType(allowed_values=["per_team", "all_teams"]),
+        default="per_team",
+        title="Insights export scope",
+        description="One export for each team, or one for all teams of the user.",
+    ),
+    th.Property(
+        "insights_output_format",
+        th.StringType(allowed_values=["CSV", "EXCEL", "JSON"]),
+        default="CSV",
+        title="Insights output format",
+        description="File format that Insights is asked for.",
+    ),
+    th.Property(
+        "insights_usage_report_filters",
+        th.ObjectType(additional_properties=True),
+        default={},
+        title="Insights usage report filters",
+        description="Filters of the usage report, as the Insights documentation names them.",
+    ),
+    th.Property(
+        "tokenflex_contract_numbers",
+        _TEXTS,
+        title="Token Flex contract numbers",
+        description="Contracts to export. Default: all active contracts.",
+    ),
+    th.Property(
+        "tokenflex_exports",
+        th.ArrayType(
+            th.ObjectType(
+                th.Property("name", th.StringType, required=True),
+                th.Property("fields", _TEXTS, default=[]),
+                th.Property("metrics", _TEXTS, default=[]),
+                th.Property("usage_category", _TEXTS),
+                th.Property("where", th.StringType),
+                th.Property("primary_keys", _TEXTS),
+            )
+        ),
+        default=[],
+        title="Token Flex exports",
+        description="Exports of your own; each becomes a stream `tokenflex_<name>`.",
+    ),
+    th.Property(
+        "data_connector_account_ids",
+        _TEXTS,
+        title="Data Connector account IDs",
+        description="Accounts to extract, with or without the `b.` prefix of a hub ID.",
+    ),
+    th.Property(
+        "data_connector_project_ids",
+        _TEXTS,
+        title="Data Connector project IDs",
+        description="Projects to extract. Default: all. A project admin must list them.",
+    ),
+    th.Property(
+        "data_connector_project_status",
+        th.StringType(allowed_values=["all", "archived", "active"]),
+        default="all",
+        title="Data Connector project status",
+        description="Which projects an extract covers.",
+    ),
+    th.Property(
+        "data_connector_service_groups",
+        _TEXTS,
+        title="Data Connector service groups",
+        description="Service groups whose tables discovery offers. Default: all.",
+    ),
+    th.Property(
+        "data_connector_extract",
+        th.StringType(allowed_values=["auto", "latest", "new"]),
+        default="auto",
+        title="Data Connector extract",
+        description=(
+            "`auto`: the newest successful extract that covers what is selected and is young "
+            "enough, else a new one; `latest`: never ask for a new one; `new`: always."
+        ),
+    ),
+    th.Property(
+        "data_connector_max_age_hours",
+        th.NumberType(minimum=0),
+        default=24,
+        title="Data Connector maximum age",
+        description="Age in hours up to which `auto` takes an extract that is already there.",
+    ),
+    th.Property(
+        "data_connector_job_id",
+        th.StringType,
+        title="Data Connector job ID",
+        description="Load exactly this extract, so that many workers can share one.",
+    ),
+    th.Property(
+        "max_concurrent_exports",
+        th.IntegerType(minimum=1),
+        default=8,
+        title="Concurrent exports",
+        description="How many exports may run on the server at the same time.",
+    ),
+    th.Property(
+        "poll_interval_seconds",
+        th.NumberType(exclusive_minimum=0),
+        title="Poll interval",
+        description="Longest pause in seconds between two looks at an export. Default: per API.",
+    ),
+    th.Property(
+        "export_timeout_minutes",
+        th.NumberType(exclusive_minimum=0),
+        default=1440,
+        title="Export timeout",
+        description="Minutes to wait for an export; one that takes longer is taken up next run.",
+    ),
+    th.Property(
+        "sandbox",
+        th.BooleanType,
+        default=False,
+        title="Sandbox",
+        description="Start the built-in sandbox on loopback and use it: no account is needed.",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenFlexExport:
+    """An export that the user defined: becomes the stream `tokenflex_<name>`."""
+
+    name: str
+    fields: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    usage_category: tuple[str, ...] | None = None
+    where: str | None = None
+    primary_keys: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings as typed values. Names and defaults are those of `SETTINGS`."""
+
+    apis: tuple[Api, ...] = tuple(Api)
+    client_id: str | None = None
+    client_secret: str | None = dataclasses.field(default=None, repr=False)
+    auth_flow: Flow | None = None
+    refresh_token: str | None = dataclasses.field(default=None, repr=False)
+    token_store: str | None = None
+    service_account_id: str | None = None
+    service_account_key_id: str | None = None
+    service_account_private_key: str | None = dataclasses.field(default=None, repr=False)
+    personal_access_token: str | None = dataclasses.field(default=None, repr=False)
+    access_token: str | None = dataclasses.field(default=None, repr=False)
+    api_url: str = API_URL
+    start_date: dt.datetime | None = None
+    end_date: dt.datetime | None = None
+    lookback_days: int = 35
+    insights_team_ids: tuple[str, ...] | None = None
+    insights_export_scope: str = "per_team"
+    insights_output_format: str = "CSV"
+    insights_usage_report_filters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tokenflex_contract_numbers: tuple[str, ...] | None = None
+    tokenflex_exports: tuple[TokenFlexExport, ...] = ()
+    data_connector_account_ids: tuple[str, ...] = ()
+    data_connector_project_ids: tuple[str, ...] = ()
+    data_connector_project_status: str = "all"
+    data_connector_service_groups: tuple[str, ...] | None = None
+    data_connector_extract: str = "auto"
+    data_connector_max_age_hours: float = 24
+    data_connector_job_id: str | None = None
+    max_concurrent_exports: int = 8
+    poll_interval_seconds: float | None = None
+    export_timeout_minutes: float = 1440
+    sandbox: bool = False
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Read a Singer configuration that the JSON schema has accepted.
+
+        Args:
+            config: Setting name -> value; unknown names are left to the SDK.
+
+        Raises:
+            ConfigurationError: A value cannot be read; the sentence names the setting.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        given = {name: value for name, value in config.items() if name in known}
+        return cls(
+            **{name: _read(name, value) for name, value in given.items() if value is not None}
+        )
+
+    def period(self, now: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+        """Return begin and end of dated exports, both aware, in UTC.
+
+        Raises:
+            ConfigurationError: The begin is not before the end.
+        """
+        end = self.end_date or now
+        start = self.start_date or end - dt.timedelta(days=DEFAULT_HISTORY_DAYS)
+        if start >= end:
+            msg = (
+                f"Setting 'start_date' ({start:%Y-%m-%d}) is not before 'end_date' "
+                f"({end:%Y-%m-%d}): give an earlier start or a later end."
+            )
+            raise ConfigurationError(msg)
+        return start, end
+
+    def service_account_pem(self) -> str | None:
+        """Return the private key's PEM text, read from its file where a path was given.
+
+        Raises:
+            ConfigurationError: The file cannot be read.
+        """
+        key = self.service_account_private_key
+        if key is None or "-----BEGIN" in key:
+            return key
+        try:
+            return Path(key).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            msg = (
+                "Setting 'service_account_private_key' is neither PEM text nor the path of a "
+                f"readable file ({type(error).__name__}): give one of the two."
+            )
+            raise ConfigurationError(msg) from None
+
+
+def _read(name: str, value: Any) -> Any:  # noqa: ANN401
+    match name:
+        case "apis":
+            return tuple(Api(api) for api in value)
+        case "auth_flow":
+            return Flow(value)
+        case "start_date" | "end_date":
+            return _instant(name, value)
+        case "insights_usage_report_filters":
+            return json.loads(value) if isinstance(value, str) else dict(value)
+        case "tokenflex_exports":
+            return tuple(_own_export(export) for export in value)
+        case "data_connector_account_ids":
+            return tuple(account.removeprefix("b.") for account in value)
+        case "data_connector_project_ids":
+            return tuple(project.removeprefix("b.") for project in value)
+        case "api_url":
+            return value.rstrip("/")
+        case _ if isinstance(value, list):
+            return tuple(value)
+        case _:
+            return value
+
+
+def _own_export(export: Mapping[str, Any]) -> TokenFlexExport:
+    return TokenFlexExport(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in export.items()
+            if value is not None
+        }
+    )
+
+
+def _instant(name: str, value: str) -> dt.datetime:
+    try:
+        instant = dt.datetime.fromisoformat(value)
+    except ValueError:
+        msg = f"Setting '{name}' ({value!r}) is not a date: write it as 2026-01-31 or with a time."
+        raise ConfigurationError(msg) from None
+    return instant.replace(tzinfo=dt.UTC) if instant.tzinfo is None else instant.astimezone(dt.UTC)

@@ -1,0 +1,1 @@
+"""The Singer streams: the only room that knows the Singer SDK."""

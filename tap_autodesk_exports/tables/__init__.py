@@ -1,0 +1,1 @@
+"""A file becomes a typed table: no Autodesk, no network."""
