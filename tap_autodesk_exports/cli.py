@@ -6,9 +6,9 @@ Each command stands in the room that it belongs to and is loaded only when it is
 from __future__ import annotations
 
 import importlib
-from typing_extensions import override
 
 import click
+from typing_extensions import override
 
 COMMANDS = {
     "sandbox": "tap_autodesk_exports.sandbox.command",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 CANONICAL_TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 """The one way in which this tap writes an instant: UTC, six fraction digits."""

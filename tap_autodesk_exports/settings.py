@@ -18,7 +18,7 @@ from singer_sdk import typing as th
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 API_URL = "https://developer.api.autodesk.com"
 DEFAULT_HISTORY_DAYS = 365
@@ -373,37 +373,39 @@ class Settings:
 
 
 def _read(name: str, value: Any) -> Any:  # noqa: ANN401
-    match name:
-        case "apis":
-            return tuple(Api(api) for api in value)
-        case "auth_flow":
-            return Flow(value)
-        case "start_date" | "end_date":
-            return _instant(name, value)
-        case "insights_usage_report_filters":
-            return json.loads(value) if isinstance(value, str) else dict(value)
-        case "tokenflex_exports":
-            return tuple(_own_export(export) for export in value)
-        case "data_connector_account_ids":
-            return tuple(account.removeprefix("b.") for account in value)
-        case "data_connector_project_ids":
-            return tuple(project.removeprefix("b.") for project in value)
-        case "api_url":
-            return value.rstrip("/")
-        case _ if isinstance(value, list):
-            return tuple(value)
-        case _:
-            return value
+    if name in {"start_date", "end_date"}:
+        return _instant(name, value)
+    if reader := _READERS.get(name):
+        return reader(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _ids(values: list[str]) -> tuple[str, ...]:
+    """Return bare IDs: a hub or project ID of the Data Management API begins with `b.`."""
+    return tuple(value.removeprefix("b.") for value in values)
 
 
 def _own_export(export: Mapping[str, Any]) -> TokenFlexExport:
+    given: dict[str, Any] = {name: value for name, value in export.items() if value is not None}
     return TokenFlexExport(
         **{
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in export.items()
-            if value is not None
+            for name, value in given.items()
         }
     )
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "apis": lambda value: tuple(Api(api) for api in value),
+    "auth_flow": Flow,
+    "insights_usage_report_filters": lambda value: (
+        json.loads(value) if isinstance(value, str) else dict(value)
+    ),
+    "tokenflex_exports": lambda value: tuple(_own_export(export) for export in value),
+    "data_connector_account_ids": _ids,
+    "data_connector_project_ids": _ids,
+    "api_url": lambda value: value.rstrip("/"),
+}
 
 
 def _instant(name: str, value: str) -> dt.datetime:
