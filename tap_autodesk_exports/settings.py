@@ -386,13 +386,12 @@ def _ids(values: list[str]) -> tuple[str, ...]:
 
 
 def _own_export(export: Mapping[str, Any]) -> TokenFlexExport:
-    given: dict[str, Any] = {name: value for name, value in export.items() if value is not None}
-    return TokenFlexExport(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-        }
-    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in export.items()
+        if value is not None
+    }
+    return TokenFlexExport(**given)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
