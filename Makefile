@@ -1,0 +1,67 @@
+# Everything that is done in this checkout. `make demo` and `make test` set up what they need:
+# Python 3.11 or later with its venv module, and a package registry, are enough.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requirements/uv.txt \
+	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt
+
+# uv and Meltano's installs look where pip is told to look, unless uv is told otherwise.
+PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs lock set-up plugins clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano run`
+	@$(BIN)/python demo/run.py
+
+test: plugins lint ## Run every check
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(ARGS)
+
+lint: set-up ## Run ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: set-up ## Let ruff mend and format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+docs: set-up ## Write the settings into meltano.yml and README.md
+	@$(BIN)/python docs/generated.py
+
+set-up: .venv/.ready
+plugins: .meltano/.ready
+
+.venv/.ready: pyproject.toml requirements/uv.txt requirements/dev.txt requirements/build.txt
+	@echo "Setting up .venv"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=.") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	@$(INDEX) $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(INDEX) $(UV) pip install --quiet --python $(BIN)/python --no-deps \
+		--build-constraint requirements/build.txt --editable .
+	@touch $@
+
+.meltano/.ready: .venv/.ready meltano.yml $(LOCKS)
+	@echo "Installing the Meltano plugins"
+	@$(INDEX) $(BIN)/meltano --log-level=warning install
+	@touch $@
+
+# Pins and hashes for Python 3.11 and later on every platform; no package registry is named in them.
+# `make lock UPGRADE=--upgrade` takes the newest releases.
+COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url $(UPGRADE)
+lock: set-up ## Write requirements/*.txt anew
+	$(COMPILE) pyproject.toml --extra sandbox -o requirements/tap.txt -c requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements/dev.txt
+	@for name in uv build target-duckdb target-postgres target-jsonl; do \
+		echo "$$name"; $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+clean: ## Remove everything that was set up or loaded
+	rm -rf .venv .meltano output .mypy_cache .pytest_cache .ruff_cache .hypothesis
