@@ -32,3 +32,15 @@ class Clock:
 def canonical(instant: dt.datetime) -> str:
     """Write an aware instant in the canonical form."""
     return instant.astimezone(dt.UTC).strftime(CANONICAL_TIMESTAMP)
+
+
+def instant(text: str | None) -> dt.datetime | None:
+    """Read an instant as the APIs write it: 0 to 6 fraction digits, with and without a zone.
+
+    One without a zone is UTC, as the documentation's examples show. None where it is no instant.
+    """
+    try:
+        read = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return read.replace(tzinfo=dt.UTC) if read.tzinfo is None else read.astimezone(dt.UTC)

@@ -1,0 +1,356 @@
+"""HTTP as all three APIs speak it: sign-in, budgets, retries, and errors told in sentences.
+
+Facts used here: a 401 means that the token is invalid or expired (documented); a gateway's 403 is
+plain text (documented); a 429 carries `Retry-After` in seconds (documented for the platform, not
+for Data Connector's job quota).
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import email.utils
+import json
+import logging
+import random
+import threading
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tap_autodesk_exports.errors import Stopped, TapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tap_autodesk_exports.clock import Clock
+    from tap_autodesk_exports.settings import Api
+    from tap_autodesk_exports.signin import SignIn
+
+logger = logging.getLogger("tap-autodesk-exports")
+# At DEBUG this library writes the query strings of signed links.
+logging.getLogger("urllib3").setLevel(logging.INFO)
+
+TIMEOUT = (15, 120)
+"""Seconds to connect, and to wait for the next bytes."""
+TRIES = 6
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+LONGEST_RETRY_AFTER = 900.0
+"""A server that asks for more patience than this (seconds) gets an error instead."""
+
+
+class ApiError(TapError):
+    """An API refused or failed.
+
+    Attributes:
+        status: HTTP status code; None where no answer arrived.
+        executed: Whether the server may have carried the request out all the same.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, executed: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.executed = executed
+
+
+class NotFound(ApiError):
+    """The API answered 404."""
+
+
+class Budget:
+    """A limit on requests that all threads of the process share.
+
+    Args:
+        limits: Pairs of a number of requests and the seconds in which no more may be sent.
+        clock: Tells the time and waits.
+    """
+
+    def __init__(self, limits: Sequence[tuple[int, float]], clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._sent: collections.deque[float] = collections.deque()
+        self._lock = threading.Lock()
+
+    def take(self, stop: threading.Event) -> None:
+        """Wait until one more request may be sent, and count it.
+
+        Raises:
+            Stopped: The run ended meanwhile.
+        """
+        while pause := self._pause():
+            if self._clock.wait(pause, stop):
+                raise Stopped
+
+    def _pause(self) -> float:
+        with self._lock:
+            now = self._clock.monotonic()
+            longest = max((seconds for _, seconds in self._limits), default=0.0)
+            while self._sent and self._sent[0] <= now - longest:
+                self._sent.popleft()
+            pause = max((self._until_free(*limit, now) for limit in self._limits), default=0.0)
+            if pause <= 0:
+                self._sent.append(now)
+            return max(pause, 0.0)
+
+    def _until_free(self, number: int, seconds: float, now: float) -> float:
+        if len(self._sent) < number:
+            return 0.0
+        return self._sent[-number] + seconds - now
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What every API client needs besides its own facts."""
+
+    api_url: str
+    sign_in: SignIn
+    clock: Clock
+    stop: threading.Event
+
+
+class ApiClient:
+    """One API: sends requests, answers with parsed JSON (numbers as `int` and exact `Decimal`).
+
+    Args:
+        api: Which API, for sign-in.
+        title: The API's name as a person knows it.
+        path: Path below the host, such as `/insights/v1`.
+        causes_of_403: The usual causes of a refusal, most likely first, each a clause.
+        limits: The documented request limits (see `Budget`).
+        surroundings: Host, sign-in, clock and the event that ends the run.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        api: Api,
+        title: str,
+        path: str,
+        causes_of_403: Sequence[str],
+        limits: Sequence[tuple[int, float]],
+        surroundings: Surroundings,
+    ) -> None:
+        self._api = api
+        self._title = title
+        self._base = surroundings.api_url + path
+        self._causes_of_403 = causes_of_403
+        self._sign_in = surroundings.sign_in
+        self._clock = surroundings.clock
+        self._stop = surroundings.stop
+        self._budget = Budget(limits, surroundings.clock)
+        self._sessions = threading.local()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """GET; repeated on connection errors, 429 and 5xx.
+
+        Raises:
+            ApiError: The API refused, or failed to the end.
+        """
+        return self._send("GET", path, params=params, repeatable=True)
+
+    def post(
+        self,
+        path: str,
+        body: Any = None,  # noqa: ANN401
+        *,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+        patient: bool = True,
+    ) -> Any:  # noqa: ANN401
+        """POST JSON.
+
+        Args:
+            path: Below the API's own.
+            body: What to send.
+            headers: Further headers.
+            repeatable: Whether it does no harm to send it twice. Else it is sent again only where
+                the server surely did not carry it out.
+            patient: Whether to wait and try again after a 429.
+
+        Raises:
+            ApiError: As `get`; `executed` says that the outcome is unknown.
+        """
+        return self._send(
+            "POST", path, body=body, headers=headers, repeatable=repeatable, patient=patient
+        )
+
+    def _send(  # noqa: PLR0913
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,  # noqa: ANN401
+        headers: Mapping[str, str] | None = None,
+        patient: bool = True,
+    ) -> Any:  # noqa: ANN401
+        renewed = False
+        pause = FIRST_PAUSE
+        for attempt in range(1, TRIES + 1):
+            self._budget.take(self._stop)
+            credentials = self._sign_in.headers(self._api)
+            try:
+                answer = self._session().request(
+                    method,
+                    self._base + path,
+                    params=params,
+                    json=body,
+                    headers={**credentials, **(headers or {})},
+                    timeout=TIMEOUT,
+                )
+            except requests.RequestException as error:
+                failure = self._unreachable(method, path, error)
+                if attempt == TRIES or (failure.executed and not repeatable):
+                    raise failure from None
+            else:
+                if answer.ok:
+                    return self._parse(method, path, answer)
+                if answer.status_code == requests.codes.unauthorized and not renewed:
+                    renewed = True
+                    self._sign_in.renew(self._api, credentials)
+                    continue
+                failure = self._refusal(method, path, answer)
+                if attempt == TRIES or not _worth_repeating(
+                    answer, repeatable=repeatable, patient=patient
+                ):
+                    raise failure
+                pause = max(pause, retry_after(answer, self._clock.now()) or 0)
+                if pause > LONGEST_RETRY_AFTER:
+                    raise failure
+            logger.info("%s Trying again in %.0f s.", failure, pause)
+            self._pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        msg = f"{self._title}: {method} {path} was refused again after a new sign-in."
+        raise ApiError(msg, status=int(requests.codes.unauthorized))
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._sessions, "session", None)
+        if session is None:
+            session = self._sessions.session = requests.Session()
+            session.trust_env = True
+            session.auth = _leave_headers  # a .netrc must not replace the bearer token
+        return session
+
+    def _pause(self, seconds: float) -> None:
+        if self._clock.wait(seconds * random.uniform(1.0, 1.25), self._stop):  # noqa: S311
+            raise Stopped
+
+    def _parse(self, method: str, path: str, answer: requests.Response) -> Any:  # noqa: ANN401
+        if not answer.content:
+            return None
+        try:
+            return json.loads(answer.content, parse_float=Decimal)
+        except ValueError:
+            kind = answer.headers.get("Content-Type", "no content type")
+            msg = (
+                f"{self._title}: {method} {path} answered {answer.status_code} with something that "
+                f"is not JSON ({kind}). Is `api_url` right, or does a proxy answer in its place?"
+            )
+            raise ApiError(msg, status=answer.status_code, executed=True) from None
+
+    def _unreachable(self, method: str, path: str, error: requests.RequestException) -> ApiError:
+        refused = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+        host = self._base.split("/")[2]
+        what = "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be read"
+        return ApiError(
+            f"{self._title}: {method} {path} failed: {host} "
+            f"{'cannot be reached' if refused else what} ({type(error).__name__}). "
+            "Check the network, the proxy and `api_url`.",
+            executed=not refused,
+        )
+
+    def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:
+        status = answer.status_code
+        said = _said(answer)
+        advice = self._advice(status)
+        kind = NotFound if status == requests.codes.not_found else ApiError
+        return kind(
+            f"{self._title}: {method} {path} answered {status}{said}. {advice}",
+            status=status,
+            executed=status >= requests.codes.server_error,
+        )
+
+    def _advice(self, status: int) -> str:
+        match status:
+            case requests.codes.unauthorized:
+                return (
+                    "The access token is invalid or expired, also after a new sign-in: check "
+                    "the credentials in the settings."
+                )
+            case requests.codes.forbidden:
+                causes = "; ".join(
+                    f"({number}) {cause}" for number, cause in enumerate(self._causes_of_403, 1)
+                )
+                return f"Usual causes: {causes}."
+            case requests.codes.too_many_requests:
+                return "The request limit is used up: run again later."
+            case requests.codes.not_found:
+                return "There is no such thing for this user: check the IDs in the settings."
+            case _ if status >= requests.codes.server_error:
+                return "The fault is on Autodesk's side: run again later."
+            case _:
+                return "The request was not accepted: check the settings that it is made of."
+
+
+def _leave_headers(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _worth_repeating(answer: requests.Response, *, repeatable: bool, patient: bool) -> bool:
+    if answer.status_code == requests.codes.too_many_requests:
+        return patient
+    return repeatable and answer.status_code >= requests.codes.server_error
+
+
+def retry_after(answer: requests.Response, now: dt.datetime) -> float | None:
+    """Return the seconds that the server asks to wait, from either form of `Retry-After`."""
+    value = answer.headers.get("Retry-After")
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        at = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max((at.astimezone(dt.UTC) - now).total_seconds(), 0.0)
+
+
+def _said(answer: requests.Response) -> str:
+    """Return the server's own words, from any of the documented shapes of an error body."""
+    try:
+        body = answer.json()
+    except ValueError:
+        text = answer.text.strip()
+        words = "" if text.startswith("<") else text
+    else:
+        keys = ("developerMessage", "Message", "detail", "message", "title", "userMessage", "error")
+        found = body if isinstance(body, dict) else {}
+        words = next((str(found[key]) for key in keys if found.get(key)), "")
+    return f" ({' '.join(words.split())[:300]})".rstrip(".") if words else ""
+
+
+def pages(
+    fetch: Callable[[int, int], Mapping[str, Any]], items: str, limit: int
+) -> list[dict[str, Any]]:
+    """Collect a list that is served in pages.
+
+    Args:
+        fetch: Takes offset and limit, returns a page with `items` and `pagination.totalResults`.
+        items: The key of the page's list.
+        limit: Entries asked for at once.
+    """
+    found: list[dict[str, Any]] = []
+    while True:
+        page = fetch(len(found), limit)
+        entries = page.get(items) or []
+        found.extend(entries)
+        total = (page.get("pagination") or {}).get("totalResults")
+        if not entries or (total is not None and len(found) >= int(total)):
+            return found
+        if total is None and len(entries) < limit:
+            return found

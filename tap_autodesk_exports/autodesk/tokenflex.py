@@ -1,0 +1,193 @@
+"""Token Flex Usage Data API v1, as documented.
+
+Documented: the endpoints, statuses Requested, Download and Error, keys that hold `:` and `#`,
+`refreshUrl` and `retry`, 5 requests a minute measured over 8 hours with one burst of 50 in a
+minute, at most 50 open exports a user. Inferred: the header of the CSV file holds the fields and
+then the metrics as they were asked for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings
+from tap_autodesk_exports.exports.export import (
+    Asked,
+    ExportFile,
+    ExportSpec,
+    Finished,
+    Look,
+    QuotaUsedUp,
+    Status,
+    status_of,
+)
+from tap_autodesk_exports.settings import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LIMITS = ((50, 60.0), (2400, 8 * 3600.0))
+TOO_MANY_REQUESTS = 429
+
+STATUSES = {
+    "Requested": Status.PENDING,
+    "Download": Status.READY,
+    "Error": Status.FAILED,
+}
+
+CAUSES_OF_403 = (
+    "the user who signed in is no contract manager, software coordinator or team admin of the "
+    "contract",
+    "the contract number is not one of this user's: see stream 'tokenflex_contracts'",
+    "a two-legged client that Autodesk has not tied to an admin, or a tied one that is used "
+    "three-legged",
+)
+
+
+class TokenFlex:
+    """The endpoints that this tap calls."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.http = ApiClient(
+            api=Api.TOKENFLEX,
+            title="Token Flex",
+            path="/tokenflex/v1",
+            causes_of_403=CAUSES_OF_403,
+            limits=LIMITS,
+            surroundings=surroundings,
+        )
+
+    def contracts(self) -> list[dict[str, Any]]:
+        """GET /contract: the contracts of the user; empty for one without a role."""
+        return list(self.http.get("/contract") or ())
+
+    def contract(self, number: str) -> dict[str, Any]:
+        """GET /contract/:n: one contract with its years. A snapshot, not the sum of the usage."""
+        found: dict[str, Any] = self.http.get(f"/contract/{quote(number, safe='')}")
+        return found
+
+    def enrichment(self, number: str) -> list[str]:
+        """GET /contract/:n/enrichment: ten labels; the positions are customField1 to 10."""
+        return list(self.http.get(f"/contract/{quote(number, safe='')}/enrichment") or ())
+
+    def summary(self, number: str) -> list[dict[str, Any]]:
+        """GET /usage/:n/summary: tokens by month, with the older names of usage categories."""
+        return list(self.http.get(f"/usage/{quote(number, safe='')}/summary") or ())
+
+    def last(self, number: str) -> list[dict[str, Any]]:
+        """GET /usage/:n/last: the days up to which usage was seen and processed."""
+        return list(self.http.get(f"/usage/{quote(number, safe='')}/last") or ())
+
+    def requests(self, number: str, start: dt.date, end: dt.date) -> list[dict[str, Any]]:
+        """GET /export/:n/requests: the exports asked for from `start` until before `end`."""
+        return list(
+            self.http.get(
+                self._path(number),
+                {"fromDate": start.isoformat(), "toDate": end.isoformat()},
+            )
+            or ()
+        )
+
+    def request(self, number: str, key: str) -> dict[str, Any]:
+        """GET /export/:n/requests/:key."""
+        found: dict[str, Any] = self.http.get(self._path(number, key))
+        return found
+
+    def create_request(self, number: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST /export/:n/requests."""
+        created: dict[str, Any] = self.http.post(self._path(number), body)
+        return created
+
+    def retry(self, number: str, key: str) -> None:
+        """POST …/retry: an export in Error becomes Requested again; else nothing happens."""
+        self.http.post(self._path(number, key, "retry"), repeatable=True)
+
+    def refresh_url(self, number: str, key: str) -> dict[str, Any]:
+        """POST …/refreshUrl: the request with a new link."""
+        refreshed: dict[str, Any] = self.http.post(
+            self._path(number, key, "refreshUrl"), repeatable=True
+        )
+        return refreshed
+
+    @staticmethod
+    def _path(number: str, *parts: str) -> str:
+        return "/".join(
+            (
+                f"/export/{quote(number, safe='')}/requests",
+                *(quote(part, safe="") for part in parts),
+            )
+        )
+
+
+class TokenFlexExports:
+    """Token Flex as an `ExportService`. An export's owner is a contract number."""
+
+    name = Api.TOKENFLEX.value
+    attempts = 3
+    longest_pause = 60.0
+
+    def __init__(self, tokenflex: TokenFlex) -> None:
+        self._tokenflex = tokenflex
+
+    def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
+        """Note nothing: the file name tells this tap's exports apart."""
+        return
+
+    def submit(self, asked: Asked) -> str:
+        """POST the export request."""
+        body = {**asked.spec.body, "downloadFileName": _file_name(asked)}
+        try:
+            return str(self._tokenflex.create_request(asked.spec.owner, body)["requestKey"])
+        except ApiError as error:
+            if error.status != TOO_MANY_REQUESTS:
+                raise
+            raise QuotaUsedUp(str(error)) from None
+
+    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+        """Return the request whose file name is the one that was asked for."""
+        day = dt.datetime.fromisoformat(asked.asked_at).date()
+        around = (day - dt.timedelta(days=1), day + dt.timedelta(days=2))
+        for request in self._tokenflex.requests(asked.spec.owner, *around):
+            name = str(request.get("downloadFileName", "")).removesuffix(".csv")
+            if name == _file_name(asked) and request["requestKey"] not in known:
+                return str(request["requestKey"])
+        return None
+
+    def look(self, asked: Asked) -> Look:
+        """GET the export request."""
+        key = str(asked.id)
+        try:
+            request = self._tokenflex.request(asked.spec.owner, key)
+        except NotFound:
+            return Look(Status.GONE, "unknown to the server", key)
+        said = str(request.get("requestStatus"))
+        status = status_of(said, STATUSES, asked)
+        return Look(
+            status,
+            said,
+            key,
+            exported_at=request.get("exportRequestDate"),
+            files=(ExportFile(str(request.get("downloadFileName"))),),
+        )
+
+    def retry(self, asked: Asked) -> bool:
+        """POST retry: the export keeps its key."""
+        self._tokenflex.retry(asked.spec.owner, str(asked.id))
+        return True
+
+    def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
+        """Tell whether both ask for the same fields, metrics and categories."""
+        return {**pending.body, "where": None} == {**wanted.body, "where": None}
+
+    def link(self, finished: Finished, file: ExportFile) -> str:  # noqa: ARG002
+        """POST refreshUrl: a new link each time."""
+        refreshed = self._tokenflex.refresh_url(finished.asked.spec.owner, finished.export_id)
+        return str(refreshed["downloadUrl"])
+
+
+def _file_name(asked: Asked) -> str:
+    """Return a name that no other export has: what for, and the microsecond of asking."""
+    moment = dt.datetime.fromisoformat(asked.asked_at)
+    return f"{asked.spec.name}-{moment:%Y%m%dT%H%M%S%f}"

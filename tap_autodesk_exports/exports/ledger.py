@@ -1,0 +1,67 @@
+"""What was asked for and is not loaded yet: kept in the Singer state, so that no run asks twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.exports.export import Asked, ExportSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Entry = dict[str, Any]
+"""An `Asked` as JSON."""
+
+
+class Ledger:
+    """The pending exports of this tap, written to the state whenever one is added.
+
+    The entries are a list, because Meltano merges objects of two states key by key, which would
+    bring removed entries back, but replaces lists whole.
+
+    Args:
+        entries: The list as the last run left it in the state.
+        publish: Writes a STATE message with the list it is given; called with `lock` held.
+
+    Attributes:
+        lock: Held while the list changes. Who removes an entry because its rows are loaded holds
+            it until the STATE message that says so is written.
+    """
+
+    def __init__(self, entries: Iterable[Entry], publish: Callable[[list[Entry]], None]) -> None:
+        self.lock = threading.RLock()
+        self._publish = publish
+        asked = (_from_entry(entry) for entry in entries)
+        self._asked = {item.spec.key: item for item in asked}
+
+    def pending(self, key: str) -> Asked | None:
+        """Return what is pending under a key of `ExportSpec`."""
+        with self.lock:
+            return self._asked.get(key)
+
+    def known_ids(self) -> list[str]:
+        """Return the server's IDs of everything pending."""
+        with self.lock:
+            return [asked.id for asked in self._asked.values() if asked.id]
+
+    def note(self, asked: Asked) -> None:
+        """Add or replace an entry, and write the state."""
+        with self.lock:
+            self._asked[asked.spec.key] = asked
+            self._publish(self.entries())
+
+    def drop(self, key: str) -> None:
+        """Remove an entry; the next STATE message says so."""
+        with self.lock:
+            self._asked.pop(key, None)
+
+    def entries(self) -> list[Entry]:
+        """Return the list for the state."""
+        with self.lock:
+            return [dataclasses.asdict(asked) for asked in self._asked.values()]
+
+
+def _from_entry(entry: Entry) -> Asked:
+    return Asked(**{**entry, "spec": ExportSpec(**entry["spec"])})
