@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
@@ -43,6 +42,75 @@ class Flow(StrEnum):
 
 _TEXTS = th.ArrayType(th.StringType)
 
+
+def _credentials() -> list[th.Property[Any]]:
+    """The settings that say who signs in and how: for all APIs, and again for one of them."""
+    return [
+        th.Property(
+            "client_id",
+            th.StringType,
+            title="Client ID",
+            description="Client ID of the Autodesk Platform Services app.",
+        ),
+        th.Property(
+            "client_secret",
+            th.StringType,
+            secret=True,
+            title="Client secret",
+            description="Client secret of the app; a public app (PKCE) has none.",
+        ),
+        th.Property(
+            "auth_flow",
+            th.StringType(allowed_values=[flow.value for flow in Flow]),
+            title="Sign-in flow",
+            description="How to sign in. Inferred from the credentials given where that is clear.",
+        ),
+        th.Property(
+            "refresh_token",
+            th.StringType,
+            secret=True,
+            title="Refresh token",
+            description=(
+                "The refresh token to begin with. Autodesk accepts each one once; the newer ones "
+                "are kept in `token_store`."
+            ),
+        ),
+        th.Property(
+            "service_account_id",
+            th.StringType,
+            title="Service account ID",
+            description="ID of a Secure Service Account.",
+        ),
+        th.Property(
+            "service_account_key_id",
+            th.StringType,
+            title="Service account key ID",
+            description="ID of the key of the Secure Service Account.",
+        ),
+        th.Property(
+            "service_account_private_key",
+            th.StringType,
+            secret=True,
+            title="Service account private key",
+            description="Private key of the Secure Service Account: PEM text, or a path to it.",
+        ),
+        th.Property(
+            "personal_access_token",
+            th.StringType,
+            secret=True,
+            title="Personal access token",
+            description="Sent to Insights as `ADSK-PAT`, together with `client_credentials`.",
+        ),
+        th.Property(
+            "access_token",
+            th.StringType,
+            secret=True,
+            title="Access token",
+            description="A ready access token, for a trial: it lasts an hour and is not renewed.",
+        ),
+    ]
+
+
 SETTINGS = th.PropertiesList(
     th.Property(
         "apis",
@@ -51,73 +119,34 @@ SETTINGS = th.PropertiesList(
         title="APIs",
         description="Which Autodesk APIs to offer streams of.",
     ),
-    th.Property(
-        "client_id",
-        th.StringType,
-        title="Client ID",
-        description="Client ID of the Autodesk Platform Services app.",
-    ),
-    th.Property(
-        "client_secret",
-        th.StringType,
-        secret=True,
-        title="Client secret",
-        description="Client secret of the app; a public app (PKCE) has none.",
-    ),
-    th.Property(
-        "auth_flow",
-        th.StringType(allowed_values=[flow.value for flow in Flow]),
-        title="Sign-in flow",
-        description="How to sign in. Inferred from the credentials given where that is clear.",
-    ),
-    th.Property(
-        "refresh_token",
-        th.StringType,
-        secret=True,
-        title="Refresh token",
-        description=(
-            "The refresh token to begin with. Autodesk accepts each one once; the newer ones are "
-            "kept in `token_store`."
-        ),
-    ),
+    *_credentials(),
     th.Property(
         "token_store",
         th.StringType,
         title="Token store",
-        description="Where rotated refresh tokens are kept: a path, or a URL such as s3://….",
+        description=(
+            "Where rotated refresh tokens are kept: a path, or a URL such as s3://…. Default: a "
+            "file of this app in the user's state folder, such as ~/.local/state on Linux."
+        ),
     ),
     th.Property(
-        "service_account_id",
-        th.StringType,
-        title="Service account ID",
-        description="ID of a Secure Service Account.",
-    ),
-    th.Property(
-        "service_account_key_id",
-        th.StringType,
-        title="Service account key ID",
-        description="ID of the key of the Secure Service Account.",
-    ),
-    th.Property(
-        "service_account_private_key",
-        th.StringType,
+        "credentials",
+        th.ObjectType(
+            *(
+                th.Property(api.value, th.ObjectType(*_credentials(), additional_properties=False))
+                for api in Api
+            ),
+            additional_properties=False,
+        ),
         secret=True,
-        title="Service account private key",
-        description="Private key of the Secure Service Account: PEM text, or a path to it.",
-    ),
-    th.Property(
-        "personal_access_token",
-        th.StringType,
-        secret=True,
-        title="Personal access token",
-        description="Sent to Insights as `ADSK-PAT`, together with `client_credentials`.",
-    ),
-    th.Property(
-        "access_token",
-        th.StringType,
-        secret=True,
-        title="Access token",
-        description="A ready access token, for a trial: it lasts an hour and is not renewed.",
+        title="Credentials per API",
+        description=(
+            "Other credentials for one API: `insights`, `tokenflex` or `data_connector` with the "
+            "settings above, from `client_id` to `access_token`, that differ for it. What is not "
+            "given is taken from above, unless the API has a `client_id` of its own: then it "
+            'shares nothing. Example: {"insights": {"auth_flow": "client_credentials", '
+            '"personal_access_token": "…"}} beside a `refresh_token` for the rest.'
+        ),
     ),
     th.Property(
         "api_url",
@@ -299,6 +328,9 @@ class Settings:
     service_account_private_key: str | None = dataclasses.field(default=None, repr=False)
     personal_access_token: str | None = dataclasses.field(default=None, repr=False)
     access_token: str | None = dataclasses.field(default=None, repr=False)
+    credentials: Mapping[Api, Mapping[str, str]] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
     api_url: str = API_URL
     start_date: dt.datetime | None = None
     end_date: dt.datetime | None = None
@@ -353,24 +385,6 @@ class Settings:
             raise ConfigurationError(msg)
         return start, end
 
-    def service_account_pem(self) -> str | None:
-        """Return the private key's PEM text, read from its file where a path was given.
-
-        Raises:
-            ConfigurationError: The file cannot be read.
-        """
-        key = self.service_account_private_key
-        if key is None or "-----BEGIN" in key:
-            return key
-        try:
-            return Path(key).expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            msg = (
-                "Setting 'service_account_private_key' is neither PEM text nor the path of a "
-                f"readable file ({type(error).__name__}): give one of the two."
-            )
-            raise ConfigurationError(msg) from None
-
 
 def _read(name: str, value: Any) -> Any:  # noqa: ANN401
     if name in {"start_date", "end_date"}:
@@ -385,6 +399,11 @@ def _ids(values: list[str]) -> tuple[str, ...]:
     return tuple(value.removeprefix("b.") for value in values)
 
 
+def _object(value: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object that an environment variable may hand over as JSON text."""
+    return json.loads(value) if isinstance(value, str) else dict(value)
+
+
 def _own_export(export: Mapping[str, Any]) -> TokenFlexExport:
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
@@ -397,9 +416,12 @@ def _own_export(export: Mapping[str, Any]) -> TokenFlexExport:
 _READERS: dict[str, Callable[[Any], Any]] = {
     "apis": lambda value: tuple(Api(api) for api in value),
     "auth_flow": Flow,
-    "insights_usage_report_filters": lambda value: (
-        json.loads(value) if isinstance(value, str) else dict(value)
-    ),
+    "credentials": lambda value: {
+        Api(api): {name: text for name, text in given.items() if text}
+        for api, given in _object(value).items()
+        if given
+    },
+    "insights_usage_report_filters": _object,
     "tokenflex_exports": lambda value: tuple(_own_export(export) for export in value),
     "data_connector_account_ids": _ids,
     "data_connector_project_ids": _ids,

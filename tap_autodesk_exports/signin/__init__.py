@@ -1,1 +1,6 @@
-"""Sign-in: how a bearer token is had, and where a rotated one is kept."""
+"""How a bearer token is had, kept and renewed."""
+
+from tap_autodesk_exports.signin.errors import SignInError
+from tap_autodesk_exports.signin.signin import SignIn
+
+__all__ = ["SignIn", "SignInError"]

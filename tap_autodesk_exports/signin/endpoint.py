@@ -1,0 +1,245 @@
+"""Autodesk's token endpoint: one form goes in, a token or an error comes out.
+
+Documented: form-encoded; a confidential app authenticates in the header or the body, never both
+(this module: the header), a public app with `client_id` in the body; 400 with an OAuth `error`,
+401, 429, 500.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, SignInError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_autodesk_exports.clock import Clock
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TIMEOUT = (15, 60)
+"""Seconds to connect, and to wait for the answer."""
+PAUSES = (1.0, 3.0, 10.0)
+"""Seconds before each further attempt."""
+LONGEST_RETRY_AFTER = 120.0
+LEEWAY_SECONDS = 300.0
+"""A token is renewed this long before it expires, or at three quarters of a shorter life."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """An access token, and the refresh token that came with it."""
+
+    access_token: str = dataclasses.field(repr=False)
+    expires_at: dt.datetime
+    renew_at: dt.datetime
+    refresh_token: str | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Introspection:
+    """What Autodesk says of an access token.
+
+    Attributes:
+        active: Whether it is valid.
+        scopes: What it opens.
+        user_id: Autodesk ID of the user who signed in; None for an app's own token.
+    """
+
+    active: bool
+    scopes: frozenset[str] = frozenset()
+    user_id: str | None = None
+
+
+class TokenEndpoint:
+    """The OAuth server, as one app sees it.
+
+    Args:
+        api_url: The host.
+        client_id: The app.
+        client_secret: Its secret; None for a public app.
+        clock: Tells when tokens expire, and waits between attempts.
+
+    Attributes:
+        secrets: Every secret that was sent or received.
+    """
+
+    def __init__(
+        self, api_url: str, client_id: str, client_secret: str | None, clock: Clock
+    ) -> None:
+        self.url = f"{api_url}/authentication/v2/token"
+        self.secrets: set[str] = set()
+        self._api_url = api_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._clock = clock
+
+    def token(self, form: Mapping[str, str]) -> Token:
+        """Exchange a grant for a token.
+
+        Raises:
+            SignInError: Autodesk refused, or could not be reached.
+        """
+        answer = self._post(self.url, form)
+        try:
+            return self._read(answer.json())
+        except (ValueError, KeyError, TypeError):
+            msg = (
+                f"Sign-in failed: {self.url} answered {answer.status_code} with something that is "
+                "no token. Is 'api_url' right, or does a proxy answer in Autodesk's place?"
+            )
+            raise SignInError(msg) from None
+
+    def introspect(self, access_token: str) -> Introspection:
+        """Ask what a token of this app is (documented: `scope` is URL-encoded).
+
+        Raises:
+            SignInError: Autodesk refused, or could not be reached.
+        """
+        url = f"{self._api_url}/authentication/v2/introspect"
+        body = self._post(url, {"token": access_token}).json()
+        if not body.get("active"):
+            return Introspection(active=False)
+        scopes = frozenset(unquote(str(body.get("scope", ""))).replace("+", " ").split())
+        return Introspection(active=True, scopes=scopes, user_id=body.get("userid"))
+
+    def _post(self, url: str, form: Mapping[str, str]) -> requests.Response:
+        """POST until there is an answer that another attempt would not change."""
+        lost = False
+        for pause in (*PAUSES, None):
+            try:
+                answer = self._attempt(url, form)
+            except requests.RequestException as error:
+                lost = lost or not _never_sent(error)
+                failure = SignInError(
+                    f"Sign-in failed: {urlsplit(url).netloc} cannot be reached "
+                    f"({type(error).__name__}). Check the network, the proxy and 'api_url'."
+                )
+                asked = 0.0
+            else:
+                if answer.ok and not answer.is_redirect:
+                    return answer
+                failure = self._refusal(answer, form, lost=lost)
+                asked = _retry_after(answer)
+                if answer.status_code not in _PASSING or asked > LONGEST_RETRY_AFTER:
+                    raise failure
+            if pause is None:
+                raise failure
+            logger.info("%s Trying again in %.0f s.", failure, max(pause, asked))
+            self._clock.wait(max(pause, asked), threading.Event())
+        raise AssertionError  # the last pause is None
+
+    def _attempt(self, url: str, form: Mapping[str, str]) -> requests.Response:
+        """Send the form once; the app's credentials stand in one place only."""
+        self.secrets.update(value for name, value in form.items() if name in _SECRET_FIELDS)
+        if self._client_secret is None:
+            form = {**form, "client_id": self._client_id}
+            auth: Any = _leave_headers  # a .netrc must not add credentials of its own
+        else:
+            auth = HTTPBasicAuth(self._client_id, self._client_secret)
+        return requests.post(url, data=form, auth=auth, timeout=TIMEOUT, allow_redirects=False)
+
+    def _read(self, body: Mapping[str, Any]) -> Token:
+        now = self._clock.now()
+        lifetime = float(body["expires_in"])
+        leeway = min(LEEWAY_SECONDS, lifetime / 4)
+        token = Token(
+            access_token=str(body["access_token"]),
+            expires_at=now + dt.timedelta(seconds=lifetime),
+            renew_at=now + dt.timedelta(seconds=lifetime - leeway),
+            refresh_token=body.get("refresh_token"),
+        )
+        self.secrets.update(filter(None, (token.access_token, token.refresh_token)))
+        return token
+
+    def _refusal(
+        self, answer: requests.Response, form: Mapping[str, str], *, lost: bool
+    ) -> SignInError:
+        error, said = _said(answer, [*form.values(), self._client_secret or ""])
+        advice = _advice(answer.status_code, error, form.get("grant_type", ""))
+        if lost and error == "invalid_grant":
+            advice = (
+                "The answer to an earlier attempt was lost on the way, and with it the only "
+                f"valid refresh token. {SIGN_IN_AGAIN}"
+            )
+        return SignInError(f"Sign-in failed: {self.url} answered {said}. {advice}")
+
+
+_SECRET_FIELDS = {"refresh_token", "assertion", "code", "code_verifier", "token"}
+_PASSING = {429, 500, 502, 503, 504}
+
+
+def _leave_headers(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    return isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+
+
+def _retry_after(answer: requests.Response) -> float:
+    """Return the seconds that a 429 asks to wait (documented: a number)."""
+    value = answer.headers.get("Retry-After", "").strip()
+    return float(value) if value.isdigit() else 0.0
+
+
+def _said(answer: requests.Response, hidden: list[str]) -> tuple[str, str]:
+    """Return the OAuth error code, and the status with the server's words, secrets cut out."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    error = str(body.get("error") or body.get("errorCode") or "")
+    words = str(body.get("error_description") or body.get("developerMessage") or "")
+    said = ": ".join(part for part in (error, " ".join(words.split())[:200].rstrip(".")) if part)
+    for secret in filter(None, hidden):
+        said = said.replace(secret, "…")
+    return error, f"{answer.status_code} ({said})" if said else str(answer.status_code)
+
+
+_ADVICE = {
+    ("invalid_grant", "refresh_token"): (
+        "The refresh token was used before, or is older than 15 days, or belongs to another app. "
+        + SIGN_IN_AGAIN
+    ),
+    ("invalid_grant", "authorization_code"): (
+        "The sign-in took too long or was used twice: start `autodesk-exports login` again."
+    ),
+    ("invalid_grant", JWT_BEARER): (
+        "The service account's assertion was not accepted: check 'service_account_id', "
+        "'service_account_key_id' and 'service_account_private_key', that they belong to "
+        "'client_id', and this machine's clock."
+    ),
+}
+
+
+def _advice(status: int, error: str, grant_type: str) -> str:
+    """Say what to do about a refusal."""
+    if status in _PASSING:
+        return "Autodesk cannot answer now: run again later."
+    if status == requests.codes.unauthorized or error == "invalid_client":
+        return (
+            "Autodesk does not know this app: check 'client_id' and 'client_secret' (a public app "
+            "has no secret, and every other app needs one)."
+        )
+    if error in {"unauthorized_client", "unsupported_grant_type"}:
+        return (
+            "This kind of app cannot sign in this way: choose another 'auth_flow', or make an app "
+            "of the kind that it needs."
+        )
+    if error == "invalid_scope":
+        return "Add the APIs to the app in Autodesk's developer portal."
+    return _ADVICE.get(
+        (error, grant_type), "Check 'auth_flow' and the credentials in the settings."
+    )

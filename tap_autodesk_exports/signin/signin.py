@@ -1,0 +1,134 @@
+"""Headers for each API: signed in when first asked, renewed before they expire."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.settings import Api, Flow
+from tap_autodesk_exports.signin.credentials import SCOPES, check_flow, credentials_for
+from tap_autodesk_exports.signin.flows import RefreshChain, no_refresh_token, token_source
+
+if TYPE_CHECKING:
+    from tap_autodesk_exports.clock import Clock
+    from tap_autodesk_exports.settings import Settings
+    from tap_autodesk_exports.signin.credentials import Credentials
+    from tap_autodesk_exports.signin.endpoint import Token
+    from tap_autodesk_exports.signin.flows import TokenSource
+
+
+class Bearer:
+    """The token of one set of credentials, shared by all threads and all APIs that use it.
+
+    Args:
+        credentials: Whose token it is.
+        source: Where tokens come from.
+        clock: Tells when one is to be renewed.
+    """
+
+    def __init__(self, credentials: Credentials, source: TokenSource, clock: Clock) -> None:
+        self.credentials = credentials
+        self.source = source
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+
+    def token(self) -> str:
+        """Return a valid access token.
+
+        Raises:
+            SignInError: None can be had.
+        """
+        with self._lock:
+            if self._token is None or self._clock.now() >= self._token.renew_at:
+                self._token = self.source.sign_in(None)
+            return self._token.access_token
+
+    def renew(self, rejected: str) -> None:
+        """Replace a token that an API rejected, unless another thread did so already.
+
+        Raises:
+            SignInError: None can be had.
+        """
+        with self._lock:
+            if self._token is not None and self._token.access_token == rejected:
+                self._token = self.source.sign_in(rejected)
+
+
+class SignIn:
+    """Signs in to the APIs of the settings, each with its own credentials or the shared ones."""
+
+    def __init__(self, bearers: dict[Api, Bearer]) -> None:
+        self._bearers = bearers
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock) -> SignIn:
+        """Read the credentials of every API in the settings; nothing is sent yet.
+
+        APIs with the same credentials share one token, whose scopes are what they need together.
+
+        Raises:
+            ConfigurationError: Credentials are ambiguous or incomplete.
+        """
+        shared: dict[Credentials, list[Api]] = {}
+        for api in settings.apis:
+            shared.setdefault(credentials_for(api, settings), []).append(api)
+        bearers = {}
+        for credentials, apis in shared.items():
+            scopes = sorted({scope for api in apis for scope in SCOPES[api]})
+            source = token_source(credentials, scopes, settings, clock)
+            bearers.update(dict.fromkeys(apis, Bearer(credentials, source, clock)))
+        return cls(bearers)
+
+    def check(self, api: Api) -> None:
+        """Refuse credentials that cannot work with an API, before anything is sent.
+
+        Raises:
+            ConfigurationError: The flow is one that the API excludes, or has no token to begin
+                with.
+            SignInError: The token store cannot be read.
+        """
+        bearer = self._bearers[api]
+        check_flow(api, bearer.credentials)
+        if isinstance(bearer.source, RefreshChain) and not bearer.source.has_token():
+            raise ConfigurationError(
+                no_refresh_token(bearer.credentials.client_id or "", bearer.source.store.location)
+            )
+
+    def headers(self, api: Api) -> dict[str, str]:
+        """Return the headers that sign a request in.
+
+        Raises:
+            SignInError: No token can be had.
+        """
+        bearer = self._bearers[api]
+        headers = {"Authorization": f"Bearer {bearer.token()}"}
+        pat = bearer.credentials.personal_access_token
+        if pat and api is Api.INSIGHTS and bearer.credentials.flow is Flow.CLIENT_CREDENTIALS:
+            headers["ADSK-PAT"] = pat
+        return headers
+
+    def renew(self, api: Api, rejected: dict[str, str]) -> None:
+        """Renew after a 401, once for all threads that got it.
+
+        Args:
+            api: The API that answered 401.
+            rejected: The headers that it rejected, as `headers` gave them.
+
+        Raises:
+            SignInError: No other token can be had.
+        """
+        self._bearers[api].renew(rejected["Authorization"].removeprefix("Bearer "))
+
+    def secrets(self) -> list[str]:
+        """Return everything that no log may show, as known by now."""
+        found: set[str] = set()
+        for bearer in set(self._bearers.values()):
+            given = bearer.credentials
+            found.update(given.secrets(), bearer.source.secrets())
+            if given.client_id and given.client_secret:
+                pair = f"{given.client_id}:{given.client_secret}"
+                found.add(base64.b64encode(pair.encode()).decode())
+        return sorted(found)
