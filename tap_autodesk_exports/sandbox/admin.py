@@ -1,0 +1,88 @@
+"""The sandbox's own endpoints, for users and tests with the tap in another process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import flask
+
+from tap_autodesk_exports.sandbox.clock import instant, iso
+
+if TYPE_CHECKING:
+    from tap_autodesk_exports.sandbox.server import Sandbox
+
+
+class Admin:
+    """Routes below `/sandbox`: what was served, asked for and handed out; the clock."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.blueprint = flask.Blueprint("admin", __name__, url_prefix="/sandbox")
+        for rule, view, method in (
+            ("/settings", self._settings, "GET"),
+            ("/served", self._served, "GET"),
+            ("/served/<int:number>", self._served_file, "GET"),
+            ("/requests", self._requests, "GET"),
+            ("/exports", self._exports, "GET"),
+            ("/secrets", self._secrets, "GET"),
+            ("/clock", self._clock, "GET"),
+            ("/clock", self._set_clock, "POST"),
+            ("/insights", self._set_insights, "POST"),
+        ):
+            self.blueprint.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+
+    def _settings(self) -> flask.Response:
+        return flask.jsonify(self._sandbox.settings())
+
+    def _served(self) -> flask.Response:
+        return flask.jsonify([served.as_json() for served in self._sandbox.served])
+
+    def _served_file(self, number: int) -> flask.Response:
+        served = self._sandbox.served
+        path = served[number].path if number < len(served) else None
+        if path is None:
+            return _problem(404, "There is no such file.")
+        return flask.Response(path.read_bytes(), content_type="application/octet-stream")
+
+    def _requests(self) -> flask.Response:
+        return flask.jsonify(
+            [
+                {"method": request.method, "path": request.path, "status": request.status}
+                for request in self._sandbox.requests
+            ]
+        )
+
+    def _exports(self) -> flask.Response:
+        return flask.jsonify([posted.as_json() for posted in self._sandbox.exports])
+
+    def _secrets(self) -> flask.Response:
+        return flask.jsonify(self._sandbox.secrets())
+
+    def _clock(self) -> flask.Response:
+        return flask.jsonify({"now": iso(self._sandbox.clock.now(), "microseconds")})
+
+    def _set_clock(self) -> flask.Response:
+        """Set the clock to `{"now": ISO 8601}` or move it by `{"advance_seconds": n}`."""
+        body = flask.request.get_json(silent=True) or {}
+        try:
+            if "now" in body:
+                self._sandbox.clock.set(instant(body["now"]))
+            else:
+                self._sandbox.clock.advance(float(body["advance_seconds"]))
+        except (KeyError, TypeError, ValueError):
+            return _problem(400, "Give now (ISO 8601) or advance_seconds (a number).")
+        return self._clock()
+
+    def _set_insights(self) -> flask.Response:
+        """Choose the spelling of the Insights columns: `{"columns": "snake" | "title"}`."""
+        columns = (flask.request.get_json(silent=True) or {}).get("columns")
+        if columns not in {"snake", "title"}:
+            return _problem(400, "columns must be snake or title.")
+        self._sandbox.insights.columns = columns
+        return flask.jsonify({"columns": columns})
+
+
+def _problem(status: int, message: str) -> flask.Response:
+    response = flask.jsonify({"message": message})
+    response.status_code = status
+    return response

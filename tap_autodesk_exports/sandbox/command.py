@@ -1,0 +1,75 @@
+"""`autodesk-exports sandbox`: the sandbox as a program."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from tap_autodesk_exports.errors import TapError
+
+DEFAULT_PORT = 8421
+
+
+class SandboxUnavailableError(TapError):
+    """The sandbox cannot be started."""
+
+
+@click.command("sandbox")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 for a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--seed", default=1, show_default=True, help="The made-up data follow from it.")
+@click.option("--scale", default=1.0, show_default=True, help="Multiplies people and rows.")
+@click.option(
+    "--extract",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of real CSV files to serve as the Data Connector extract.",
+)
+@click.option(
+    "--job-seconds", default=0.5, show_default=True, help="How long an export takes, in seconds."
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON file with url and settings, written once it listens.",
+)
+def command(  # noqa: PLR0913
+    *,
+    port: int,
+    host: str,
+    seed: int,
+    scale: float,
+    extract: Path | None,
+    job_seconds: float,
+    ready_file: Path | None,
+) -> None:
+    """Serve made-up Autodesk APIs on this machine, for trials and tests, until stopped."""
+    try:
+        from tap_autodesk_exports.sandbox.server import Sandbox  # noqa: PLC0415
+    except ImportError as error:
+        msg = (
+            f"The sandbox needs the package {error.name!r}, which is not installed: "
+            "install tap-autodesk-exports[sandbox]."
+        )
+        raise click.ClickException(msg) from None
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    sandbox = Sandbox(seed=seed, scale=scale, extract=extract, job_seconds=job_seconds)
+    try:
+        sandbox.start(port, host)
+        settings = sandbox.settings()
+        click.echo(f"The sandbox listens on {sandbox.url} until it is stopped with Ctrl-C.")
+        click.echo("Settings of the tap that use it:")
+        click.echo(json.dumps(settings, indent=2))
+        if ready_file is not None:
+            # Renamed into place, so that whoever waits for it never reads half of it.
+            partial = ready_file.with_name(f"{ready_file.name}.partial")
+            partial.write_text(json.dumps({"url": sandbox.url, "settings": settings}))
+            partial.replace(ready_file)
+        stopped.wait()
+    finally:
+        sandbox.stop()

@@ -1,0 +1,321 @@
+"""Every table of the registry, filled: rows that are born, change and go as the clock moves on.
+
+A row is a function of the seed, the table, its number and the date. Its birth, its changes and its
+end stand at fixed instants, so a later snapshot shows later rows, and the change groups (cdc) tell
+exactly what happened between two snapshots.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import math
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.sandbox.data.dialect import timestamp
+from tap_autodesk_exports.sandbox.data.specials import DAILY, SIZES, links, specials
+from tap_autodesk_exports.sandbox.data.values import maker
+from tap_autodesk_exports.sandbox.data.world import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from random import Random
+
+    from tap_autodesk_exports.sandbox.data.registry import Table
+    from tap_autodesk_exports.sandbox.data.values import Maker
+    from tap_autodesk_exports.sandbox.data.world import Person, World
+
+GROWTH = dt.timedelta(days=730)
+"""Half of a table's rows are there from the beginning, the other half come within this time."""
+BASE = dt.timedelta(days=60)
+MAX_ACTIVITY_LAG_MINUTES = 20
+"""Activities reach an extract up to this much later (documented)."""
+DELETED_SHARE = 0.06
+PROJECT_COLUMNS = ("bim360_project_id", "project_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """What an extract covers: an instant, projects (None: all), and ranges for the dated groups."""
+
+    now: dt.datetime
+    projects: frozenset[str] | None = None
+    activities: tuple[dt.datetime, dt.datetime] | None = None
+    changes: tuple[dt.datetime, dt.datetime] | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Life:
+    """What is fixed about a row: where it belongs, and when what happens to it."""
+
+    index: int
+    project: int
+    created: dt.datetime
+    changed: tuple[dt.datetime, ...]
+    deleted: dt.datetime | None
+    parents: dict[str, int | None]
+
+
+@dataclasses.dataclass(slots=True)
+class Row:
+    """A row while it is made: the randomness of its present version, and what it belongs to."""
+
+    world: World
+    project: int
+    created: dt.datetime
+    rng: Random
+
+    def person(self, rng: Random) -> Person:
+        """Return a member of the row's project."""
+        members = self.world.projects[self.project].members
+        return self.world.people[rng.choice(members)]
+
+
+class Tables:
+    """The tables of one account."""
+
+    def __init__(self, world: World, registry: Mapping[str, Table]) -> None:
+        self.world = world
+        self.registry = registry
+        self._specials = specials(world)
+        self._links = {name: links(table, registry) for name, table in registry.items()}
+        self._linked = {target for found in self._links.values() for target, _ in found.values()}
+        self.life = functools.lru_cache(maxsize=None)(self._life)
+        self._makers = functools.cache(self._compile)
+
+    def rows(self, name: str, snapshot: Snapshot) -> Iterator[list[str | None]]:
+        """Yield the rows of a table as they stand in an extract, cells in the order of the file."""
+        table = self.registry[name]
+        if table.group == "activities":
+            yield from self._activities(table, snapshot)
+        elif table.group.startswith("cdc"):
+            yield from self._changes(table, snapshot)
+        else:
+            for life in self._alive(table, snapshot):
+                if life.deleted is None or life.deleted > snapshot.now or table.soft_delete:
+                    yield list(self._cells(table, life, snapshot.now).values())
+
+    def _alive(self, table: Table, snapshot: Snapshot) -> Iterator[Life]:
+        """Yield every row that was ever born until now, the first of each key only."""
+        seen: set[tuple[str | None, ...]] = set()
+        key = [column for column in table.key if column in table.columns]
+        lives = [
+            self.life(table.name, index) for index in range(self.count(table.name, snapshot.now))
+        ]
+        lives.sort(key=lambda life: (life.created, life.index))
+        for life in lives:
+            if life.created > snapshot.now or not self._within(life, snapshot, table):
+                continue
+            if key:
+                cells = self._cells(table, life, life.created)
+                value = tuple(cells[column] for column in key)
+                if value in seen:
+                    continue
+                seen.add(value)
+            yield life
+
+    def _within(self, life: Life, snapshot: Snapshot, table: Table) -> bool:
+        if snapshot.projects is None or not self._of_project(table):
+            return True
+        return self.world.projects[life.project].id in snapshot.projects
+
+    @staticmethod
+    def _of_project(table: Table) -> bool:
+        return table.short == "projects" or any(name in table.columns for name in PROJECT_COLUMNS)
+
+    def _activities(self, table: Table, snapshot: Snapshot) -> Iterator[list[str | None]]:
+        if snapshot.activities is None:
+            return
+        begin, end = snapshot.activities
+        per_day = DAILY.get(table.name, 0.4) * self.world.scale
+        first = max(0, math.floor((begin - EPOCH).total_seconds() / 86400 * per_day) - 2)
+        last = math.ceil((min(end, snapshot.now) - EPOCH).total_seconds() / 86400 * per_day) + 2
+        for index in range(first, max(first, last)):
+            life = self.life(table.name, index)
+            if not begin <= life.created <= end or not self._within(life, snapshot, table):
+                continue
+            lag = self.world.random("lag", table.name, index).random() * MAX_ACTIVITY_LAG_MINUTES
+            if life.created + dt.timedelta(minutes=lag) <= snapshot.now:
+                yield list(self._cells(table, life, snapshot.now).values())
+
+    def _changes(self, table: Table, snapshot: Snapshot) -> Iterator[list[str | None]]:
+        """Yield the rows of the mirrored table to which something happened within the range."""
+        mirrored = self.registry.get(table.name.removeprefix("cdc"))
+        if mirrored is None or snapshot.changes is None:
+            return
+        begin, end = snapshot.changes
+        for life in self._alive(mirrored, snapshot):
+            now = snapshot.now
+            updated = max((at for at in life.changed if at <= now), default=life.created)
+            deleted = life.deleted if life.deleted and life.deleted <= now else None
+            events = [life.created, updated, *([deleted] if deleted else [])]
+            if not any(begin <= event <= end for event in events):
+                continue
+            cells = self._cells(mirrored, life, now)
+            cells |= {
+                "created_at": timestamp(life.created),
+                "updated_at": timestamp(updated),
+                "deleted_at": timestamp(deleted) if deleted else None,
+                "adsk_row_id": self.world.uuid(mirrored.name, "row", life.index),
+                "adsk_updated_at": timestamp(max(events)),
+            }
+            project = cells.get("bim360_project_id") or cells.get("project_id")
+            yield [cells.get(column, project if column == "bim360_project_id" else None)
+                   for column in table.columns]  # fmt: skip
+
+    def count(self, name: str, now: dt.datetime) -> int:
+        """Return how many rows were born until `now`, give or take the last ones."""
+        if special := self._specials.get(name):
+            return special.count
+        size = self._size(name)
+        grown = max(0.0, (now - EPOCH - BASE) / GROWTH)
+        return size - size // 2 + math.floor(size // 2 * grown)
+
+    def _size(self, name: str) -> int:
+        if name in SIZES:
+            return max(1, round(SIZES[name] * self.world.scale))
+        rng = self.world.random("size", name)
+        size = rng.choice((0, 2, 5, 9, 14, 18))
+        return max(4, size) if name in self._linked else size
+
+    def _life(self, name: str, index: int) -> Life:
+        table = self.registry[name]
+        rng = self.world.random("life", name, index)
+        special = self._specials.get(name)
+        born = special.born(index) if special else self._born(name, index, rng)
+        project = (special.project(index) if special else None) or index % len(self.world.projects)
+        parents: dict[str, int | None] = {}
+        for position, (column, (target, _)) in enumerate(self._links[name].items()):
+            parent = self._parent(name, index, target, born, project if position else None, rng)
+            parents[column] = parent
+            if parent is not None and target != name:
+                life = self.life(target, parent)
+                if not position:
+                    project = life.project
+                born = max(born, life.created + dt.timedelta(minutes=rng.randrange(5, 300)))
+        changed = tuple(
+            sorted(
+                born + dt.timedelta(days=rng.uniform(0.1, 400))
+                for _ in range(rng.choice((0, 1, 3)))
+            )
+        )
+        changed = tuple(at.replace(microsecond=at.microsecond // 1000 * 1000) for at in changed)
+        return Life(index, project, born, changed, self._end(table, changed, born, rng), parents)
+
+    def _born(self, name: str, index: int, rng: Random) -> dt.datetime:
+        precision = rng.choice((1_000_000, 1_000, 1_000, 10_000, 1))
+        if self.registry[name].group == "activities":
+            per_day = DAILY.get(name, 0.4) * self.world.scale
+            seconds = (index + rng.random()) / per_day * 86400
+        else:
+            size = self._size(name)
+            base = size - size // 2
+            step = GROWTH.total_seconds() / max(1, size // 2)
+            seconds = BASE.total_seconds() * rng.random()
+            if index >= base:
+                seconds = BASE.total_seconds() + (index - base + rng.random()) * step
+        return EPOCH + dt.timedelta(microseconds=int(seconds * 1_000_000) // precision * precision)
+
+    def _end(
+        self, table: Table, changed: tuple[dt.datetime, ...], born: dt.datetime, rng: Random
+    ) -> dt.datetime | None:
+        """Return when the row is deleted: what others point to only where a mark can say so."""
+        draw = rng.random()
+        days = rng.uniform(20, 500)
+        gone = draw < DELETED_SHARE and table.name not in self._specials
+        if not gone or (table.name in self._linked and not table.soft_delete):
+            return None
+        end = max((born, *changed)) + dt.timedelta(days=days)
+        return end.replace(microsecond=0)
+
+    def _parent(  # noqa: PLR0913
+        self,
+        name: str,
+        index: int,
+        target: str,
+        born: dt.datetime,
+        project: int | None,
+        rng: Random,
+    ) -> int | None:
+        """Choose a row of `target` that the row can point to; within `project` if that is set."""
+        if target == name:
+            return rng.randrange(index // 8) if index >= 16 and rng.random() < 0.5 else None  # noqa: PLR2004
+        count = self.count(target, max(born, EPOCH + BASE))
+        for _ in range(24 if count else 0):
+            candidate = rng.randrange(count)
+            if project is None or self.life(target, candidate).project == project:
+                return candidate
+        return None
+
+    def _cells(self, table: Table, life: Life, now: dt.datetime) -> dict[str, str | None]:
+        """Make the cells of a row as they are at `now`."""
+        version = sum(at <= now for at in life.changed)
+        rng = self.world.random(table.name, life.index, version)
+        row = Row(self.world, life.project, life.created, rng)
+        cells = {column: made(row) for column, made in self._makers(table.name)}
+        cells |= self._fixed(table, life, now)
+        if special := self._specials.get(table.name):
+            cells |= special.cells(life.index, life.created)
+        return cells
+
+    def _compile(self, name: str) -> list[tuple[str, Maker]]:
+        table = self.registry[name]
+        return [(column, maker(table, column)) for column in table.columns]
+
+    def _fixed(self, table: Table, life: Life, now: dt.datetime) -> dict[str, str | None]:
+        """Return what does not change with the row's version: identity, links and dates."""
+        columns = table.columns
+        world = self.world
+        deleted = life.deleted if life.deleted and life.deleted <= now else None
+        updated = max((at for at in life.changed if at <= now), default=None)
+        rng = world.random("fixed", table.name, life.index)
+        creator = world.people[rng.choice(world.projects[life.project].members)].autodesk_id
+        fixed: dict[str, str | None] = {
+            "bim360_account_id": world.account_id,
+            "created_at": timestamp(life.created),
+            "updated_at": timestamp(updated or life.created),
+            "deleted_at": timestamp(deleted) if deleted else None,
+            "deleted_on": timestamp(deleted) if deleted else None,
+            "is_deleted": "t" if deleted else "f",
+            "created_by": creator,
+            "deleted_by": creator if deleted else None,
+            "user_id": world.people[rng.choice(world.projects[life.project].members)].id,
+            "company_id": world.uuid("company", rng.randrange(len(world.companies))),
+            "role_id": world.uuid("role", rng.randrange(len(world.roles))),
+        }
+        for column in PROJECT_COLUMNS:
+            fixed[column] = world.projects[life.project].id
+        fixed = {column: cell for column, cell in fixed.items() if column in columns}
+        for column, (target, key) in self._links[table.name].items():
+            parent = life.parents[column]
+            if parent is not None:
+                fixed[column] = self.identity(target, key, parent)
+            else:
+                free = column in table.key
+                fixed[column] = self.identity(table.name, column, life.index) if free else None
+        for column in table.key:
+            if column not in fixed and column not in table.enums:
+                if columns[column] == "enum: string" or len(table.key) > 1 and _spread(column):
+                    fixed[column] = f"{column.split('_')[-1]} {rng.randrange(40)}"
+                else:
+                    shared = len(table.key) > 1 and column == "id" and columns["id"] != "number"
+                    index = life.index // 3 if shared and table.key[0] == "id" else life.index
+                    fixed[column] = self.identity(table.name, column, index)
+        return fixed
+
+    def identity(self, name: str, column: str, index: int) -> str:
+        """Return the cell of `column` that identifies row `index` of a table."""
+        table = self.registry[name]
+        if special := self._specials.get(name):
+            return special.cells(index, special.born(index))[column] or ""
+        if table.columns.get(column) in {"number", "time"}:
+            return str(index + 1)
+        if name == "assets_categories" and column == "id":
+            return str(index // len(self.world.projects) + 1)
+        return self.world.uuid(name, column, index)
+
+
+def _spread(column: str) -> bool:
+    """Whether a part of a key is a word rather than an identifier."""
+    return not column.endswith(("id", "uid", "guid", "urn", "version", "revision", "index", "hour"))

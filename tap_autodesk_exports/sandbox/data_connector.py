@@ -1,0 +1,463 @@
+"""The Data Connector API, version 1, as documented.
+
+Documented: no job for a moment after a request; `queued`, `running`, `complete`, and only then a
+completion status; a bare array as data listing, 404 without a successful job; links that must be
+followed within 60 s; 24 jobs in 24 hours; extracts kept for 30 days. Assumed: the wording of
+errors, 403 for an account that the user cannot see, and that undocumented service groups pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import flask
+
+from tap_autodesk_exports.sandbox import documents, extract, ranges
+from tap_autodesk_exports.sandbox.clock import instant, iso
+from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
+from tap_autodesk_exports.sandbox.credentials import USER_EMAIL, USER_ID
+from tap_autodesk_exports.sandbox.data import registry
+from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables
+from tap_autodesk_exports.sandbox.record import Posted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tap_autodesk_exports.sandbox.services import Services
+    from tap_autodesk_exports.sandbox.storage import StoredFile
+
+LINK_SECONDS = 60
+KEPT = dt.timedelta(days=30)
+JOBS_PER_DAY = 24
+MAX_PROJECTS = 50
+DAY = dt.timedelta(days=1)
+INTERVALS = {"DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "YEAR": 365 * DAY}
+"""Schedules; a month and a year are taken as 30 and 365 days here."""
+CHANGEABLE = frozenset(
+    {"description", "isActive", "sendEmail", "scheduleInterval", "reoccuringInterval",
+     "effectiveFrom", "effectiveTo", "serviceGroups", "projectIdList", "callbackUrl", "startDate",
+     "endDate"}
+)  # fmt: skip
+
+
+@dataclasses.dataclass
+class Job:
+    """A job, its files once they were made."""
+
+    id: str
+    request: Request
+    course: Course
+    asked: ranges.Period | None
+    files: dict[str, StoredFile] | None = None
+    downloaded: dt.datetime | None = None
+
+
+@dataclasses.dataclass
+class Request:
+    """A data request and the jobs that it spawned."""
+
+    id: str
+    body: dict[str, Any]
+    groups: tuple[str, ...]
+    projects: list[str]
+    created: dt.datetime
+    updated: dt.datetime
+    next_job: dt.datetime | None
+    jobs: list[Job] = dataclasses.field(default_factory=list)
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
+    """An answer other than success."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title = status, title
+
+
+def _missing() -> Refused:
+    return Refused(404, "Not Found", "The requested resource does not exist.")
+
+
+class DataConnector:
+    """The API's state and its routes below `/data-connector/v1`."""
+
+    def __init__(self, services: Services, folder: Path, source: Path | None) -> None:
+        self._services = services
+        self._folder = folder
+        self._source = source
+        self._lock = threading.RLock()
+        self._requests: dict[str, Request] = {}
+        self._tables = Tables(services.world, registry.load())
+        self.blueprint = self._routes()
+
+    def _routes(self) -> flask.Blueprint:
+        blueprint = flask.Blueprint("data_connector", __name__, url_prefix="/data-connector/v1")
+        read, write, create = "data:read", "data:write", "data:create"
+        account = "/accounts/<account>"
+        request, job = f"{account}/requests/<request_id>", f"{account}/jobs/<job_id>"
+        for rule, name, view, method, scope in (
+            (f"{account}/requests", "submit", self._submit, "POST", create),
+            (f"{account}/requests", "requests", self._list_requests, "GET", read),
+            (request, "request", self._get_request, "GET", read),
+            (request, "change", self._change, "PATCH", write),
+            (request, "delete", self._delete, "DELETE", write),
+            (f"{request}/jobs", "request_jobs", self._request_jobs, "GET", read),
+            (f"{account}/jobs", "jobs", self._list_jobs, "GET", read),
+            (job, "job", self._get_job, "GET", write),
+            (job, "cancel", self._cancel, "DELETE", write),
+            (f"{job}/data-listing", "listing", self._listing, "GET", read),
+            (f"{job}/data/<path:name>", "link", self._link, "GET", read),
+        ):
+            guarded = self._services.guarded(view, scope)
+            blueprint.add_url_rule(rule, name, guarded, methods=[method])
+        blueprint.add_url_rule("/doc", "doc", self._doc)
+        blueprint.add_url_rule("/doc/schema", "schema", self._schema)
+        blueprint.add_url_rule("/doc/changes", "changes", self._changes)
+        blueprint.register_error_handler(Refused, _answer)
+        return blueprint
+
+    # Requests.
+
+    def _submit(self, account: str) -> flask.Response:
+        self._check_account(account)
+        body = flask.request.get_json(silent=True)
+        if not isinstance(body, dict):
+            raise _bad("The request body is not a JSON object.")
+        now = self._services.clock.now()
+        request = self._read(body, now)
+        with self._lock:
+            if request.next_job is not None and self._jobs_today(now) >= JOBS_PER_DAY:
+                raise Refused(429, "Too Many Requests", "Quota limit exceeded.")
+            self._requests[request.id] = request
+            self._spawn(now)
+        self._services.record.add(Posted("data_connector", request.id, account, body, now))
+        return _created(self._shape_request(request))
+
+    def _read(self, body: dict[str, Any], now: dt.datetime) -> Request:
+        interval = body.get("scheduleInterval", "ONE_TIME")
+        if interval != "ONE_TIME" and (interval not in INTERVALS or not body.get("effectiveTo")):
+            raise _bad("Bad scheduleInterval, or a schedule without effectiveTo.")
+        if interval != "ONE_TIME" and not body.get("reoccuringInterval"):
+            raise _bad("reoccuringInterval is required for a schedule.")
+        try:
+            begin = instant(body["effectiveFrom"])
+            ranges.asked(body, now)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _bad(f"Bad date: {error}") from None
+        return Request(
+            id=str(uuid.uuid4()),
+            body=body,
+            groups=self._groups(body.get("serviceGroups")),
+            projects=self._projects(body),
+            created=now,
+            updated=now,
+            next_job=max(begin, now) if body.get("isActive", True) else None,
+        )
+
+    def _groups(self, given: Any) -> tuple[str, ...]:  # noqa: ANN401
+        known = tuple(dict.fromkeys(table.group for table in self._tables.registry.values()))
+        if not isinstance(given, list) or not given or not set(given) <= {*known, "all"}:
+            raise _bad("Bad service groups")
+        if given == ["all"]:
+            return tuple(group for group in known if not group.startswith("cdc"))
+        if "all" in given:
+            raise _bad("Bad service groups")
+        return tuple(given)
+
+    def _projects(self, body: dict[str, Any]) -> list[str]:
+        """Return the projects of a request, whichever form the list comes in; empty: all."""
+        given = body.get("projectIdList") or []
+        if isinstance(given, str):
+            try:
+                given = json.loads(given)
+            except ValueError:
+                raise _bad("Bad projectIdList") from None
+        if not given and body.get("projectId"):
+            given = [body["projectId"]]
+        known = {project.id for project in self._services.world.projects}
+        if len(given) > MAX_PROJECTS:
+            raise _bad(f"projectIdList holds more than {MAX_PROJECTS} projects.")
+        if self._source is None and not set(given) <= known:
+            raise Refused(403, "Forbidden", "The user is no administrator of these projects.")
+        if body.get("projectStatus", "all") not in {"all", "active", "archived"}:
+            raise _bad("Bad projectStatus")
+        return list(given)
+
+    def _jobs_today(self, now: dt.datetime) -> int:
+        return sum(job.course.created > now - DAY for job in self._all_jobs())
+
+    def _spawn(self, now: dt.datetime) -> None:
+        """Start the jobs that are due; beyond the day's quota a schedule waits."""
+        for request in self._requests.values():
+            while request.next_job is not None and request.next_job <= now:
+                if self._jobs_today(now) >= JOBS_PER_DAY:
+                    return
+                course = dataclasses.replace(
+                    self._services.course("data_connector"), created=request.next_job
+                )
+                period = ranges.asked(request.body, request.next_job)
+                request.jobs.append(Job(str(uuid.uuid4()), request, course, period))
+                request.next_job = self._after(request)
+
+    @staticmethod
+    def _after(request: Request) -> dt.datetime | None:
+        interval = INTERVALS.get(request.body.get("scheduleInterval", "ONE_TIME"))
+        if interval is None or request.next_job is None:
+            return None
+        following = request.next_job + interval * abs(int(request.body["reoccuringInterval"]))
+        return following if following <= instant(request.body["effectiveTo"]) else None
+
+    def _request(self, account: str, request_id: str) -> Request:
+        self._check_account(account)
+        with self._lock:
+            self._spawn(self._services.clock.now())
+            request = self._requests.get(request_id)
+        if request is None:
+            raise _missing()
+        return request
+
+    def _shape_request(self, request: Request) -> dict[str, Any]:
+        """Return the documented object; the list of projects is JSON inside a string, as there."""
+        queued = [job.course.created for job in request.jobs]
+        return {
+            "description": None,
+            "isActive": True,
+            "scheduleInterval": "ONE_TIME",
+            "reoccuringInterval": None,
+            "effectiveTo": None,
+            "sendEmail": True,
+            "projectId": None,
+            "startDate": None,
+            "endDate": None,
+            **request.body,
+            "projectIdList": json.dumps(request.projects) if request.projects else None,
+            "id": request.id,
+            "accountId": self._services.world.account_id,
+            "createdBy": USER_ID,
+            "createdByEmail": USER_EMAIL,
+            "createdAt": iso(request.created),
+            "updatedBy": USER_ID,
+            "updatedAt": iso(request.updated),
+            "lastQueuedAt": iso(max(queued)) if queued else None,
+        }
+
+    def _list_requests(self, account: str) -> flask.Response:
+        self._check_account(account)
+        with self._lock:
+            self._spawn(self._services.clock.now())
+            shapes = [self._shape_request(request) for request in self._requests.values()]
+        return self._paged("requests", shapes)
+
+    def _get_request(self, account: str, request_id: str) -> flask.Response:
+        return flask.jsonify(self._shape_request(self._request(account, request_id)))
+
+    def _change(self, account: str, request_id: str) -> flask.Response:
+        request = self._request(account, request_id)
+        body = flask.request.get_json(silent=True)
+        if not isinstance(body, dict) or not set(body) <= CHANGEABLE:
+            raise _bad("The request body holds what cannot be changed.")
+        now = self._services.clock.now()
+        changed = self._read({**request.body, **body}, now)
+        request.body, request.groups, request.projects, request.updated = (
+            changed.body, changed.groups, changed.projects, now,
+        )  # fmt: skip
+        if not request.body.get("isActive", True):
+            request.next_job = None
+        return flask.jsonify(self._shape_request(request))
+
+    def _delete(self, account: str, request_id: str) -> flask.Response:
+        self._request(account, request_id)
+        with self._lock:
+            self._requests.pop(request_id, None)
+        return flask.Response(status=204)
+
+    # Jobs.
+
+    def _all_jobs(self) -> list[Job]:
+        return [job for request in self._requests.values() for job in request.jobs]
+
+    def _visible(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+        now = self._services.clock.now()
+        return [self._shape_job(job) for job in jobs if job.course.phase(now) is not Phase.ABSENT]
+
+    def _request_jobs(self, account: str, request_id: str) -> flask.Response:
+        return self._paged("request_jobs", self._visible(self._request(account, request_id).jobs))
+
+    def _list_jobs(self, account: str) -> flask.Response:
+        self._check_account(account)
+        project = flask.request.args.get("projectId")
+        with self._lock:
+            self._spawn(self._services.clock.now())
+            jobs = [
+                job
+                for job in self._all_jobs()
+                if project is None or project in job.request.projects
+            ]
+        return self._paged("jobs", self._visible(jobs))
+
+    def _job(self, account: str, job_id: str) -> Job:
+        self._check_account(account)
+        now = self._services.clock.now()
+        with self._lock:
+            for job in self._all_jobs():
+                if job.id == job_id and job.course.phase(now) is not Phase.ABSENT:
+                    return job
+        raise _missing()
+
+    def _shape_job(self, job: Job) -> dict[str, Any]:
+        now = self._services.clock.now()
+        course, request = job.course, job.request
+        phase = course.phase(now)
+        status = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "complete")
+        ended = phase is Phase.ENDED
+        if ended and course.ending is Ending.UNKNOWN_STATUS:
+            status, ended = "archiving", False
+        completion = course.ending.value if ended else None
+        if completion == Ending.EXPIRED.value:
+            completion = Ending.FAILED.value
+        return {
+            "id": job.id,
+            "requestId": request.id,
+            "accountId": self._services.world.account_id,
+            "projectId": request.projects[0] if len(request.projects) == 1 else None,
+            "projectIdList": request.projects,
+            "createdBy": USER_ID,
+            "createdByEmail": USER_EMAIL,
+            "createdAt": iso(course.created),
+            "status": status,
+            "completionStatus": completion,
+            "startedAt": iso(course.started) if phase in {Phase.RUNNING, Phase.ENDED} else None,
+            "completedAt": iso(course.ended) if ended else None,
+            "sendEmail": request.body.get("sendEmail", True),
+            "progress": 100 if ended else "",
+            "lastDownloadedBy": USER_ID if job.downloaded else None,
+            "lastDownloadedAt": iso(job.downloaded) if job.downloaded else None,
+            "startDate": iso(job.asked[0]) if job.asked else None,
+            "endDate": iso(job.asked[1]) if job.asked else None,
+        }
+
+    def _get_job(self, account: str, job_id: str) -> flask.Response:
+        return flask.jsonify(self._shape_job(self._job(account, job_id)))
+
+    def _cancel(self, account: str, job_id: str) -> flask.Response:
+        self._job(account, job_id).course.cancel(self._services.clock.now())
+        return flask.Response(status=204)
+
+    # Files.
+
+    def _files(self, account: str, job_id: str) -> dict[str, StoredFile]:
+        job = self._job(account, job_id)
+        now = self._services.clock.now()
+        if not job.course.succeeded(now) or now > job.course.ended + KEPT:
+            raise _missing()
+        with self._lock:
+            if job.files is None:
+                job.files = self._make(job)
+        return job.files
+
+    def _make(self, job: Job) -> dict[str, StoredFile]:
+        folder = self._folder / job.id
+        if self._source is not None:
+            return extract.copy(job.id, job.request.groups, self._source, folder)
+        now = job.course.ended
+        snapshot = Snapshot(
+            now=now,
+            projects=self._covered(job.request),
+            activities=ranges.activities(job.asked, job.course.created),
+            changes=ranges.changes(job.asked, job.course.created),
+        )
+        content = extract.Content(job.request.groups, snapshot, job.asked)
+        return extract.make(job.id, content, self._tables, folder)
+
+    def _covered(self, request: Request) -> frozenset[str] | None:
+        status = request.body.get("projectStatus", "all")
+        if status == "all":
+            return frozenset(request.projects) or None
+        return frozenset(
+            project.id
+            for project in self._services.world.projects
+            if project.status == status and (not request.projects or project.id in request.projects)
+        )
+
+    def _listing(self, account: str, job_id: str) -> flask.Response:
+        files = self._files(account, job_id)
+        created = iso(self._job(account, job_id).course.ended)
+        entries = [
+            {"name": name, "createdAt": created, "size": file.path.stat().st_size}
+            for name, file in files.items()
+        ]
+        self._services.record.add_list("data_connector", "listing", len(entries))
+        return flask.jsonify(entries)
+
+    def _link(self, account: str, job_id: str, name: str) -> flask.Response:
+        file = self._files(account, job_id).get(name)
+        if file is None:
+            raise _missing()
+        self._job(account, job_id).downloaded = self._services.clock.now()
+        return flask.jsonify(
+            {
+                "name": name,
+                "size": file.path.stat().st_size,
+                "signedUrl": self._services.storage.link(file, LINK_SECONDS),
+            }
+        )
+
+    # The schema, open to all.
+
+    def _doc(self) -> flask.Response:
+        groups = dict.fromkeys(table.group for table in self._tables.registry.values())
+        return flask.Response(documents.index(groups), content_type="text/html")
+
+    def _schema(self) -> flask.Response:
+        group = flask.request.args.get("name", "")
+        tables = [t for t in self._tables.registry.values() if t.group == group]
+        if not tables:
+            raise _missing()
+        if flask.request.args.get("format", "html") == "json":
+            return flask.jsonify(documents.schema(tables))
+        return flask.Response(documents.schema_page(group, tables), content_type="text/html")
+
+    def _changes(self) -> flask.Response:
+        return flask.jsonify(documents.changes())
+
+    # Shared by the routes.
+
+    def _check_account(self, account: str) -> None:
+        if account != self._services.world.account_id:
+            detail = (
+                "The app is not a custom integration of this account, or the user lacks a role."
+            )
+            raise Refused(403, "Forbidden", detail)
+
+    def _paged(self, endpoint: str, entries: list[dict[str, Any]]) -> flask.Response:
+        try:
+            page = ranges.page(entries, flask.request.args)
+        except ValueError:
+            raise _bad("limit and offset must be numbers.") from None
+        self._services.record.add_list("data_connector", endpoint, len(page["results"]))
+        return flask.jsonify(page)
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(400, "Bad Request", detail)
+
+
+def _created(body: dict[str, Any]) -> flask.Response:
+    response = flask.jsonify(body)
+    response.status_code = 201
+    return response
+
+
+def _answer(refused: Refused) -> flask.Response:
+    body = {"title": refused.title, "detail": str(refused)}
+    if refused.status == 429:  # noqa: PLR2004
+        body = {"developerMessage": str(refused)}
+    response = flask.jsonify(body)
+    response.status_code = refused.status
+    return response

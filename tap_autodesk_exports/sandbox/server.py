@@ -1,0 +1,193 @@
+"""The sandbox as a server: one port for OAuth, the three APIs, the storage and the admin endpoints."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import flask
+from typing_extensions import override
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tap_autodesk_exports.sandbox import credentials
+from tap_autodesk_exports.sandbox.admin import Admin
+from tap_autodesk_exports.sandbox.authentication import Authentication
+from tap_autodesk_exports.sandbox.clock import SandboxClock
+from tap_autodesk_exports.sandbox.data.world import World
+from tap_autodesk_exports.sandbox.data_connector import DataConnector
+from tap_autodesk_exports.sandbox.faults import Faults
+from tap_autodesk_exports.sandbox.insights import Insights
+from tap_autodesk_exports.sandbox.record import Record, Request
+from tap_autodesk_exports.sandbox.services import Services
+from tap_autodesk_exports.sandbox.storage import Storage
+from tap_autodesk_exports.sandbox.tokenflex import TokenFlex
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from werkzeug.serving import BaseWSGIServer
+
+    from tap_autodesk_exports.sandbox.record import Posted, Served
+
+# Flask is quiet about requests here; the record is what tells about them.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+class _Handler(WSGIRequestHandler):
+    """A request handler that writes no access log."""
+
+    @override
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class Sandbox:
+    """A local stand-in for the three Autodesk APIs.
+
+    Args:
+        seed: The made-up data follow from it.
+        scale: Multiplies people and rows; 1 is about 60 000 rows in a year.
+        extract: A folder of real CSV files to serve as the Data Connector extract, unchanged.
+        job_seconds: How long an export takes on the server.
+        clock: Tells the sandbox's time.
+        folder: Where served files are kept; a temporary folder, removed by `stop`, by default.
+
+    Attributes:
+        url: The base URL while it serves.
+        clock: The clock, to be set or advanced by tests.
+        faults: The faults that are switched on.
+        authentication: The OAuth server.
+        insights: The Insights API; its `columns` may be `snake` or `title`.
+        tokenflex: The Token Flex API; its `admin` may be switched off.
+        data_connector: The Data Connector API.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        seed: int = 1,
+        scale: float = 1.0,
+        extract: Path | None = None,
+        job_seconds: float = 0.5,
+        clock: SandboxClock | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.clock = clock or SandboxClock()
+        self.url = ""
+        self.faults = Faults()
+        self.authentication = Authentication(self.clock)
+        self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
+        root = folder or Path(self._temporary.name) if self._temporary else folder or Path()
+        self._record = Record()
+        self._services = Services(
+            clock=self.clock,
+            world=World(seed, scale),
+            storage=Storage(self.clock, self._record),
+            record=self._record,
+            authentication=self.authentication,
+            faults=self.faults,
+            job_seconds=job_seconds,
+        )
+        self.insights = Insights(self._services, root / "insights")
+        self.tokenflex = TokenFlex(self._services, root / "tokenflex")
+        self.data_connector = DataConnector(self._services, root / "data_connector", extract)
+        self.app = self._application()
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def _application(self) -> flask.Flask:
+        app = flask.Flask(__name__, static_folder=None)
+        app.json.sort_keys = False  # type: ignore[attr-defined]
+        for blueprint in (
+            self.authentication.blueprint,
+            self.insights.blueprint,
+            self.tokenflex.blueprint,
+            self.data_connector.blueprint,
+            self._services.storage.blueprint,
+            Admin(self).blueprint,
+        ):
+            app.register_blueprint(blueprint)
+        app.after_request(self._remember)
+        return app
+
+    def _remember(self, response: flask.Response) -> flask.Response:
+        request = flask.request
+        if not request.path.startswith("/sandbox/"):
+            secret = request.path.startswith(("/storage/", "/authentication/"))
+            path = request.path if secret else request.full_path.removesuffix("?")
+            self._record.add(Request(request.method, path, response.status_code))
+        return response
+
+    def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """Serve in background threads on `port` (0: a free one); return the base URL."""
+        self._server = make_server(host, port, self.app, threaded=True, request_handler=_Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name="sandbox",
+            daemon=True,
+        )
+        self._thread.start()
+        self.url = f"http://{host}:{self._server.server_port}"
+        return self.url
+
+    def stop(self) -> None:
+        """Stop serving and remove the temporary folder, if one was used."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = self._thread = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        """Start serving on a free port, unless it serves already."""
+        if self._server is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop serving."""
+        self.stop()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the tap's settings for this sandbox: a user's token, good for all three APIs."""
+        return {
+            "api_url": self.url,
+            "auth_flow": "access_token",
+            "access_token": credentials.ACCESS_TOKEN,
+            "data_connector_account_ids": [self.account_id],
+        }
+
+    @property
+    def account_id(self) -> str:
+        """The Data Connector account."""
+        return self._services.world.account_id
+
+    @property
+    def served(self) -> list[Served]:
+        """Every file and list that was sent completely, in order."""
+        return self._record.served
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request to OAuth, the APIs and the storage, in order."""
+        return self._record.requests
+
+    @property
+    def exports(self) -> list[Posted]:
+        """Every export that was asked for, in order."""
+        return self._record.exports
+
+    def secrets(self) -> list[str]:
+        """Return everything secret that was handed out: tokens, queries of signed links."""
+        return [*self.authentication.secrets(), *self._record.secrets]

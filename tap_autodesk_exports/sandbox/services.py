@@ -1,0 +1,50 @@
+"""What every API of the sandbox shares: time, data, storage, record, and the gate of each route."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.sandbox.course import Course
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import flask
+
+    from tap_autodesk_exports.sandbox.authentication import Authentication
+    from tap_autodesk_exports.sandbox.clock import SandboxClock
+    from tap_autodesk_exports.sandbox.data.world import World
+    from tap_autodesk_exports.sandbox.faults import Faults
+    from tap_autodesk_exports.sandbox.record import Record
+    from tap_autodesk_exports.sandbox.storage import Storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """The shared parts of one sandbox."""
+
+    clock: SandboxClock
+    world: World
+    storage: Storage
+    record: Record
+    authentication: Authentication
+    faults: Faults
+    job_seconds: float
+
+    def guarded(
+        self, view: Callable[..., flask.Response], scope: str, *, two_legged: bool = False
+    ) -> Callable[..., flask.Response]:
+        """Return `view` behind the token check for `scope`."""
+
+        @functools.wraps(view)
+        def checked(**arguments: Any) -> flask.Response:  # noqa: ANN401
+            refusal = self.authentication.refusal(scope, two_legged=two_legged)
+            return view(**arguments) if refusal is None else refusal
+
+        return checked
+
+    def course(self, api: str) -> Course:
+        """Return the course of an export that begins now, with the end that a fault may set."""
+        return Course(self.clock.now(), self.job_seconds, self.faults.ending(api))

@@ -1,0 +1,154 @@
+"""Files behind pre-signed links, as S3 serves them.
+
+Documented: a link needs no token and expires. Generic S3 behaviour: an Authorization header beside
+the signature is a 400, an expired or changed link a 403, both told in XML; ranges work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+import flask
+
+from tap_autodesk_exports.sandbox.record import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tap_autodesk_exports.sandbox.clock import SandboxClock
+    from tap_autodesk_exports.sandbox.record import Record
+
+CHUNK_BYTES = 64 * 1024
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFile:
+    """A file that can be downloaded; `tables` is what counts as served once it is complete."""
+
+    api: str
+    export_id: str
+    path: Path
+    tables: tuple[Served, ...]
+    content_type: str = "text/csv"
+
+    @property
+    def key(self) -> str:
+        """Where the file stands in the storage."""
+        return f"{hashlib.sha256(self.export_id.encode()).hexdigest()[:24]}/{self.path.name}"
+
+
+class Storage:
+    """All files, and the links to them."""
+
+    def __init__(self, clock: SandboxClock, record: Record) -> None:
+        self._clock = clock
+        self._record = record
+        self._lock = threading.Lock()
+        self._signing_key = secrets.token_bytes(32)
+        self._files: dict[tuple[str, str], StoredFile] = {}
+        self._sent: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.blueprint = flask.Blueprint("storage", __name__, url_prefix="/storage")
+        self.blueprint.add_url_rule("/<api>/<path:key>", "file", self._serve, methods=["GET"])
+
+    def link(self, file: StoredFile, seconds: float) -> str:
+        """Return a new link to a file, good for `seconds` of the sandbox's clock."""
+        with self._lock:
+            self._files[file.api, file.key] = file
+        expires = f"{self._clock.now().timestamp() + seconds:.3f}"
+        query = urlencode(
+            {
+                "AWSAccessKeyId": "ASIA" + secrets.token_hex(8).upper(),
+                "Expires": expires,
+                "Signature": self._signature(file.api, file.key, expires),
+                "x-amz-security-token": secrets.token_urlsafe(48),
+            }
+        )
+        self._record.add_secret(query)
+        return f"{flask.request.host_url}storage/{file.api}/{quote(file.key)}?{query}"
+
+    def _signature(self, api: str, key: str, expires: str) -> str:
+        text = f"{api}\n{key}\n{expires}".encode()
+        return hmac.new(self._signing_key, text, hashlib.sha256).hexdigest()
+
+    def _serve(self, api: str, key: str) -> flask.Response:
+        if "Authorization" in flask.request.headers:
+            return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
+        expires = flask.request.args.get("Expires", "0")
+        signature = flask.request.args.get("Signature", "")
+        if not hmac.compare_digest(signature, self._signature(api, key, expires)):
+            return _error(403, "SignatureDoesNotMatch", "The request signature does not match.")
+        if self._clock.now().timestamp() > float(expires):
+            return _error(403, "AccessDenied", "Request has expired")
+        with self._lock:
+            file = self._files.get((api, key))
+        if file is None or not file.path.exists():
+            return _error(404, "NoSuchKey", "The specified key does not exist.")
+        return self._send(file)
+
+    def _send(self, file: StoredFile) -> flask.Response:
+        size = file.path.stat().st_size
+        first, last = 0, size - 1
+        partial = _RANGE.fullmatch(flask.request.headers.get("Range", ""))
+        if partial and any(partial.groups()):
+            begin, end = partial.groups()
+            first = int(begin) if begin else max(0, size - int(end))
+            last = min(int(end), size - 1) if begin and end else size - 1
+            if first >= size or first > last:
+                response = _error(416, "InvalidRange", "The requested range is not satisfiable")
+                response.headers["Content-Range"] = f"bytes */{size}"
+                return response
+        else:
+            partial = None
+        response = flask.Response(
+            self._chunks(file, first, last, size),
+            status=206 if partial else 200,
+            content_type=file.content_type,
+        )
+        response.headers["Content-Length"] = str(last - first + 1)
+        response.headers["Accept-Ranges"] = "bytes"
+        response.headers["ETag"] = f'"{size:x}-{file.path.stat().st_mtime_ns:x}"'
+        if partial:
+            response.headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        return response
+
+    def _chunks(self, file: StoredFile, first: int, last: int, size: int) -> Iterator[bytes]:
+        position = first
+        with file.path.open("rb") as source:
+            source.seek(first)
+            while position <= last:
+                chunk = source.read(min(CHUNK_BYTES, last - position + 1))
+                yield chunk
+                position += len(chunk)
+        self._sent_to(file, first, position, size)
+
+    def _sent_to(self, file: StoredFile, first: int, end: int, size: int) -> None:
+        """Count a file as served once the ranges that were sent cover it."""
+        key = (file.api, file.key)
+        with self._lock:
+            parts = sorted([*self._sent.get(key, []), (first, end)])
+            covered = 0
+            for begin, stop in parts:
+                if begin <= covered:
+                    covered = max(covered, stop)
+            complete = covered >= size
+            self._sent[key] = [] if complete else parts
+        if complete:
+            for table in file.tables:
+                self._record.add(table)
+
+
+def _error(status: int, code: str, message: str) -> flask.Response:
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    )
+    return flask.Response(xml, status=status, content_type="application/xml")
