@@ -11,6 +11,7 @@ import click
 from typing_extensions import override
 
 COMMANDS = {
+    "login": "tap_autodesk_exports.signin.login",
     "sandbox": "tap_autodesk_exports.sandbox.command",
 }
 """Name of a command -> the module that holds it as `command`."""

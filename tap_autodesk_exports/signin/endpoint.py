@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from requests.auth import HTTPBasicAuth
 
+from tap_autodesk_exports.settings import API_URL
 from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, SignInError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-autodesk-exports")
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+USERINFO_HOST = "https://api.userprofile.autodesk.com"
+"""Documented: the one address of OAuth that is not on the API's host."""
 TIMEOUT = (15, 60)
 """Seconds to connect, and to wait for the answer."""
 PAUSES = (1.0, 3.0, 10.0)
@@ -53,12 +56,12 @@ class Introspection:
     Attributes:
         active: Whether it is valid.
         scopes: What it opens.
-        user_id: Autodesk ID of the user who signed in; None for an app's own token.
+        user: Who signed in: an e-mail address, or an Autodesk ID; None for an app's own token.
     """
 
     active: bool
     scopes: frozenset[str] = frozenset()
-    user_id: str | None = None
+    user: str | None = None
 
 
 class TokenEndpoint:
@@ -111,7 +114,22 @@ class TokenEndpoint:
         if not body.get("active"):
             return Introspection(active=False)
         scopes = frozenset(unquote(str(body.get("scope", ""))).replace("+", " ").split())
-        return Introspection(active=True, scopes=scopes, user_id=body.get("userid"))
+        user = body.get("userid")
+        if user is not None:
+            user = self._email(access_token) or str(user)
+        return Introspection(active=True, scopes=scopes, user=user)
+
+    def _email(self, access_token: str) -> str | None:
+        """Return the user's e-mail address where Autodesk tells it to this token."""
+        host = USERINFO_HOST if self._api_url == API_URL else self._api_url
+        headers = {"Authorization": f"Bearer {access_token}"}
+        try:
+            answer = requests.get(
+                f"{host}/userinfo", headers=headers, auth=_leave_headers, timeout=TIMEOUT
+            )
+            return str(answer.json()["email"])
+        except (requests.RequestException, KeyError, TypeError):
+            return None
 
     def _post(self, url: str, form: Mapping[str, str]) -> requests.Response:
         """POST until there is an answer that another attempt would not change."""

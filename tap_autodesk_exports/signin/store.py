@@ -83,6 +83,15 @@ class TokenStore:
             self._discard()
             lock.release()
 
+    def check(self) -> None:
+        """Make sure that the store can be written, before a person is asked to sign in.
+
+        Raises:
+            SignInError: It cannot.
+        """
+        with self.locked():
+            self.reserve()
+
     def read(self, chain: str) -> Token | None:
         """Return a chain's newest token, or None where there is none.
 
@@ -99,7 +108,7 @@ class TokenStore:
         Raises:
             StoreError: The store cannot be written.
         """
-        if self._remote is not None:
+        if self._remote:
             self._write_remote(_text(self._chains()))
             return
         try:
@@ -124,7 +133,7 @@ class TokenStore:
             if dt.datetime.fromisoformat(entry["stored_at"]) > oldest
         }
         chains[chain] = _dumped(token, now)
-        if self._remote is not None:
+        if self._remote:
             self._write_remote(_text(chains))
             return
         try:

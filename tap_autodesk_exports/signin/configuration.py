@@ -1,0 +1,64 @@
+"""The commands of `autodesk-exports` read their settings from where the tap reads them.
+
+That is: JSON files, or the environment variables `TAP_AUTODESK_EXPORTS_<SETTING>` (and a `.env`
+file), which `meltano invoke tap-autodesk-exports:<command>` sets from `meltano.yml`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import jsonschema
+from singer_sdk.configuration._dict_config import parse_environment_config
+
+from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENVIRONMENT = "ENV"
+"""In place of a file: the environment variables, as for the tap."""
+
+config_option = click.option(
+    "--config",
+    "sources",
+    multiple=True,
+    default=[ENVIRONMENT],
+    metavar="FILE|ENV",
+    help="Settings as for the tap: JSON files, or ENV for TAP_AUTODESK_EXPORTS_… (the default).",
+)
+
+
+def read_settings(sources: Sequence[str]) -> Settings:
+    """Read the settings as the tap does: later files win, and the environment over files.
+
+    Raises:
+        ConfigurationError: They cannot be read, or break the rules of the settings.
+    """
+    config: dict[str, Any] = {}
+    for file in sources:
+        if file != ENVIRONMENT:
+            config.update(_read_json(file))
+    schema = SETTINGS.to_dict()
+    if ENVIRONMENT in sources:
+        config.update(parse_environment_config(schema, "TAP_AUTODESK_EXPORTS_"))
+    problems = [
+        f"'{'.'.join(str(part) for part in error.path)}': {error.message}"
+        for error in jsonschema.Draft7Validator(schema).iter_errors(config)
+    ]
+    if problems:
+        msg = f"The settings cannot be used: {'; '.join(problems)}."
+        raise ConfigurationError(msg)
+    return Settings.from_config(config)
+
+
+def _read_json(file: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"The settings file {file} cannot be read as a JSON object ({error})."
+        raise ConfigurationError(msg) from None
