@@ -29,7 +29,6 @@ from tap_autodesk_exports.settings import Api
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tap_autodesk_exports.clock import Clock
 
 LIMITS = ((60, 60.0),)
 JOBS_A_DAY = 24
@@ -50,9 +49,11 @@ COMPLETION_STATUSES = {
 
 CAUSES_OF_403 = (
     "an account admin has not added the app as a custom integration of the account",
-    "the user who signed in has no executive overview of the account; a project admin must list "
-    "projects in 'data_connector_project_ids', and one project without admin rights is enough for "
-    "a refusal",
+    (
+        "the user who signed in has no executive overview of the account; a project admin must "
+        "list projects in 'data_connector_project_ids', and one without admin rights is enough for "
+        "a refusal"
+    ),
     "the token is two-legged or lacks the scopes data:create, data:read and data:write",
 )
 
@@ -111,7 +112,7 @@ class DataConnector:
         found: dict[str, Any] = self.http.get(f"/accounts/{account}/jobs/{job_id}/data/{name}")
         return found
 
-    def newest_extract(  # noqa: PLR0913
+    def newest_extract(
         self,
         account: str,
         *,

@@ -37,8 +37,10 @@ STATUSES = {
 }
 
 CAUSES_OF_403 = (
-    "the user who signed in is no primary or secondary admin of a team with a Business Success "
-    "Plan",
+    (
+        "the user who signed in is no primary or secondary admin of a team with a Business Success "
+        "Plan"
+    ),
     "the team lacks the benefit 'ReportingAPIAccess': see stream 'insights_contexts'",
     "the app does not offer the API, or the token lacks the scopes data:read and data:write",
 )
@@ -135,8 +137,7 @@ class InsightsExports:
         said = str(export.get("status"))
         status = status_of(said, STATUSES, asked)
         files = tuple(
-            ExportFile(name=str(number), kind=str(download.get("type") or ""))
-            for number, download in enumerate(export.get("downloads") or ())
+            _file(number, download) for number, download in enumerate(export.get("downloads") or ())
         )
         return Look(status, said, export_id, export.get("timestamp"), files)
 
@@ -151,7 +152,14 @@ class InsightsExports:
     def link(self, finished: Finished, file: ExportFile) -> str:
         """GET the export once more: each answer holds new links."""
         export = self._insights.export(finished.export_id)
-        return str(export["downloads"][int(file.name)]["downloadURL"])
+        number = int(file.name.rpartition("-")[2])
+        return str(export["downloads"][number]["downloadURL"])
+
+
+def _file(number: int, download: dict[str, Any]) -> ExportFile:
+    """Return a file; the API gives no names, so it is told by what is inside and its place."""
+    kind = str(download.get("type") or "")
+    return ExportFile(name=f"{kind}-{number}", kind=kind)
 
 
 def _looks_like(export: dict[str, Any], spec: ExportSpec) -> bool:

@@ -38,11 +38,15 @@ STATUSES = {
 }
 
 CAUSES_OF_403 = (
-    "the user who signed in is no contract manager, software coordinator or team admin of the "
-    "contract",
+    (
+        "the user who signed in is no contract manager, software coordinator or team admin of the "
+        "contract"
+    ),
     "the contract number is not one of this user's: see stream 'tokenflex_contracts'",
-    "a two-legged client that Autodesk has not tied to an admin, or a tied one that is used "
-    "three-legged",
+    (
+        "a two-legged client that Autodesk has not tied to an admin, or a tied one that is used "
+        "three-legged"
+    ),
 )
 
 
@@ -178,8 +182,9 @@ class TokenFlexExports:
         return True
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
-        """Tell whether both ask for the same fields, metrics and categories."""
-        return {**pending.body, "where": None} == {**wanted.body, "where": None}
+        """Tell whether both ask for the same; the condition of a dated one holds its dates."""
+        dates = {"where": None} if wanted.start else {}
+        return {**pending.body, **dates} == {**wanted.body, **dates}
 
     def link(self, finished: Finished, file: ExportFile) -> str:  # noqa: ARG002
         """POST refreshUrl: a new link each time."""

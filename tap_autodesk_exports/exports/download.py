@@ -36,7 +36,7 @@ class DownloadError(TapError):
     """A file could not be fetched whole."""
 
 
-class _Broken(Exception):  # noqa: N818
+class _Broken(Exception):
     """One try failed; its text says how, without the link."""
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.exports.export import Asked, ExportSpec
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable
 
 Entry = dict[str, Any]
@@ -23,15 +23,15 @@ class Ledger:
 
     Args:
         entries: The list as the last run left it in the state.
-        publish: Writes a STATE message with the list it is given; called with `lock` held.
-
-    Attributes:
         lock: Held while the list changes. Who removes an entry because its rows are loaded holds
             it until the STATE message that says so is written.
+        publish: Writes a STATE message with `entries()`; called with `lock` held.
     """
 
-    def __init__(self, entries: Iterable[Entry], publish: Callable[[list[Entry]], None]) -> None:
-        self.lock = threading.RLock()
+    def __init__(
+        self, entries: Iterable[Entry], lock: threading.RLock, publish: Callable[[], None]
+    ) -> None:
+        self.lock = lock
         self._publish = publish
         asked = (_from_entry(entry) for entry in entries)
         self._asked = {item.spec.key: item for item in asked}
@@ -50,7 +50,7 @@ class Ledger:
         """Add or replace an entry, and write the state."""
         with self.lock:
             self._asked[asked.spec.key] = asked
-            self._publish(self.entries())
+            self._publish()
 
     def drop(self, key: str) -> None:
         """Remove an entry; the next STATE message says so."""

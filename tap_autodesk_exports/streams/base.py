@@ -1,0 +1,386 @@
+"""What all streams have in common, and the private names of the Singer SDK that they need.
+
+A stream that fails is reported and stops nothing else. An exported stream names the exports that
+it needs before any stream is synced; then, export by export, it waits for the file, turns it into
+a table, writes the table's rows, and only then moves its bookmark.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from singer_sdk import Stream
+from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import StateMessage
+from typing_extensions import override
+
+from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.exports.export import NotFinished
+from tap_autodesk_exports.report import Outcome
+from tap_autodesk_exports.tables.table import Layout, Table
+from tap_autodesk_exports.tables.types import Column, Type, json_schema
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers import types
+
+    from tap_autodesk_exports.exports.export import ExportSpec, Finished
+    from tap_autodesk_exports.report import StreamReport
+    from tap_autodesk_exports.run import Run
+    from tap_autodesk_exports.settings import Api
+    from tap_autodesk_exports.tap import TapAutodeskExports
+
+Record = dict[str, Any]
+
+PROVENANCE: dict[str, dict[str, Any]] = {
+    "_export_id": {"type": ["string"]},
+    "_exported_at": {"type": ["string"], "format": "date-time"},
+    "_rescued_data": {"type": ["object", "null"], "additionalProperties": True},
+    "_row_id": {"type": ["string"]},
+}
+"""The columns that every exported row carries besides those of its file."""
+
+
+class TapStream(Stream):
+    """A stream of this tap: fails alone, and says so."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    api: Api
+    """Whose data the stream holds."""
+    _report: StreamReport
+
+    @property
+    def tap(self) -> TapAutodeskExports:
+        """The tap, as what it is."""
+        return cast("TapAutodeskExports", self._tap)
+
+    @property
+    def run(self) -> Run:
+        """What this run of the tap shares."""
+        return self.tap.run
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the tap is being tested, with a limit on records."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    @override
+    def _sync_records(
+        self, context: types.Context | None = None, *, write_messages: bool = True
+    ) -> Generator[Record, Any, Any]:
+        with self.tap.report.of(self.name) as self._report:
+            if self.tap.stop.is_set():
+                self._tell(Stopped())
+                return
+            try:
+                self.run.sign_in.check(self.api)
+                self.tap.begin_exports()
+                yield from self._records(context, write_messages=write_messages)
+            except (AbortedSyncFailedException, AbortedSyncPausedException, BrokenPipeError):
+                raise
+            except TapError as error:
+                self._tell(error)
+            except Exception as error:
+                self.logger.exception("A defect of this tap, or something that it did not expect")
+                self._tell(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
+
+    def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
+        for record in super()._sync_records(context, write_messages=write_messages):
+            self._report.rows += 1
+            yield record
+
+    def _tell(self, error: TapError) -> None:
+        pending = isinstance(error, (NotFinished, Stopped))
+        outcome = Outcome.PENDING if pending else Outcome.FAILED
+        self.tap.report.tell(self.name, outcome, str(error))
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: types.Record, *, context: types.Context | None = None
+    ) -> None:
+        """Leave the bookmark alone: it moves when a whole export is loaded, not by the record."""
+
+    @override
+    def get_replication_key_signpost(self, context: types.Context | None = None) -> None:
+        """No signpost: bookmarks are ends of windows."""
+        return
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False, because the SDK activates a version before its rows are there."""
+        return False
+
+    @property
+    def _versions(self) -> bool:
+        """Whether the user wants ACTIVATE_VERSION messages, and the stream is one to have them."""
+        return self.replication_method == "FULL_TABLE" and bool(
+            self.config.get("emit_activate_version_messages")
+        )
+
+    def _begin_version(self) -> None:
+        if self._versions:
+            self._stream_version = self._initialized_at
+
+    def _activate_version(self) -> None:
+        """Tell the target that all rows of the new version are there."""
+        if self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """An export that a stream needs.
+
+    Attributes:
+        spec: The export.
+        partition: Context of the bookmark that it moves; empty for the stream's own.
+        error: Why it cannot be had, where that is known before it is asked for.
+    """
+
+    spec: ExportSpec
+    partition: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    error: TapError | None = None
+
+
+class ExportStream(TapStream, abc.ABC):
+    """A stream whose rows come out of files of exports."""
+
+    natural_key: Sequence[str] = ()
+    """Columns that tell rows apart, hashed into `_row_id`; none: all of the catalog's."""
+    constants: Sequence[str] = ()
+    """Columns that are not in the file, with one value for each export."""
+    rename: Callable[[str], str] = staticmethod(str)
+    """Header of a file -> name of a column."""
+
+    @abc.abstractmethod
+    def plan(self) -> list[Load]:
+        """Name the exports that this run needs, oldest window first.
+
+        Raises:
+            TapError: What must be known for it cannot be found out.
+        """
+
+    @abc.abstractmethod
+    def fetch(self, finished: Finished, folder: Path) -> Path | None:
+        """Fetch the stream's file of a finished export; None where there is nothing to load.
+
+        Raises:
+            TapError: It could not be fetched whole.
+        """
+
+    def constant_values(self, finished: Finished) -> Mapping[str, str | None]:  # noqa: ARG002
+        """Return the values of `constants` for the rows of an export."""
+        return {}
+
+    def done_with(self, finished: Finished) -> None:
+        """Give up what was kept of an export; called once for each load, also after a failure."""
+
+    # The loads, one after another
+
+    @override
+    def get_records(self, context: types.Context | None) -> Iterable[Record]:
+        return self._load_all(lambda table: table.records(self._selected()))
+
+    @override
+    def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
+        if self._takes_plain_road or not write_messages:
+            return super()._records(context, write_messages=write_messages)
+        return self._load_all(self._write_lines)
+
+    @property
+    def _takes_plain_road(self) -> bool:
+        """Whether each record must pass through the SDK: for its maps, or to be counted."""
+        maps = self.stream_maps
+        unmapped = (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+        )
+        return self.is_dry_run or not unmapped
+
+    def _write_lines(self, table: Table) -> Iterable[Record]:
+        with self.get_record_counter() as counter:
+            for lines in table.lines(
+                self.name,
+                self._selected(),
+                version=self._stream_version,
+                time_extracted=canonical(self.run.clock.now()),
+            ):
+                self.tap.output.write_lines(lines)
+                rows = lines.count(b"\n")
+                counter.increment(rows)
+                self._report.rows += rows
+                if self.tap.stop.is_set():
+                    raise Stopped
+        return ()
+
+    def _load_all(self, emit: Callable[[Table], Iterable[Record]]) -> Iterator[Record]:
+        """Load each export; after a failure, nothing more of the same partition."""
+        loads = self.tap.loads_of(self)
+        self._begin_version()
+        # A new version of a table replaces all of it, so it needs every partition's rows.
+        whole = self._versions and any(self._is_new(load) for load in loads)
+        failed: list[Mapping[str, str]] = []
+        for load in loads:
+            if load.partition in failed:
+                continue
+            try:
+                yield from self._load(load, emit, whole=whole)
+            except TapError as error:
+                failed.append(load.partition)
+                self._tell(error)
+                self.tap.give_up(load, error)
+        if whole and not failed:
+            self._activate_version()
+
+    def _load(
+        self, load: Load, emit: Callable[[Table], Iterable[Record]], *, whole: bool
+    ) -> Iterator[Record]:
+        finished = self._finished(load)
+        try:
+            if not whole and self._is_loaded(load, finished):
+                self.logger.info(
+                    "Export %s was loaded before; nothing is sent again.", finished.export_id
+                )
+            else:
+                yield from self._emit(finished, emit)
+        finally:
+            self.done_with(finished)
+        self._loaded(load, finished)
+
+    def _emit(
+        self, finished: Finished, emit: Callable[[Table], Iterable[Record]]
+    ) -> Iterator[Record]:
+        with self.run.workspace.folder() as name:
+            folder = Path(name)
+            path = self.fetch(finished, folder)
+            if path is None:
+                return
+            with self._table(path, finished, folder) as table:
+                self._tell_differences(table, path.name)
+                yield from emit(table)
+
+    def _is_new(self, load: Load) -> bool:
+        try:
+            return not self._is_loaded(load, self._finished(load))
+        except TapError:
+            return True
+
+    def _finished(self, load: Load) -> Finished:
+        if load.error:
+            raise load.error
+        return self.run.runner.result(load.spec)
+
+    def _is_loaded(self, load: Load, finished: Finished) -> bool:
+        """Whether the rows of this very export were sent before, with the same columns."""
+        state = self.get_context_state(load.partition)
+        return (
+            self.replication_method == "FULL_TABLE"
+            and state.get("export_id") == finished.export_id
+            and state.get("columns") == self._selection()
+        )
+
+    def _table(self, path: Path, finished: Finished, folder: Path) -> Table:
+        properties = self.effective_schema["properties"]
+        values = self.constant_values(finished)
+        own = {*self.constants, *PROVENANCE}
+        layout = Layout(
+            columns=tuple(
+                Column(name, type_of(schema))
+                for name, schema in properties.items()
+                if name not in own
+            ),
+            key=tuple(self.natural_key),
+            constants={
+                name: (type_of(properties[name]), values.get(name)) for name in self.constants
+            },
+            rename=self.rename,
+        )
+        return Table(
+            path,
+            layout,
+            export_id=finished.export_id,
+            exported_at=finished.exported_at,
+            folder=folder,
+        )
+
+    def _tell_differences(self, table: Table, file: str) -> None:
+        if table.unknown:
+            self.logger.warning(
+                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. "
+                "Refresh the catalog to have them as columns.",
+                file,
+                ", ".join(table.unknown),
+            )
+        if table.missing:
+            self.logger.info("Not in '%s', so null: %s.", file, ", ".join(table.missing))
+
+    def _selected(self) -> list[str]:
+        """Return the selected columns, in the catalog's order."""
+        return [
+            name for name in self.effective_schema["properties"] if self.mask["properties", name]
+        ]
+
+    def _selection(self) -> str:
+        """Return a short mark of the selected columns."""
+        return f"{zlib.crc32(' '.join(self._selected()).encode()):08x}"
+
+    # Bookmarks
+
+    def bookmark(self, partition: Mapping[str, str]) -> dt.datetime | None:
+        """Return the instant up to which a partition is loaded."""
+        return instant(self.get_context_state(partition).get("replication_key_value"))
+
+    def _loaded(self, load: Load, finished: Finished) -> None:
+        """Move the bookmark and forget the pending export, in one STATE message."""
+        with self.run.ledger.lock:
+            state = self.get_context_state(load.partition)
+            end = finished.asked.spec.end
+            if self.replication_method == "INCREMENTAL" and end:
+                before = state.get("replication_key_value")
+                state["replication_key"] = self.replication_key
+                state["replication_key_value"] = max(before, end) if before else end
+            else:
+                state["export_id"] = finished.export_id
+                state["exported_at"] = finished.exported_at
+                state["columns"] = self._selection()
+            self.tap.settle(load)
+            self._tap.write_message(StateMessage(self.tap_state))
+
+
+def type_of(schema: Mapping[str, Any]) -> Type:
+    """Return the type that a column's JSON schema asks for; text where it asks for none of ours."""
+    names = schema.get("type", "string")
+    names = {names} if isinstance(names, str) else set(names)
+    if names & {"number", "integer"}:
+        return Type.NUMBER
+    if "boolean" in names:
+        return Type.BOOLEAN
+    formats = {"date": Type.DATE, "time": Type.TIME, "date-time": Type.TIMESTAMP}
+    return formats.get(str(schema.get("format")), Type.STRING)
+
+
+def export_schema(
+    columns: Mapping[str, Type], constants: Mapping[str, Type] | None = None
+) -> dict[str, Any]:
+    """Return the schema of an exported stream.
+
+    Args:
+        columns: Columns of the file.
+        constants: Columns that are the same for all rows of an export.
+    """
+    properties: dict[str, Any] = {
+        name: json_schema(type_) for name, type_ in {**(constants or {}), **columns}.items()
+    }
+    return {"type": "object", "properties": properties | PROVENANCE}

@@ -1,0 +1,208 @@
+"""Streams of Data Connector: a table each, and one extract of an account for all of them.
+
+The tables and their columns come from the registry in `schemas/`, made from Autodesk's published
+schema of March 2026 (documented: names, order and types; inferred: keys, with a confidence each).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_autodesk_exports.autodesk.data_connector import project_id_list
+from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.settings import Api
+from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
+from tap_autodesk_exports.streams.extracts import account_ids
+from tap_autodesk_exports.streams.lists import (
+    BOOLEAN,
+    NUMBER,
+    STRING,
+    STRINGS,
+    TIMESTAMP,
+    ListStream,
+    list_schema,
+)
+from tap_autodesk_exports.tables.files import as_csv
+from tap_autodesk_exports.tables.types import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.tap import TapAutodeskExports
+
+SURE = frozenset({"verified", "documented"})
+"""Confidences of a key in the registry that make it the stream's key."""
+SUCCESS = "success"
+
+TYPES = {
+    "string": Type.STRING,
+    "string: UUID": Type.STRING,
+    "string: null": Type.STRING,
+    "enum: string": Type.STRING,
+    "number": Type.NUMBER,
+    "boolean": Type.BOOLEAN,
+    "date: string": Type.DATE,
+    "time": Type.TIME,
+    "timestamp: SQL": Type.TIMESTAMP,
+}
+"""The nine types of the published schema. UUIDs stay text as they are written."""
+
+
+@functools.cache
+def registry() -> dict[str, dict[str, Any]]:
+    """Return the tables: name of the stream -> service group, columns, keys, replication."""
+    text = resources.files("tap_autodesk_exports.schemas").joinpath("data_connector.json")
+    tables: dict[str, dict[str, Any]] = json.loads(text.read_text(encoding="utf-8"))
+    return tables
+
+
+class TableStream(ExportStream):
+    """A table of the Data Connector."""
+
+    api = Api.DATA_CONNECTOR
+
+    def __init__(self, tap: TapAutodeskExports, name: str, table: Mapping[str, Any]) -> None:
+        self.service_group: str = table["service_group"]
+        self.is_delta = self.service_group.startswith("cdc")
+        self.is_activity = self.service_group == "activities"
+        # A snapshot each time, unless events or changes of a date range.
+        self.is_dated = self.is_delta or self.is_activity
+        self.selected_by_default = table["group_in_request_enum"] and not self.is_dated
+        self.natural_key = tuple(table["primary_key"] or table["columns"])
+        super().__init__(
+            tap,
+            name=name,
+            schema=export_schema(
+                {column: TYPES[type_] for column, type_ in table["columns"].items()}
+            ),
+        )
+        sure = table["primary_key_confidence"] in SURE
+        self.primary_keys = tuple(table["primary_key"]) if sure else ("_row_id",)
+        self.replication_key = table["replication_key"]
+
+    @override
+    def plan(self) -> list[Load]:
+        return self.tap.extracts.loads(self)
+
+    @override
+    def fetch(self, finished: Finished, folder: Path) -> Path | None:
+        path = self.tap.extracts.of(finished).table(self.name, folder)
+        if path is None:
+            self.logger.warning(
+                "Extract %s has no file for this table, so it is taken as empty.",
+                finished.export_id,
+            )
+            return None
+        return as_csv(path, folder)
+
+    @override
+    def done_with(self, finished: Finished) -> None:
+        self.tap.extracts.of(finished).done()
+
+
+class Requests(ListStream):
+    """The user's own data requests."""
+
+    api = Api.DATA_CONNECTOR
+    name = "data_connector_requests"
+    primary_keys = ("id",)
+    schema = list_schema(
+        id=STRING,
+        accountId=STRING,
+        description=STRING,
+        isActive=BOOLEAN,
+        serviceGroups=STRINGS,
+        projectId=STRING,
+        projectIdList=STRINGS,
+        projectStatus=STRING,
+        scheduleInterval=STRING,
+        reoccuringInterval=NUMBER,
+        effectiveFrom=TIMESTAMP,
+        effectiveTo=TIMESTAMP,
+        dateRange=STRING,
+        startDate=TIMESTAMP,
+        endDate=TIMESTAMP,
+        sendEmail=BOOLEAN,
+        callbackUrl=STRING,
+        createdBy=STRING,
+        createdByEmail=STRING,
+        createdAt=TIMESTAMP,
+        updatedBy=STRING,
+        updatedAt=TIMESTAMP,
+        lastQueuedAt=TIMESTAMP,
+    )
+
+    @override
+    def entries(self) -> Iterable[Mapping[str, Any]]:
+        for account in account_ids(self.run):
+            for request in self.run.data_connector.requests(account):
+                yield {**request, "projectIdList": project_id_list(request)}
+
+
+class Jobs(ListStream):
+    """The user's own jobs."""
+
+    api = Api.DATA_CONNECTOR
+    name = "data_connector_jobs"
+    primary_keys = ("id",)
+    schema = list_schema(
+        id=STRING,
+        requestId=STRING,
+        accountId=STRING,
+        projectId=STRING,
+        projectIdList=STRINGS,
+        status=STRING,
+        completionStatus=STRING,
+        progress=NUMBER,
+        startDate=TIMESTAMP,
+        endDate=TIMESTAMP,
+        sendEmail=BOOLEAN,
+        createdBy=STRING,
+        createdByEmail=STRING,
+        createdAt=TIMESTAMP,
+        startedAt=TIMESTAMP,
+        completedAt=TIMESTAMP,
+        lastDownloadedBy=STRING,
+        lastDownloadedAt=TIMESTAMP,
+    )
+
+    @override
+    def entries(self) -> Iterable[Mapping[str, Any]]:
+        for account in account_ids(self.run):
+            for job in self.run.data_connector.jobs(account):
+                yield {**job, "projectIdList": project_id_list(job)}
+
+
+class Files(ListStream):
+    """The files of the extracts that can still be downloaded."""
+
+    api = Api.DATA_CONNECTOR
+    name = "data_connector_files"
+    primary_keys = ("job_id", "name")
+    schema = list_schema(
+        account_id=STRING, job_id=STRING, name=STRING, size=NUMBER, createdAt=TIMESTAMP
+    )
+
+    @override
+    def entries(self) -> Iterable[Mapping[str, Any]]:
+        client = self.run.data_connector
+        for account in account_ids(self.run):
+            for job in client.jobs(account):
+                if str(job.get("completionStatus")).lower() != SUCCESS:
+                    continue
+                try:
+                    listing = client.data_listing(account, job["id"])
+                except NotFound:  # past the 30 days for which extracts are kept
+                    continue
+                for file in listing:
+                    yield {"account_id": account, "job_id": job["id"], **file}
+
+
+STREAMS = (Requests, Jobs, Files)

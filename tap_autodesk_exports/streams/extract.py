@@ -1,0 +1,66 @@
+"""The files of one Data Connector extract, shared by all tables that are loaded from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.files import Archive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_autodesk_exports.exports.export import ExportFile, Finished
+    from tap_autodesk_exports.run import Run
+
+ZIP = "autodesk_data_extract.zip"
+MOST_SINGLE_FILES = 20
+"""Up to so many tables are fetched one by one: each costs one of the 60 requests a minute, the ZIP
+costs one for all, but holds every table of the extract."""
+
+
+class Extract:
+    """The files of a finished export, as long as a table needs them.
+
+    Args:
+        run: The run that it belongs to.
+        finished: The export.
+        tables: How many tables will be loaded from it.
+    """
+
+    def __init__(self, run: Run, finished: Finished, tables: int) -> None:
+        self._run = run
+        self._files: Mapping[str, ExportFile] = {file.name: file for file in finished.look.files}
+        self._folder = run.workspace.folder()
+        self._tables = tables
+        self._finished = finished
+        self._archive: Archive | None = None
+        self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
+
+    def table(self, name: str, folder: Path) -> Path | None:
+        """Put one table's CSV file into `folder`; None where the extract has none.
+
+        Raises:
+            TapError: It could not be fetched whole.
+        """
+        file = f"{name}.csv"
+        if file not in self._files and not self._as_zip:
+            return None
+        if not self._as_zip:
+            return self._run.fetch(self._finished, self._files[file], folder)
+        archive = self._unpacked()
+        if file not in {member.name for member in archive.names()}:
+            return None
+        return archive.extract(file, folder)
+
+    def done(self) -> None:
+        """Count one table as loaded; with the last one, remove what was fetched."""
+        self._tables -= 1
+        if self._tables <= 0:
+            self._folder.cleanup()
+
+    def _unpacked(self) -> Archive:
+        if self._archive is None:
+            path = self._run.fetch(self._finished, self._files[ZIP], Path(self._folder.name))
+            self._archive = Archive(path)
+        return self._archive

@@ -1,0 +1,79 @@
+"""Date ranges that dated exports are asked for in; instants are aware, in UTC, ends exclusive."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.clock import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A date range.
+
+    Attributes:
+        slot: Its name, which does not depend on the time of the run.
+        start: Begin, inclusive.
+        end: End, exclusive.
+    """
+
+    slot: str
+    start: dt.datetime
+    end: dt.datetime
+
+    @property
+    def dates(self) -> dict[str, str]:
+        """Begin and end in the canonical form, as an `ExportSpec` takes them."""
+        return {"start": canonical(self.start), "end": canonical(self.end)}
+
+
+def months(start: dt.datetime, end: dt.datetime) -> Iterator[Window]:
+    """Yield the calendar months between two instants; the first and last may be parts of one."""
+    begin = start
+    while begin < end:
+        after = min(_next_month(begin), end)
+        yield Window(f"{begin:%Y-%m}", begin, after)
+        begin = after
+
+
+def years(start: dt.datetime, end: dt.datetime) -> Iterator[Window]:
+    """Yield the calendar years between two instants; the first and last may be parts of one."""
+    begin = start
+    while begin < end:
+        after = min(day_begin(begin).replace(year=begin.year + 1, month=1, day=1), end)
+        yield Window(f"{begin:%Y}", begin, after)
+        begin = after
+
+
+def cells(start: dt.datetime, end: dt.datetime, days: int) -> Iterator[Window]:
+    """Yield the ranges of so many days, counted from 1970, that lie between two instants.
+
+    The grid is fixed, so that a run on another day names a range as the run before did.
+    """
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    length = dt.timedelta(days=days)
+    begin = start
+    while begin < end:
+        cell = epoch + (begin - epoch) // length * length
+        after = min(cell + length, end)
+        yield Window(f"{cell:%Y-%m-%d}", begin, after)
+        begin = after
+
+
+def month_begin(instant: dt.datetime) -> dt.datetime:
+    """Return the first instant of a month."""
+    return day_begin(instant).replace(day=1)
+
+
+def day_begin(instant: dt.datetime) -> dt.datetime:
+    """Return the first instant of a day."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next_month(instant: dt.datetime) -> dt.datetime:
+    return month_begin(month_begin(instant) + dt.timedelta(days=32))
