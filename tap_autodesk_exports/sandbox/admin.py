@@ -28,6 +28,9 @@ class Admin:
             ("/clock", self._clock, "GET"),
             ("/clock", self._set_clock, "POST"),
             ("/insights", self._set_insights, "POST"),
+            ("/faults", self._faults, "GET"),
+            ("/faults", self._add_faults, "POST"),
+            ("/faults", self._clear_faults, "DELETE"),
         ):
             self.blueprint.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
 
@@ -80,6 +83,22 @@ class Admin:
             return _problem(400, "columns must be snake or title.")
         self._sandbox.insights.columns = columns
         return flask.jsonify({"columns": columns})
+
+    def _faults(self) -> flask.Response:
+        return flask.jsonify([fault.as_json() for fault in self._sandbox.faults.all])
+
+    def _add_faults(self) -> flask.Response:
+        """Switch on a fault, or an array of them."""
+        body = flask.request.get_json(silent=True)
+        try:
+            self._sandbox.faults.add_all(body if isinstance(body, list) else [body or {}])
+        except (TypeError, ValueError) as error:
+            return _problem(400, str(error))
+        return self._faults()
+
+    def _clear_faults(self) -> flask.Response:
+        self._sandbox.faults.clear()
+        return self._faults()
 
 
 def _problem(status: int, message: str) -> flask.Response:

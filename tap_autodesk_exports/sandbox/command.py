@@ -6,16 +6,14 @@ import json
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tap_autodesk_exports.errors import TapError
+if TYPE_CHECKING:
+    from tap_autodesk_exports.sandbox.server import Sandbox
 
 DEFAULT_PORT = 8421
-
-
-class SandboxUnavailableError(TapError):
-    """The sandbox cannot be started."""
 
 
 @click.command("sandbox")
@@ -32,6 +30,12 @@ class SandboxUnavailableError(TapError):
     "--job-seconds", default=0.5, show_default=True, help="How long an export takes, in seconds."
 )
 @click.option(
+    "--faults",
+    "scenario",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with an array of faults to switch on.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON file with url and settings, written once it listens.",
@@ -44,11 +48,12 @@ def command(  # noqa: PLR0913
     scale: float,
     extract: Path | None,
     job_seconds: float,
+    scenario: Path | None,
     ready_file: Path | None,
 ) -> None:
     """Serve made-up Autodesk APIs on this machine, for trials and tests, until stopped."""
     try:
-        from tap_autodesk_exports.sandbox.server import Sandbox  # noqa: PLC0415
+        from tap_autodesk_exports.sandbox import server  # noqa: PLC0415
     except ImportError as error:
         msg = (
             f"The sandbox needs the package {error.name!r}, which is not installed: "
@@ -58,8 +63,10 @@ def command(  # noqa: PLR0913
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    sandbox = Sandbox(seed=seed, scale=scale, extract=extract, job_seconds=job_seconds)
+    sandbox = server.Sandbox(seed=seed, scale=scale, extract=extract, job_seconds=job_seconds)
     try:
+        if scenario is not None:
+            _switch_on(sandbox, scenario)
         sandbox.start(port, host)
         settings = sandbox.settings()
         click.echo(f"The sandbox listens on {sandbox.url} until it is stopped with Ctrl-C.")
@@ -73,3 +80,11 @@ def command(  # noqa: PLR0913
         stopped.wait()
     finally:
         sandbox.stop()
+
+
+def _switch_on(sandbox: Sandbox, scenario: Path) -> None:
+    try:
+        sandbox.faults.add_all(json.loads(scenario.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        msg = f"The faults in {scenario} cannot be read: {error}"
+        raise click.ClickException(msg) from None

@@ -13,7 +13,8 @@ import datetime as dt
 import json
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
@@ -72,18 +73,6 @@ class Request:
     jobs: list[Job] = dataclasses.field(default_factory=list)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
-    """An answer other than success."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.title = status, title
-
-
-def _missing() -> Refused:
-    return Refused(404, "Not Found", "The requested resource does not exist.")
-
-
 class DataConnector:
     """The API's state and its routes below `/data-connector/v1`."""
 
@@ -119,7 +108,6 @@ class DataConnector:
         blueprint.add_url_rule("/doc", "doc", self._doc)
         blueprint.add_url_rule("/doc/schema", "schema", self._schema)
         blueprint.add_url_rule("/doc/changes", "changes", self._changes)
-        blueprint.register_error_handler(Refused, _answer)
         return blueprint
 
     # Requests.
@@ -128,12 +116,12 @@ class DataConnector:
         self._check_account(account)
         body = flask.request.get_json(silent=True)
         if not isinstance(body, dict):
-            raise _bad("The request body is not a JSON object.")
+            _refuse(400, "The request body is not a JSON object.")
         now = self._services.clock.now()
         request = self._read(body, now)
         with self._lock:
             if request.next_job is not None and self._jobs_today(now) >= JOBS_PER_DAY:
-                raise Refused(429, "Too Many Requests", "Quota limit exceeded.")
+                _refuse(429, "Quota limit exceeded.")
             self._requests[request.id] = request
             self._spawn(now)
         self._services.record.add(Posted("data_connector", request.id, account, body, now))
@@ -142,14 +130,14 @@ class DataConnector:
     def _read(self, body: dict[str, Any], now: dt.datetime) -> Request:
         interval = body.get("scheduleInterval", "ONE_TIME")
         if interval != "ONE_TIME" and (interval not in INTERVALS or not body.get("effectiveTo")):
-            raise _bad("Bad scheduleInterval, or a schedule without effectiveTo.")
+            _refuse(400, "Bad scheduleInterval, or a schedule without effectiveTo.")
         if interval != "ONE_TIME" and not body.get("reoccuringInterval"):
-            raise _bad("reoccuringInterval is required for a schedule.")
+            _refuse(400, "reoccuringInterval is required for a schedule.")
         try:
             begin = instant(body["effectiveFrom"])
             ranges.asked(body, now)
         except (KeyError, TypeError, ValueError) as error:
-            raise _bad(f"Bad date: {error}") from None
+            _refuse(400, f"Bad date: {error}")
         return Request(
             id=str(uuid.uuid4()),
             body=body,
@@ -163,11 +151,11 @@ class DataConnector:
     def _groups(self, given: Any) -> tuple[str, ...]:  # noqa: ANN401
         known = tuple(dict.fromkeys(table.group for table in self._tables.registry.values()))
         if not isinstance(given, list) or not given or not set(given) <= {*known, "all"}:
-            raise _bad("Bad service groups")
+            _refuse(400, "Bad service groups")
         if given == ["all"]:
             return tuple(group for group in known if not group.startswith("cdc"))
         if "all" in given:
-            raise _bad("Bad service groups")
+            _refuse(400, "Bad service groups")
         return tuple(given)
 
     def _projects(self, body: dict[str, Any]) -> list[str]:
@@ -177,16 +165,16 @@ class DataConnector:
             try:
                 given = json.loads(given)
             except ValueError:
-                raise _bad("Bad projectIdList") from None
+                _refuse(400, "Bad projectIdList")
         if not given and body.get("projectId"):
             given = [body["projectId"]]
         known = {project.id for project in self._services.world.projects}
         if len(given) > MAX_PROJECTS:
-            raise _bad(f"projectIdList holds more than {MAX_PROJECTS} projects.")
+            _refuse(400, f"projectIdList holds more than {MAX_PROJECTS} projects.")
         if self._source is None and not set(given) <= known:
-            raise Refused(403, "Forbidden", "The user is no administrator of these projects.")
+            _refuse(403, "The user is no administrator of these projects.")
         if body.get("projectStatus", "all") not in {"all", "active", "archived"}:
-            raise _bad("Bad projectStatus")
+            _refuse(400, "Bad projectStatus")
         return list(given)
 
     def _jobs_today(self, now: dt.datetime) -> int:
@@ -219,7 +207,7 @@ class DataConnector:
             self._spawn(self._services.clock.now())
             request = self._requests.get(request_id)
         if request is None:
-            raise _missing()
+            _refuse(404, "The requested resource does not exist.")
         return request
 
     def _shape_request(self, request: Request) -> dict[str, Any]:
@@ -261,7 +249,7 @@ class DataConnector:
         request = self._request(account, request_id)
         body = flask.request.get_json(silent=True)
         if not isinstance(body, dict) or not set(body) <= CHANGEABLE:
-            raise _bad("The request body holds what cannot be changed.")
+            _refuse(400, "The request body holds what cannot be changed.")
         now = self._services.clock.now()
         changed = self._read({**request.body, **body}, now)
         request.body, request.groups, request.projects, request.updated = (
@@ -308,7 +296,7 @@ class DataConnector:
             for job in self._all_jobs():
                 if job.id == job_id and job.course.phase(now) is not Phase.ABSENT:
                     return job
-        raise _missing()
+        _refuse(404, "The requested resource does not exist.")
 
     def _shape_job(self, job: Job) -> dict[str, Any]:
         now = self._services.clock.now()
@@ -355,7 +343,7 @@ class DataConnector:
         job = self._job(account, job_id)
         now = self._services.clock.now()
         if not job.course.succeeded(now) or now > job.course.ended + KEPT:
-            raise _missing()
+            _refuse(404, "The requested resource does not exist.")
         with self._lock:
             if job.files is None:
                 job.files = self._make(job)
@@ -398,7 +386,7 @@ class DataConnector:
     def _link(self, account: str, job_id: str, name: str) -> flask.Response:
         file = self._files(account, job_id).get(name)
         if file is None:
-            raise _missing()
+            _refuse(404, "The requested resource does not exist.")
         self._job(account, job_id).downloaded = self._services.clock.now()
         return flask.jsonify(
             {
@@ -418,7 +406,7 @@ class DataConnector:
         group = flask.request.args.get("name", "")
         tables = [t for t in self._tables.registry.values() if t.group == group]
         if not tables:
-            raise _missing()
+            _refuse(404, "The requested resource does not exist.")
         if flask.request.args.get("format", "html") == "json":
             return flask.jsonify(documents.schema(tables))
         return flask.Response(documents.schema_page(group, tables), content_type="text/html")
@@ -433,19 +421,15 @@ class DataConnector:
             detail = (
                 "The app is not a custom integration of this account, or the user lacks a role."
             )
-            raise Refused(403, "Forbidden", detail)
+            _refuse(403, detail)
 
     def _paged(self, endpoint: str, entries: list[dict[str, Any]]) -> flask.Response:
         try:
             page = ranges.page(entries, flask.request.args)
         except ValueError:
-            raise _bad("limit and offset must be numbers.") from None
+            _refuse(400, "limit and offset must be numbers.")
         self._services.record.add_list("data_connector", endpoint, len(page["results"]))
         return flask.jsonify(page)
-
-
-def _bad(detail: str) -> Refused:
-    return Refused(400, "Bad Request", detail)
 
 
 def _created(body: dict[str, Any]) -> flask.Response:
@@ -454,10 +438,11 @@ def _created(body: dict[str, Any]) -> flask.Response:
     return response
 
 
-def _answer(refused: Refused) -> flask.Response:
-    body = {"title": refused.title, "detail": str(refused)}
-    if refused.status == 429:  # noqa: PLR2004
-        body = {"developerMessage": str(refused)}
+def _refuse(status: int, detail: str) -> NoReturn:
+    """Answer the present request with an error."""
+    body = {"title": HTTPStatus(status).phrase, "detail": detail}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        body = {"developerMessage": detail}
     response = flask.jsonify(body)
-    response.status_code = refused.status
-    return response
+    response.status_code = status
+    flask.abort(response)

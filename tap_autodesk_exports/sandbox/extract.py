@@ -62,7 +62,9 @@ def copy(job_id: str, groups: Iterable[str], source: Path, folder: Path) -> dict
             rows = count_rows(path)
             served.append(Served("data_connector", path.stem, job_id, path.name, rows, path))
     metadata = source / "metadata.csv"
-    extra = {"metadata.csv": metadata.read_bytes()} if metadata.exists() else {}
+    extra: dict[str, str | bytes] = {}
+    if metadata.exists():
+        extra["metadata.csv"] = metadata.read_bytes()
     return _bundle(job_id, served, folder, extra)
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
@@ -53,14 +53,6 @@ class Export:
     files: list[tuple[str, StoredFile]] | None = None
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
-    """An answer other than success."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Insights:
     """The API's state and its routes below `/insights/v1`.
 
@@ -88,7 +80,6 @@ class Insights:
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        blueprint.register_error_handler(Refused, _answer)
         return blueprint
 
     def _contexts(self) -> flask.Response:
@@ -108,7 +99,7 @@ class Insights:
     def _submit(self) -> flask.Response:
         body = flask.request.get_json(silent=True)
         if not isinstance(body, dict):
-            raise Refused(400, "The request body is not a JSON object.")
+            _refuse(400, "The request body is not a JSON object.")
         _check(body)
         now = self._services.clock.now()
         export = Export(
@@ -129,7 +120,7 @@ class Insights:
             return teams
         chosen = [team for team in teams if team.id == team_id]
         if not chosen:
-            raise Refused(403, "The user has no access to the reporting of this team.")
+            _refuse(403, "The user has no access to the reporting of this team.")
         return chosen
 
     def _kept(self) -> list[Export]:
@@ -154,7 +145,7 @@ class Insights:
         for export in self._kept():
             if export.id == export_id:
                 return flask.jsonify(self._shape(export))
-        raise Refused(404, "The export does not exist.")
+        _refuse(404, "The export does not exist.")
 
     def _shape(self, export: Export) -> dict[str, Any]:
         """Return the documented object; dates and filters are not echoed."""
@@ -198,36 +189,37 @@ class Insights:
         return write(export, tables, folder, titles=self.columns == "title")
 
 
-def _answer(refused: Refused) -> flask.Response:
-    response = flask.jsonify({"developerMessage": str(refused)})
-    response.status_code = refused.status
-    return response
+def _refuse(status: int, message: str) -> NoReturn:
+    """Answer the present request with an error."""
+    response = flask.jsonify({"developerMessage": message})
+    response.status_code = status
+    flask.abort(response)
 
 
 def _check(body: dict[str, Any]) -> None:
     reports = body.get("reports")
     if body.get("outputFormat") not in FORMATS:
-        raise Refused(400, "outputFormat must be one of CSV, EXCEL, JSON.")
+        _refuse(400, "outputFormat must be one of CSV, EXCEL, JSON.")
     if not isinstance(reports, list) or not reports or not set(reports) <= set(COLUMNS):
-        raise Refused(400, f"reports must be an array of {', '.join(COLUMNS)}.")
+        _refuse(400, f"reports must be an array of {', '.join(COLUMNS)}.")
     if {"USAGE", "USAGE_REPORT"} & set(reports):
         _check_dates(body, reports)
     if "USAGE_REPORT" in reports and body.get("usageReports") != ["USAGE_REPORT_BY_PRODUCT"]:
-        raise Refused(400, "usageReports must be [USAGE_REPORT_BY_PRODUCT].")
+        _refuse(400, "usageReports must be [USAGE_REPORT_BY_PRODUCT].")
     filters = body.get("filters") or {}
     if not isinstance(filters, dict) or not set(filters) <= FILTERS:
-        raise Refused(400, f"filters must be an object of {', '.join(sorted(FILTERS))}.")
+        _refuse(400, f"filters must be an object of {', '.join(sorted(FILTERS))}.")
 
 
 def _check_dates(body: dict[str, Any], reports: list[str]) -> None:
     try:
         start, end = instant(body["startDate"]), instant(body["endDate"])
     except (KeyError, TypeError, ValueError):
-        raise Refused(400, "startDate and endDate are required for usage.") from None
+        _refuse(400, "startDate and endDate are required for usage.")
     if end < start:
-        raise Refused(400, "endDate is before startDate.")
+        _refuse(400, "endDate is before startDate.")
     if "USAGE_REPORT" in reports and (end - start).days > MAX_REPORT_DAYS:
-        raise Refused(400, "startDate and endDate should be within 1 year (365 days).")
+        _refuse(400, "startDate and endDate should be within 1 year (365 days).")
 
 
 def _period(body: dict[str, Any]) -> tuple[dt.datetime, dt.datetime] | None:

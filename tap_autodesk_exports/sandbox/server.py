@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import flask
 from typing_extensions import override
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.admin import Admin
@@ -26,9 +27,9 @@ from tap_autodesk_exports.sandbox.storage import Storage
 from tap_autodesk_exports.sandbox.tokenflex import TokenFlex
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import TracebackType
-
-    from werkzeug.serving import BaseWSGIServer
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from tap_autodesk_exports.sandbox.record import Posted, Served
 
@@ -42,6 +43,20 @@ class _Handler(WSGIRequestHandler):
     @override
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+
+class _Server(ThreadedWSGIServer):
+    """A server that can reset a connection instead of closing it politely."""
+
+    @override
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        linger = b""
+        if isinstance(request, socket.socket) and request.fileno() >= 0:
+            linger = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        if any(linger):  # set by a fault: without a shutdown, close sends a reset
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
 
 class Sandbox:
@@ -77,7 +92,7 @@ class Sandbox:
     ) -> None:
         self.clock = clock or SandboxClock()
         self.url = ""
-        self.faults = Faults()
+        self.faults = Faults(self._go_away)
         self.authentication = Authentication(self.clock)
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
         root = folder or Path(self._temporary.name) if self._temporary else folder or Path()
@@ -95,7 +110,11 @@ class Sandbox:
         self.tokenflex = TokenFlex(self._services, root / "tokenflex")
         self.data_connector = DataConnector(self._services, root / "data_connector", extract)
         self.app = self._application()
-        self._server: BaseWSGIServer | None = None
+        self._faulty = self.faults.around(self.app.wsgi_app, self.app.url_map)
+        self._server: _Server | None = None
+        self._serving = threading.Lock()
+        self._returning: threading.Thread | None = None
+        self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def _application(self) -> flask.Flask:
@@ -110,20 +129,33 @@ class Sandbox:
             Admin(self).blueprint,
         ):
             app.register_blueprint(blueprint)
-        app.after_request(self._remember)
         return app
 
-    def _remember(self, response: flask.Response) -> flask.Response:
-        request = flask.request
-        if not request.path.startswith("/sandbox/"):
-            secret = request.path.startswith(("/storage/", "/authentication/"))
-            path = request.path if secret else request.full_path.removesuffix("?")
-            self._record.add(Request(request.method, path, response.status_code))
-        return response
+    def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer a request and remember it; status 0 is a connection that was dropped."""
+        path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+        if query and not path.startswith(("/storage/", "/authentication/")):
+            path = f"{path}?{query}"
+        statuses = [0]
+
+        def begin(status: str, *arguments: Any) -> Callable[[bytes], object]:  # noqa: ANN401
+            statuses.append(int(status.split(maxsplit=1)[0]))
+            return start(status, *arguments)
+
+        try:
+            return self._faulty(environ, begin)
+        finally:
+            if not path.startswith("/sandbox/"):
+                self._record.add(Request(environ["REQUEST_METHOD"], path, statuses[-1]))
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
         """Serve in background threads on `port` (0: a free one); return the base URL."""
-        self._server = make_server(host, port, self.app, threaded=True, request_handler=_Handler)
+        with self._serving:
+            self._listen(host, port)
+        return self.url
+
+    def _listen(self, host: str, port: int) -> None:
+        self._server = _Server(host, port, self._serve, _Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
@@ -132,15 +164,38 @@ class Sandbox:
         )
         self._thread.start()
         self.url = f"http://{host}:{self._server.server_port}"
-        return self.url
 
-    def stop(self) -> None:
-        """Stop serving and remove the temporary folder, if one was used."""
+    def _hang_up(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
             self._server = self._thread = None
+
+    def _go_away(self, seconds: float) -> None:
+        """Refuse connections for so long, and listen on the same port again."""
+        server = self._server
+        if server is None:
+            return
+        host, port = server.host, server.server_port
+
+        def away() -> None:
+            with self._serving:
+                self._hang_up()
+                if not self._stopped.wait(seconds):
+                    self._listen(host, port)
+
+        self._returning = threading.Thread(target=away, name="sandbox-away", daemon=True)
+        self._returning.start()
+
+    def stop(self) -> None:
+        """Stop serving and remove the temporary folder, if one was used."""
+        self._stopped.set()
+        self.faults.stop()
+        if self._returning is not None:
+            self._returning.join()
+        with self._serving:
+            self._hang_up()
         if self._temporary is not None:
             self._temporary.cleanup()
 

@@ -11,7 +11,7 @@ import dataclasses
 import datetime as dt
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
@@ -65,18 +65,6 @@ class Export:
     expires: dt.datetime | None = None
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
-    """An answer other than success; `code` is the API's own word for it."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.status, self.code = status, code
-
-
-def _invalid(message: str) -> Refused:
-    return Refused(400, "BadRequestError", message)
-
-
 class TokenFlex:
     """The API's state and its routes below `/tokenflex/v1`.
 
@@ -113,7 +101,6 @@ class TokenFlex:
         ):
             guarded = self._services.guarded(view, scope, two_legged=True)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        blueprint.register_error_handler(Refused, _answer)
         return blueprint
 
     # Contracts and usage lists.
@@ -127,7 +114,7 @@ class TokenFlex:
         for contract in self._known():
             if contract.number == number:
                 return contract
-        raise Refused(403, "ForbiddenError", "Invalid contract or access level")
+        _refuse(403, "ForbiddenError", "Invalid contract or access level")
 
     def _listed(self, endpoint: str, entries: list[Any]) -> flask.Response:
         self._services.record.add_list("tokenflex", endpoint, len(entries))
@@ -237,11 +224,11 @@ class TokenFlex:
         contract = self._contract(number)
         body = flask.request.get_json(silent=True)
         if not isinstance(body, dict):
-            raise _invalid("Invalid request")
+            _refuse(400, "BadRequestError", "Invalid request")
         try:
             query = Query(body)
         except Invalid as error:
-            raise _invalid(f"Invalid request: {error}") from None
+            _refuse(400, "BadRequestError", f"Invalid request: {error}")
         now = self._services.clock.now()
         export = Export(
             key=f"{iso(now, 'seconds').removesuffix('Z')}#{uuid.uuid4()}",
@@ -253,7 +240,7 @@ class TokenFlex:
         with self._lock:
             waiting = sum(self._status(e) == "Requested" for e in self._exports.values())
             if waiting >= MAX_REQUESTED:
-                raise Refused(429, "TooManyRequestsError", "Too many pending export requests")
+                _refuse(429, "TooManyRequestsError", "Too many pending export requests")
             self._exports[export.key] = export
         self._services.record.add(Posted("tokenflex", export.key, number, body, now))
         shape = self._shape(export)
@@ -275,7 +262,7 @@ class TokenFlex:
         with self._lock:
             export = self._exports.get(key)
         if export is None or export.contract.number != number:
-            raise Refused(404, "NotFoundError", "Export request not found")
+            _refuse(404, "NotFoundError", "Export request not found")
         return export
 
     def _shape(self, export: Export, *, refresh: bool = False) -> dict[str, Any]:
@@ -326,7 +313,7 @@ class TokenFlex:
         try:
             begin, end = instant(arguments["fromDate"]), instant(arguments["toDate"])
         except (KeyError, ValueError):
-            raise _invalid("fromDate and toDate are required") from None
+            _refuse(400, "BadRequestError", "fromDate and toDate are required")
         self._contract(number)
         with self._lock:
             exports = list(self._exports.values())
@@ -372,7 +359,8 @@ class TokenFlex:
         return flask.jsonify(changed)
 
 
-def _answer(refused: Refused) -> flask.Response:
-    response = flask.jsonify({"Code": refused.code, "Message": str(refused)})
-    response.status_code = refused.status
-    return response
+def _refuse(status: int, code: str, message: str) -> NoReturn:
+    """Answer the present request with an error; `code` is the API's own word for it."""
+    response = flask.jsonify({"Code": code, "Message": f"{code}: {message}"})
+    response.status_code = status
+    flask.abort(response)

@@ -58,7 +58,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-class Invalid(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
+class Invalid(Exception):
     """The request asks for something that the API refuses."""
 
 
@@ -81,7 +81,7 @@ class Query:
             self._check_session()
 
     def _check_session(self) -> None:
-        if len(self.categories) != 1 and not (self.categories and MANUAL >= set(self.categories)):
+        if len(self.categories) != 1 and not (self.categories and set(self.categories) <= MANUAL):
             msg = "session level needs exactly one usageCategory"
             raise Invalid(msg)
         beyond = (set(self.fields) - set(SESSION_FIELDS)) | (

@@ -98,7 +98,9 @@ class Reports:
         people = {team.id: self._members(team, now) for team in teams}
         match report:
             case "SUBSCRIPTIONS":
-                lines = (line for team in teams for line in self._subscriptions(team, now))
+                lines: Iterator[Line] = (
+                    line for team in teams for line in self._subscriptions(team, now)
+                )
             case "USERS":
                 lines = (line for team in teams for line in self._users(team, people[team.id]))
             case "USAGE":
@@ -246,7 +248,7 @@ def _summary(
 def _passes(line: Line, person: Person, offering: str, filters: Mapping[str, Any]) -> bool:
     codes = {product.code for product in PRODUCTS if product.offering == offering}
     versions = set(str(line["version"] or "cloud").split(","))
-    have = {
+    have: dict[str, set[object]] = {
         "groupId": {person.group},
         "productLineCode": codes,
         "source": {"flex" if line["access_option"] == "Flex" else "sus"},

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.sandbox.data.dialect import timestamp
 from tap_autodesk_exports.sandbox.data.specials import DAILY, SIZES, links, specials
-from tap_autodesk_exports.sandbox.data.values import maker
+from tap_autodesk_exports.sandbox.data.values import maker, options
 from tap_autodesk_exports.sandbox.data.world import EPOCH
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Tables:
     def _alive(self, table: Table, snapshot: Snapshot) -> Iterator[Life]:
         """Yield every row that was ever born until now, the first of each key only."""
         seen: set[tuple[str | None, ...]] = set()
-        key = [column for column in table.key if column in table.columns]
+        key = table.key if self._can_repeat(table) else ()
         lives = [
             self.life(table.name, index) for index in range(self.count(table.name, snapshot.now))
         ]
@@ -108,12 +108,17 @@ class Tables:
             if life.created > snapshot.now or not self._within(life, snapshot, table):
                 continue
             if key:
-                cells = self._cells(table, life, life.created)
+                cells = self._fixed(table, life, life.created)
                 value = tuple(cells[column] for column in key)
                 if value in seen:
                     continue
                 seen.add(value)
             yield life
+
+    def _can_repeat(self, table: Table) -> bool:
+        """Whether two rows could come out with one key: not where an `id` of its own is the key."""
+        own = len(table.key) == 1 and table.key[0] not in self._links[table.name]
+        return bool(table.key) and not own and table.name not in self._specials
 
     def _within(self, life: Life, snapshot: Snapshot, table: Table) -> bool:
         if snapshot.projects is None or not self._of_project(table):
@@ -295,14 +300,18 @@ class Tables:
                 free = column in table.key
                 fixed[column] = self.identity(table.name, column, life.index) if free else None
         for column in table.key:
-            if column not in fixed and column not in table.enums:
-                if columns[column] == "enum: string" or len(table.key) > 1 and _spread(column):
-                    fixed[column] = f"{column.split('_')[-1]} {rng.randrange(40)}"
-                else:
-                    shared = len(table.key) > 1 and column == "id" and columns["id"] != "number"
-                    index = life.index // 3 if shared and table.key[0] == "id" else life.index
-                    fixed[column] = self.identity(table.name, column, index)
+            if column not in fixed:
+                fixed[column] = self._part_of_key(table, column, life.index, rng)
         return fixed
+
+    def _part_of_key(self, table: Table, column: str, index: int, rng: Random) -> str:
+        if choices := options(table, column):
+            return rng.choice(choices)
+        if len(table.key) > 1 and (table.columns[column] == "enum: string" or _is_word(column)):
+            return f"{column.rsplit('_', maxsplit=1)[-1]} {rng.randrange(40)}"
+        # Where `id` leads a key of several parts it repeats, as observed in iq and reviews.
+        repeats = len(table.key) > 1 and table.key[0] == column == "id"
+        return self.identity(table.name, column, index // 3 if repeats else index)
 
     def identity(self, name: str, column: str, index: int) -> str:
         """Return the cell of `column` that identifies row `index` of a table."""
@@ -316,6 +325,6 @@ class Tables:
         return self.world.uuid(name, column, index)
 
 
-def _spread(column: str) -> bool:
+def _is_word(column: str) -> bool:
     """Whether a part of a key is a word rather than an identifier."""
     return not column.endswith(("id", "uid", "guid", "urn", "version", "revision", "index", "hour"))

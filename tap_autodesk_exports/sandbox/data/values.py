@@ -11,18 +11,13 @@ from tap_autodesk_exports.sandbox.data.dialect import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from tap_autodesk_exports.sandbox.data.registry import Table
     from tap_autodesk_exports.sandbox.data.tables import Row
 
     Maker = Callable[[Row], str | None]
 
-_WORDS = (
-    "anchor beam clash concrete corridor crane damper deck door drain duct façade fire floor gate "
-    "girder grid joint lift lintel membrane mullion panel pipe plate pump ramp riser roof screed "
-    "shaft slab sprinkler stair steel truss valve wall"
-).split()
+_WORDS = ["anchor", "beam", "clash", "concrete", "corridor", "crane", "damper", "deck", "door", "drain", "duct", "façade", "fire", "floor", "gate", "girder", "grid", "joint", "lift", "lintel", "membrane", "mullion", "panel", "pipe", "plate", "pump", "ramp", "riser", "roof", "screed", "shaft", "slab", "sprinkler", "stair", "steel", "truss", "valve", "wall"]
 _MONEY = re.compile(
     r"amount|price|cost|total|paid|approved|committed|projected|forecast|variance|budget|value|"
     r"retention|released|billed|uncommitted|adjustment|exchange_rate|latitude|longitude"
@@ -41,8 +36,8 @@ def maker(table: Table, column: str) -> Maker:
     """Return the function that makes a cell of `column`, given the row it stands in."""
     kind = table.columns[column]
     required = column in table.key or column == table.replication_key
-    if options := _options(table, column):
-        made: Maker = lambda row: row.rng.choice(options)  # noqa: E731
+    if choices := options(table, column):
+        made: Maker = lambda row: row.rng.choice(choices)  # noqa: E731
     elif kind == "string: UUID":
         made = _uuid
     elif kind == "timestamp: SQL":
@@ -60,8 +55,8 @@ def maker(table: Table, column: str) -> Maker:
     return made if required else _sometimes_null(made)
 
 
-def _options(table: Table, column: str) -> list[str]:
-    """Return the documented values; `1 - Required` stands for a cell `1` (observed)."""
+def options(table: Table, column: str) -> list[str]:
+    """Return the documented values of a column; `1 - Required` stands for a cell `1` (observed)."""
     documented = table.enums.get(column, ())
     if len(documented) == 1:
         documented = tuple(documented[0].split(" / "))
