@@ -158,6 +158,13 @@ class Authentication:
         with self._lock:
             return sorted(self._secrets)
 
+    def renew_ready_token(self) -> None:
+        """Make the ready access token good for another hour."""
+        with self._lock:
+            ready = self._seed(credentials.CLIENT_ID)
+            ready.expires_at = self._in(seconds=ACCESS_TOKEN_SECONDS)
+            self._access_tokens[credentials.ACCESS_TOKEN] = ready
+
     def forget_access_tokens(self) -> None:
         """Make every access token invalid at once, as a revocation in mid-run would."""
         with self._lock:

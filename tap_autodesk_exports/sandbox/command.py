@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.server import Sandbox
 
 DEFAULT_PORT = 8421
+RENEWAL_SECONDS = 600
+"""How often the access token in the printed settings, which lasts an hour, is renewed."""
 
 
 @click.command("sandbox")
@@ -77,7 +79,8 @@ def command(  # noqa: PLR0913
             partial = ready_file.with_name(f"{ready_file.name}.partial")
             partial.write_text(json.dumps({"url": sandbox.url, "settings": settings}))
             partial.replace(ready_file)
-        stopped.wait()
+        while not stopped.wait(RENEWAL_SECONDS):
+            sandbox.settings()
     finally:
         sandbox.stop()
 

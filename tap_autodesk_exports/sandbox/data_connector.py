@@ -74,9 +74,14 @@ class Request:
 
 
 class DataConnector:
-    """The API's state and its routes below `/data-connector/v1`."""
+    """The API's state and its routes below `/data-connector/v1`.
+
+    Attributes:
+        jobs_per_day: The quota of jobs within 24 hours.
+    """
 
     def __init__(self, services: Services, folder: Path, source: Path | None) -> None:
+        self.jobs_per_day = JOBS_PER_DAY
         self._services = services
         self._folder = folder
         self._source = source
@@ -120,7 +125,7 @@ class DataConnector:
         now = self._services.clock.now()
         request = self._read(body, now)
         with self._lock:
-            if request.next_job is not None and self._jobs_today(now) >= JOBS_PER_DAY:
+            if request.next_job is not None and self._jobs_today(now) >= self.jobs_per_day:
                 _refuse(429, "Quota limit exceeded.")
             self._requests[request.id] = request
             self._spawn(now)
@@ -184,7 +189,7 @@ class DataConnector:
         """Start the jobs that are due; beyond the day's quota a schedule waits."""
         for request in self._requests.values():
             while request.next_job is not None and request.next_job <= now:
-                if self._jobs_today(now) >= JOBS_PER_DAY:
+                if self._jobs_today(now) >= self.jobs_per_day:
                     return
                 course = dataclasses.replace(
                     self._services.course("data_connector"), created=request.next_job
@@ -293,10 +298,10 @@ class DataConnector:
         self._check_account(account)
         now = self._services.clock.now()
         with self._lock:
-            for job in self._all_jobs():
-                if job.id == job_id and job.course.phase(now) is not Phase.ABSENT:
-                    return job
-        _refuse(404, "The requested resource does not exist.")
+            found = [job for job in self._all_jobs() if job.id == job_id]
+        if not found or found[0].course.phase(now) is Phase.ABSENT:
+            _refuse(404, "The requested resource does not exist.")
+        return found[0]
 
     def _shape_job(self, job: Job) -> dict[str, Any]:
         now = self._services.clock.now()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import datetime as dt
 import io
 import shutil
 import zipfile
@@ -16,6 +15,7 @@ from tap_autodesk_exports.sandbox.record import Served
 from tap_autodesk_exports.sandbox.storage import StoredFile
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
     from pathlib import Path
 

@@ -142,10 +142,10 @@ class Insights:
         return flask.jsonify({"exports": page, "pagination": pagination})
 
     def _get(self, export_id: str) -> flask.Response:
-        for export in self._kept():
-            if export.id == export_id:
-                return flask.jsonify(self._shape(export))
-        _refuse(404, "The export does not exist.")
+        found = [export for export in self._kept() if export.id == export_id]
+        if not found:
+            _refuse(404, "The export does not exist.")
+        return flask.jsonify(self._shape(found[0]))
 
     def _shape(self, export: Export) -> dict[str, Any]:
         """Return the documented object; dates and filters are not echoed."""

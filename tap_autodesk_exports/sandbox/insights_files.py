@@ -52,11 +52,16 @@ def write(
         case "EXCEL":
             return [_workbook(export, tables, headers, folder)]
         case "JSON":
-            return [_json(export, report, tables[report], headers[report], folder)
-                    for report in tables]  # fmt: skip
+            return [
+                _json(export, report, rows, headers[report], folder)
+                for report, rows in tables.items()
+            ]
         case _:
-            return [file for report in tables
-                    for file in _csv(export, report, tables[report], headers[report], folder)]  # fmt: skip
+            return [
+                file
+                for report, rows in tables.items()
+                for file in _csv(export, report, rows, headers[report], folder)
+            ]
 
 
 def _csv(

@@ -1,7 +1,7 @@
 """Which dates a Data Connector request covers, and how its lists are sorted and filtered.
 
-Documented: `dateRange` overrides the two dates; with one date given it stands for both; activities
-reach back at most 31 days and silently fall back to yesterday beyond that; yesterday is the default.
+Documented: `dateRange` overrides the two dates; one date given stands for both; a range of more
+than 31 days falls back to yesterday for activities, silently; yesterday is the default.
 Assumed: the same default for the change groups, and that a date without a time as `endDate` means
 the end of that day.
 """

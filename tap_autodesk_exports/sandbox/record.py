@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.sandbox.clock import iso
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
 

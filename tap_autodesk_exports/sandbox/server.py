@@ -1,4 +1,4 @@
-"""The sandbox as a server: one port for OAuth, the three APIs, the storage and the admin endpoints."""
+"""The sandbox as a server: OAuth, the three APIs, storage and admin endpoints on one port."""
 
 from __future__ import annotations
 
@@ -215,7 +215,11 @@ class Sandbox:
         self.stop()
 
     def settings(self) -> dict[str, Any]:
-        """Return the tap's settings for this sandbox: a user's token, good for all three APIs."""
+        """Return the tap's settings for this sandbox: a user's token, good for all three APIs.
+
+        Each call makes that token good for another hour of the sandbox's clock.
+        """
+        self.authentication.renew_ready_token()
         return {
             "api_url": self.url,
             "auth_flow": "access_token",

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode
 
 import flask
 
-from tap_autodesk_exports.sandbox.record import Served
 
 if TYPE_CHECKING:
+    from tap_autodesk_exports.sandbox.record import Served
     from collections.abc import Iterator
     from pathlib import Path
 

@@ -111,10 +111,10 @@ class TokenFlex:
         return [c for c in self._tokens.contracts if self.admin and c.start <= today]
 
     def _contract(self, number: str) -> Contract:
-        for contract in self._known():
-            if contract.number == number:
-                return contract
-        _refuse(403, "ForbiddenError", "Invalid contract or access level")
+        found = [contract for contract in self._known() if contract.number == number]
+        if not found:
+            _refuse(403, "ForbiddenError", "Invalid contract or access level")
+        return found[0]
 
     def _listed(self, endpoint: str, entries: list[Any]) -> flask.Response:
         self._services.record.add_list("tokenflex", endpoint, len(entries))

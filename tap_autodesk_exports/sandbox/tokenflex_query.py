@@ -159,7 +159,7 @@ def _condition(found: re.Match[str]) -> tuple[str, str, str, Condition]:
     field = found["field"]
     if found["comparison"]:
         compare, text = _COMPARISONS[found["comparison"]], found["value"].strip("'")
-        if field.endswith("Date") and field != "sessionEndDate" and field != "sessionStartDate":
+        if field in {"usageDate", "transactionDate"}:
             try:
                 dt.date.fromisoformat(text)
             except ValueError:

@@ -250,12 +250,12 @@ def _passes(line: Line, person: Person, offering: str, filters: Mapping[str, Any
     versions = set(str(line["version"] or "cloud").split(","))
     have: dict[str, set[object]] = {
         "groupId": {person.group},
-        "productLineCode": codes,
+        "productLineCode": {*codes},
         "source": {"flex" if line["access_option"] == "Flex" else "sus"},
         "assigned": {line["seat_assignment"] == "assigned"},
         "userStatus": {line["user_activity"]},
         "userId": {person.autodesk_id},
-        "versionId": versions,
+        "versionId": {*versions},
     }
     for name, wanted in filters.items():
         values = wanted if isinstance(wanted, list) else [wanted]

@@ -192,7 +192,11 @@ class Tables:
         project = (special.project(index) if special else None) or index % len(self.world.projects)
         parents: dict[str, int | None] = {}
         for position, (column, (target, _)) in enumerate(self._links[name].items()):
-            parent = self._parent(name, index, target, born, project if position else None, rng)
+            if target == name:
+                # Points to a row well before itself, if at all.
+                parent = rng.randrange(index // 8) if index >= 16 and index % 2 else None  # noqa: PLR2004
+            else:
+                parent = self._parent(target, born, project if position else None, rng)
             parents[column] = parent
             if parent is not None and target != name:
                 life = self.life(target, parent)
@@ -234,18 +238,10 @@ class Tables:
         end = max((born, *changed)) + dt.timedelta(days=days)
         return end.replace(microsecond=0)
 
-    def _parent(  # noqa: PLR0913
-        self,
-        name: str,
-        index: int,
-        target: str,
-        born: dt.datetime,
-        project: int | None,
-        rng: Random,
+    def _parent(
+        self, target: str, born: dt.datetime, project: int | None, rng: Random
     ) -> int | None:
-        """Choose a row of `target` that the row can point to; within `project` if that is set."""
-        if target == name:
-            return rng.randrange(index // 8) if index >= 16 and rng.random() < 0.5 else None  # noqa: PLR2004
+        """Choose a row of `target` that a row can point to; within `project` if that is set."""
         count = self.count(target, max(born, EPOCH + BASE))
         for _ in range(24 if count else 0):
             candidate = rng.randrange(count)

@@ -109,20 +109,20 @@ class Tokens:
             (ADJUSTMENT, int(day.day in {1, 15})),
         )
         return tuple(
-            self._charge(rng, contract, day, category, rng.choice(people), number)
+            self._charge(rng, contract, day, rng.choice(people), (category, number))
             for category, count in counts
             for number in range(count)
         )
 
-    def _charge(  # noqa: PLR0913
+    def _charge(
         self,
         rng: Random,
         contract: Contract,
         day: dt.date,
-        category: str,
         person: Person,
-        number: int,
+        item: tuple[str, int],
     ) -> Charge:
+        category, number = item
         known = arrival(rng, day)
         fields: Item = {
             "usageDate": day.isoformat(),
@@ -154,7 +154,7 @@ def _custom(person: Person) -> tuple[str, ...]:
 
 
 def _desktop(rng: Random, day: dt.date, person: Person) -> Item:
-    product = PRODUCTS[rng.choice([p for p in range(6)])]
+    product = PRODUCTS[rng.choice(range(6))]
     minutes = rng.randrange(2, 600)
     start = dt.datetime.combine(day, dt.time(7), dt.UTC) + dt.timedelta(
         seconds=rng.randrange(12 * 3600)

@@ -66,8 +66,8 @@ class Usage:
             if draw >= share or person.joined.date() > day:
                 continue
             second = draw < share / 4
-            for product in person.products[: 2 if second else 1]:
-                uses.append(self._use(rng, day, person, product))
+            chosen = person.products[: 2 if second else 1]
+            uses.extend(self._use(rng, day, person, product) for product in chosen)
         return tuple(uses)
 
     def _use(self, rng: Random, day: dt.date, person: Person, product: int) -> Use:

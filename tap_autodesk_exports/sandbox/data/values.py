@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     Maker = Callable[[Row], str | None]
 
-_WORDS = ["anchor", "beam", "clash", "concrete", "corridor", "crane", "damper", "deck", "door", "drain", "duct", "façade", "fire", "floor", "gate", "girder", "grid", "joint", "lift", "lintel", "membrane", "mullion", "panel", "pipe", "plate", "pump", "ramp", "riser", "roof", "screed", "shaft", "slab", "sprinkler", "stair", "steel", "truss", "valve", "wall"]
+_WORDS = (
+    "anchor", "beam", "clash", "concrete", "corridor", "crane", "damper", "deck", "door", "drain",
+    "duct", "façade", "fire", "floor", "gate", "girder", "grid", "joint", "lift", "lintel",
+    "membrane", "mullion", "panel", "pipe", "plate", "pump", "ramp", "riser", "roof", "screed",
+    "shaft", "slab", "sprinkler", "stair", "steel", "truss", "valve", "wall",
+)  # fmt: skip
 _MONEY = re.compile(
     r"amount|price|cost|total|paid|approved|committed|projected|forecast|variance|budget|value|"
     r"retention|released|billed|uncommitted|adjustment|exchange_rate|latitude|longitude"
@@ -102,17 +107,10 @@ def _text_maker(column: str) -> Maker:
         return lambda row: row.person(row.rng).autodesk_id
     if column.endswith("email"):
         return lambda row: row.person(row.rng).email
-    if _OBJECT.search(column):
-        return lambda row: json.dumps(
-            {"phoneType": row.rng.choice(("mobile", "office")), "number": "", "ext": _words(row, 1)}
-        )
-    if _LIST.search(column):
-        return lambda row: "{" + row.person(row.rng).autodesk_id + "}"
-    if column.endswith("urn"):
-        return lambda row: f"urn:adsk.wipprod:fs.file:vf.{_uuid(row)[:8]}?version=1"
-    if column.endswith("_id") or column == "id":
-        return _uuid
-    return _sentence if _LONG.search(column) else _label
+    for pattern, made in _TEXTS:
+        if pattern.search(column):
+            return made
+    return _label
 
 
 def _words(row: Row, count: int) -> str:
@@ -138,3 +136,17 @@ def _sentence(row: Row) -> str:
             f"\t{text}",
         )
     )
+
+
+def _object(row: Row) -> str:
+    kind = row.rng.choice(("mobile", "office"))
+    return json.dumps({"phoneType": kind, "number": "", "ext": _words(row, 1)})
+
+
+_TEXTS: tuple[tuple[re.Pattern[str], Maker], ...] = (
+    (_OBJECT, _object),
+    (_LIST, lambda row: "{" + row.person(row.rng).autodesk_id + "}"),
+    (re.compile(r"urn$"), lambda row: f"urn:adsk.wipprod:fs.file:vf.{_uuid(row)[:8]}?version=1"),
+    (re.compile(r"(^|_)id$"), _uuid),
+    (_LONG, _sentence),
+)

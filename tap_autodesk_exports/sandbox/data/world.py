@@ -17,8 +17,16 @@ EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 PEOPLE = 120
 PROJECTS = 8
 
-_FIRST = ["Ada", "Bruno", "Chiara", "Dinesh", "Elif", "Farid", "Greta", "Hanne", "Ivo", "Jana", "Kenji", "Lena", "Milan", "Noor", "Olga", "Pavel", "Quinn", "Rosa", "Søren", "Tariq", "Uma", "Vera", "Wanda", "Xiu", "Yara", "Zoë"]
-_LAST = ["Aalto", "Berger", "Castell", "Duarte", "Eklund", "Fontane", "Grünwald", "Hale", "Ibsen", "Jarvis", "Kowal", "Lindqvist", "Marlowe", "Novak", "Okafor", "Petit", "Quist", "Rossi", "Sandoval", "Tanaka", "Ulrich", "Varga", "Winther", "Yilmaz", "Zeman"]
+_FIRST = (
+    "Ada", "Bruno", "Chiara", "Dinesh", "Elif", "Farid", "Greta", "Hanne", "Ivo", "Jana", "Kenji",
+    "Lena", "Milan", "Noor", "Olga", "Pavel", "Quinn", "Rosa", "Søren", "Tariq", "Uma", "Vera",
+    "Wanda", "Xiu", "Yara", "Zoë",
+)  # fmt: skip
+_LAST = (
+    "Aalto", "Berger", "Castell", "Duarte", "Eklund", "Fontane", "Grünwald", "Hale", "Ibsen",
+    "Jarvis", "Kowal", "Lindqvist", "Marlowe", "Novak", "Okafor", "Petit", "Quist", "Rossi",
+    "Sandoval", "Tanaka", "Ulrich", "Varga", "Winther", "Yilmaz", "Zeman",
+)  # fmt: skip
 _PLACES = ("Harbour Tower", "North Clinic", "Ring Tunnel", "Campus West", "Depot 4", "Old Mill")
 _GROUPS = ("Design", "Structures", "MEP", "Site", "")
 _ROLES = (
