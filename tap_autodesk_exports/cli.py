@@ -11,6 +11,7 @@ import click
 from typing_extensions import override
 
 COMMANDS = {
+    "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
     "sandbox": "tap_autodesk_exports.sandbox.command",
 }

@@ -15,7 +15,7 @@ import jsonschema
 from singer_sdk.configuration._dict_config import parse_environment_config
 
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import SETTINGS, Settings
+from tap_autodesk_exports.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ config_option = click.option(
 )
 
 
-def read_settings(sources: Sequence[str]) -> Settings:
+def read_config(sources: Sequence[str]) -> dict[str, Any]:
     """Read the settings as the tap does: later files win, and the environment over files.
 
     Raises:
@@ -53,7 +53,7 @@ def read_settings(sources: Sequence[str]) -> Settings:
     if problems:
         msg = f"The settings cannot be used: {'; '.join(problems)}."
         raise ConfigurationError(msg)
-    return Settings.from_config(config)
+    return config
 
 
 def _read_json(file: str) -> dict[str, Any]:

@@ -169,6 +169,8 @@ def _complete(flow: Flow, given: Mapping[str, str], where: str) -> Credentials:
     used = set(NEEDED[flow])
     if flow is Flow.REFRESH_TOKEN:
         used |= {"client_secret", "refresh_token"}
+    if flow is Flow.ACCESS_TOKEN:
+        used |= {"client_id", "client_secret"}
     if flow is Flow.CLIENT_CREDENTIALS:
         used.add("personal_access_token")
     taken = {name: given[name] for name in used if given.get(name)}

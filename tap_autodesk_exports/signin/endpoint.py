@@ -74,7 +74,7 @@ class TokenEndpoint:
         clock: Tells when tokens expire, and waits between attempts.
 
     Attributes:
-        secrets: Every secret that was sent or received.
+        secrets: Every token, code and assertion that was sent or received.
     """
 
     def __init__(
@@ -102,6 +102,10 @@ class TokenEndpoint:
                 "no token. Is 'api_url' right, or does a proxy answer in Autodesk's place?"
             )
             raise SignInError(msg) from None
+
+    def know(self, token: Token) -> None:
+        """Count a token among the secrets."""
+        self.secrets.update(filter(None, (token.access_token, token.refresh_token)))
 
     def introspect(self, access_token: str) -> Introspection:
         """Ask what a token of this app is (documented: `scope` is URL-encoded).
@@ -177,7 +181,7 @@ class TokenEndpoint:
             renew_at=now + dt.timedelta(seconds=lifetime - leeway),
             refresh_token=body.get("refresh_token"),
         )
-        self.secrets.update(filter(None, (token.access_token, token.refresh_token)))
+        self.know(token)
         return token
 
     def _refusal(

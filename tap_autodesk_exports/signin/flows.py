@@ -38,19 +38,17 @@ class TokenSource(Protocol):
         """
         ...
 
-    def secrets(self) -> set[str]:
-        """Return every token that was read, sent or received."""
-        ...
-
 
 def token_source(
-    credentials: Credentials, scopes: Sequence[str], settings: Settings, clock: Clock
+    credentials: Credentials,
+    endpoint: TokenEndpoint | None,
+    scopes: Sequence[str],
+    settings: Settings,
+    clock: Clock,
 ) -> TokenSource:
     """Return the flow of the credentials; nothing is sent yet."""
-    if credentials.flow is Flow.ACCESS_TOKEN:
+    if credentials.flow is Flow.ACCESS_TOKEN or endpoint is None:
         return ReadyToken(_text(credentials.access_token))
-    client_id = _text(credentials.client_id)
-    endpoint = TokenEndpoint(settings.api_url, client_id, credentials.client_secret, clock)
     match credentials.flow:
         case Flow.CLIENT_CREDENTIALS:
             return ClientCredentials(endpoint, scopes)
@@ -82,10 +80,6 @@ class ReadyToken:
             raise SignInError(msg)
         return self._token
 
-    def secrets(self) -> set[str]:
-        """Return the token."""
-        return {self._token.access_token}
-
 
 class ClientCredentials:
     """An app signs in as itself (two-legged)."""
@@ -97,10 +91,6 @@ class ClientCredentials:
     def sign_in(self, rejected: str | None) -> Token:  # noqa: ARG002
         """Ask for a new token."""
         return self._endpoint.token({"grant_type": "client_credentials", "scope": self._scope})
-
-    def secrets(self) -> set[str]:
-        """Return every token that was received."""
-        return set(self._endpoint.secrets)
 
 
 class ServiceAccount:
@@ -126,10 +116,6 @@ class ServiceAccount:
             SignInError: As `TokenEndpoint.token`.
         """
         return self._endpoint.token({"grant_type": JWT_BEARER, "assertion": self._assertion()})
-
-    def secrets(self) -> set[str]:
-        """Return every assertion and token."""
-        return set(self._endpoint.secrets)
 
     def _assertion(self) -> str:
         """Return the documented JWT: RS256, `kid`, `iss`, `sub`, `aud`, `exp`, `scope`."""
@@ -186,7 +172,6 @@ class RefreshChain:
         self._clock = clock
         self._is_default_store = settings.token_store is None
         self._unstored: str | None = None
-        self._seen: set[str] = set()
 
     def sign_in(self, rejected: str | None) -> Token:
         """Return the stored access token where it is still good, else use the refresh token.
@@ -218,10 +203,6 @@ class RefreshChain:
         """
         return self._seed is not None or self.store.read(self._chain) is not None
 
-    def secrets(self) -> set[str]:
-        """Return every token that was read, sent or received."""
-        return self._endpoint.secrets | self._seen
-
     def _sign_in(self, rejected: str | None) -> Token:
         if self._unstored is not None:
             return self._without_store(self._unstored)
@@ -230,7 +211,7 @@ class RefreshChain:
             with self.store.locked():
                 stored = self.store.read(self._chain)
                 if stored is not None:
-                    self._seen.update(filter(None, (stored.access_token, stored.refresh_token)))
+                    self._endpoint.know(stored)
                     if stored.access_token != rejected and self._clock.now() < stored.renew_at:
                         return stored
                 refresh_token = self._newest_of(stored)

@@ -20,9 +20,9 @@ import click
 
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
-from tap_autodesk_exports.settings import Api, Flow
+from tap_autodesk_exports.settings import Api, Flow, Settings
 from tap_autodesk_exports.signin.callback import Callback
-from tap_autodesk_exports.signin.configuration import config_option, read_settings
+from tap_autodesk_exports.signin.configuration import config_option, read_config
 from tap_autodesk_exports.signin.credentials import SCOPES, TITLES, Credentials, credentials_for
 from tap_autodesk_exports.signin.endpoint import TokenEndpoint
 from tap_autodesk_exports.signin.errors import SignInError
@@ -31,8 +31,6 @@ from tap_autodesk_exports.signin.store import LIFE_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from tap_autodesk_exports.settings import Settings
 
 CALLBACK = "http://localhost:8931/callback"
 """To be registered as the app's callback URL: Autodesk redirects to registered ones only."""
@@ -58,7 +56,7 @@ class Wanted:
         return sorted({scope for api in self.apis for scope in SCOPES[api]})
 
 
-@click.command()
+@click.command("login")
 @config_option
 @click.option(
     "--api",
@@ -75,7 +73,7 @@ class Wanted:
 def command(sources: Sequence[str], api: str | None, callback: str, *, browser: bool) -> None:
     """Sign in with a browser, and keep the refresh token for the tap."""
     try:
-        settings = read_settings(sources)
+        settings = Settings.from_config(read_config(sources))
         login(settings, wanted(settings, api), callback, browser=browser)
     except TapError as error:
         raise click.ClickException(str(error)) from None

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings import Api, Flow
 from tap_autodesk_exports.signin.credentials import SCOPES, check_flow, credentials_for
+from tap_autodesk_exports.signin.endpoint import TokenEndpoint
 from tap_autodesk_exports.signin.flows import RefreshChain, no_refresh_token, token_source
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.settings import Settings
     from tap_autodesk_exports.signin.credentials import Credentials
-    from tap_autodesk_exports.signin.endpoint import Token
+    from tap_autodesk_exports.signin.endpoint import Introspection, Token
     from tap_autodesk_exports.signin.flows import TokenSource
 
 
@@ -24,12 +25,20 @@ class Bearer:
 
     Args:
         credentials: Whose token it is.
+        endpoint: The OAuth server; None for a ready token of an app that is not named.
         source: Where tokens come from.
         clock: Tells when one is to be renewed.
     """
 
-    def __init__(self, credentials: Credentials, source: TokenSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        endpoint: TokenEndpoint | None,
+        source: TokenSource,
+        clock: Clock,
+    ) -> None:
         self.credentials = credentials
+        self.endpoint = endpoint
         self.source = source
         self._clock = clock
         self._lock = threading.Lock()
@@ -78,9 +87,28 @@ class SignIn:
         bearers = {}
         for credentials, apis in shared.items():
             scopes = sorted({scope for api in apis for scope in SCOPES[api]})
-            source = token_source(credentials, scopes, settings, clock)
-            bearers.update(dict.fromkeys(apis, Bearer(credentials, source, clock)))
+            endpoint = None
+            if credentials.client_id is not None:
+                endpoint = TokenEndpoint(
+                    settings.api_url, credentials.client_id, credentials.client_secret, clock
+                )
+            source = token_source(credentials, endpoint, scopes, settings, clock)
+            bearers.update(dict.fromkeys(apis, Bearer(credentials, endpoint, source, clock)))
         return cls(bearers)
+
+    def credentials(self, api: Api) -> Credentials:
+        """Return the credentials of an API."""
+        return self._bearers[api].credentials
+
+    def introspect(self, api: Api) -> Introspection | None:
+        """Sign in, and ask Autodesk what the token is; None for a ready token of unknown app.
+
+        Raises:
+            SignInError: No token can be had.
+        """
+        bearer = self._bearers[api]
+        token = bearer.token()
+        return None if bearer.endpoint is None else bearer.endpoint.introspect(token)
 
     def check(self, api: Api) -> None:
         """Refuse credentials that cannot work with an API, before anything is sent.
@@ -127,7 +155,9 @@ class SignIn:
         found: set[str] = set()
         for bearer in set(self._bearers.values()):
             given = bearer.credentials
-            found.update(given.secrets(), bearer.source.secrets())
+            found.update(given.secrets())
+            if bearer.endpoint is not None:
+                found.update(bearer.endpoint.secrets)
             if given.client_id and given.client_secret:
                 pair = f"{given.client_id}:{given.client_secret}"
                 found.add(base64.b64encode(pair.encode()).decode())

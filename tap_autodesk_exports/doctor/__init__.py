@@ -1,0 +1,1 @@
+"""What would keep the tap from loading, found before a run: `autodesk-exports doctor`."""

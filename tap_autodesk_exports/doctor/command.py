@@ -1,0 +1,51 @@
+"""`autodesk-exports doctor`: why a run would fail, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from tap_autodesk_exports.clock import Clock
+from tap_autodesk_exports.doctor.examination import examine
+from tap_autodesk_exports.doctor.findings import as_json, as_table
+from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.signin.configuration import config_option, read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@click.command("doctor")
+@config_option
+@click.option("--json", "machine", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(context: click.Context, sources: Sequence[str], *, machine: bool) -> None:
+    """Try every step that a run needs; exit with 1 if an API would fail."""
+    try:
+        with _settings(sources) as settings:
+            findings = list(examine(settings, Clock()))
+    except TapError as error:
+        raise click.ClickException(str(error)) from None
+    report = as_json(findings)
+    click.echo(json.dumps(report, indent=2) if machine else as_table(findings))
+    context.exit(0 if report["works"] else 1)
+
+
+@contextlib.contextmanager
+def _settings(sources: Sequence[str]) -> Iterator[Settings]:
+    """Yield the settings; with `sandbox`, those of a sandbox that runs meanwhile."""
+    config = read_config(sources)
+    if not config.get("sandbox"):
+        yield Settings.from_config(config)
+        return
+    try:
+        from tap_autodesk_exports.sandbox.server import Sandbox  # noqa: PLC0415
+    except ImportError as error:
+        msg = f"The sandbox needs {error.name!r}: install tap-autodesk-exports[sandbox]."
+        raise click.ClickException(msg) from None
+    with Sandbox() as sandbox:
+        yield Settings.from_config({**config, **sandbox.settings()})
