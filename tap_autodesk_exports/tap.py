@@ -102,7 +102,7 @@ class TapAutodeskExports(Tap):
         super().load_state(state)
         self.state.setdefault("bookmarks", {})
         self._pending: list[dict[str, Any]] = state.get("exports") or []
-        self.output.begin_with(self.state["bookmarks"])
+        self.output.take_bookmarks(self.state["bookmarks"])
         self.output.pending = lambda: self._pending
 
     @functools.cached_property

@@ -35,6 +35,7 @@ class Ledger:
         self._publish = publish
         asked = (_from_entry(entry) for entry in entries)
         self._asked = {item.spec.key: item for item in asked}
+        self._entries = {key: dataclasses.asdict(item) for key, item in self._asked.items()}
 
     def pending(self, key: str) -> Asked | None:
         """Return what is pending under a key of `ExportSpec`."""
@@ -50,17 +51,19 @@ class Ledger:
         """Add or replace an entry, and write the state."""
         with self.lock:
             self._asked[asked.spec.key] = asked
+            self._entries[asked.spec.key] = dataclasses.asdict(asked)
             self._publish()
 
     def drop(self, key: str) -> None:
         """Remove an entry; the next STATE message says so."""
         with self.lock:
             self._asked.pop(key, None)
+            self._entries.pop(key, None)
 
     def entries(self) -> list[Entry]:
         """Return the list for the state."""
         with self.lock:
-            return [dataclasses.asdict(asked) for asked in self._asked.values()]
+            return list(self._entries.values())
 
 
 def _from_entry(entry: Entry) -> Asked:

@@ -111,6 +111,19 @@ class TapStream(Stream):
         """Leave the bookmark alone: it moves when a whole export is loaded, not by the record."""
 
     @override
+    def _write_starting_replication_value(self, context: types.Context | None) -> None:
+        """Nothing: where a window begins is worked out from bookmark, look-back and settings."""
+
+    @override
+    def _write_state_message(self) -> None:
+        self._tap.write_message(StateMessage(self.tap_state))
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Write the state; there are no progress markers to finalize."""
+        self._write_state_message()
+
+    @override
     def get_replication_key_signpost(self, context: types.Context | None = None) -> None:
         """No signpost: bookmarks are ends of windows."""
         return
@@ -353,10 +366,9 @@ class ExportStream(TapStream, abc.ABC):
                 state["replication_key_value"] = max(before, end) if before else end
             else:
                 state["export_id"] = finished.export_id
-                state["exported_at"] = finished.exported_at
                 state["columns"] = self._selection()
             self.tap.settle(load)
-            self._tap.write_message(StateMessage(self.tap_state))
+            self._write_state_message()
 
 
 def type_of(schema: Mapping[str, Any]) -> Type:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -31,16 +31,17 @@ class Output(SingerWriter):
         super().__init__()
         self.lock = threading.RLock()
         self.pending: Callable[[], list[dict[str, Any]]] = list
-        self._bookmarks: dict[str, Any] = {}
+        self._bookmarks = "{}"
+        self._last_state = ""
 
     @override
     def write_message(self, message: Message) -> None:
         with self.lock:
             if isinstance(message, StateMessage):
-                # A copy: exports in other threads repeat these bookmarks while a stream goes on.
-                self._bookmarks = copy.deepcopy(dict(message.value.get("bookmarks", {})))
-                message = self._state()
-            super().write_message(message)
+                self.take_bookmarks(message.value.get("bookmarks", {}))
+                self.publish_pending()
+            else:
+                super().write_message(message)
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines that are Singer messages already, UTF-8."""
@@ -52,14 +53,21 @@ class Output(SingerWriter):
             sys.stdout.flush()
             binary.write(lines)
 
-    def publish_pending(self) -> None:
-        """Write a STATE message that differs from the last one in the pending exports only."""
+    def take_bookmarks(self, bookmarks: Mapping[str, Any]) -> None:
+        """Take the bookmarks for the next STATE messages.
+
+        As text, because exports in other threads repeat them while a stream changes its own.
+        """
         with self.lock:
-            super().write_message(self._state())
+            self._bookmarks = serialize_json(bookmarks)
 
-    def begin_with(self, bookmarks: dict[str, Any]) -> None:
-        """Take the bookmarks of the run's first state."""
-        self._bookmarks = copy.deepcopy(bookmarks)
-
-    def _state(self) -> StateMessage:
-        return StateMessage({"bookmarks": self._bookmarks, "exports": self.pending()})
+    def publish_pending(self) -> None:
+        """Write a STATE message with the bookmarks as they were taken and the pending exports."""
+        with self.lock:
+            exports = serialize_json(self.pending())
+            value = f'{{"bookmarks":{self._bookmarks},"exports":{exports}}}'
+            if value == self._last_state:
+                return
+            self._last_state = value
+            sys.stdout.write(f'{{"type":"STATE","value":{value}}}\n')
+            sys.stdout.flush()
