@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.option("--json", "machine", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(context: click.Context, sources: Sequence[str], *, machine: bool) -> None:
-    """Try every step that a run needs; exit with 1 if an API would fail."""
+    """Try each step of a run, and tell what fails and why.
+
+    The exit code is 1 if an API of the settings would fail.
+    """
     try:
         with _settings(sources) as settings:
             findings = list(examine(settings, Clock()))

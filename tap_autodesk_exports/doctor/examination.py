@@ -217,7 +217,7 @@ def _data_connector(data_connector: DataConnector, settings: Settings) -> Iterat
 
 
 def _account(data_connector: DataConnector, account: str, settings: Settings) -> Iterator[Finding]:
-    api, step = Api.DATA_CONNECTOR, f"account {account}"
+    api, step = Api.DATA_CONNECTOR, "account"
     try:
         requests = data_connector.requests(account)
         jobs = data_connector.jobs(account)
@@ -233,7 +233,8 @@ def _account(data_connector: DataConnector, account: str, settings: Settings) ->
         )
         yield _failure(api, step, error, cause, remedy)
         return
-    yield Finding(api, step, Outcome.WORKS, f"{len(requests)} requests of this user")
+    seen = f"{account}: {len(requests)} requests of this user"
+    yield Finding(api, step, Outcome.WORKS, seen)
     yield _jobs_left(data_connector, jobs)
     if settings.data_connector_project_ids:
         yield Finding(

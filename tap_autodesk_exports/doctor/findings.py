@@ -58,11 +58,8 @@ def as_table(findings: Sequence[Finding]) -> str:
     for finding, head in zip(findings, heads, strict=True):
         start = "  ".join(text.ljust(width) for text, width in zip(head, widths, strict=True))
         lines += _wrapped(finding.found, start + "  ")
-        indent = " " * (len(start) + 2)
-        if finding.cause:
-            lines += _wrapped(finding.cause, indent + "why: ")
-        if finding.remedy:
-            lines += _wrapped(finding.remedy, indent + "do:  ")
+        lines += _wrapped(finding.cause, "    why: ") if finding.cause else []
+        lines += _wrapped(finding.remedy, "    do:  ") if finding.remedy else []
     return "\n".join(lines)
 
 
@@ -73,4 +70,5 @@ def _wrapped(text: str, start: str) -> list[str]:
         initial_indent=start,
         subsequent_indent=" " * len(start),
         break_on_hyphens=False,
+        break_long_words=False,
     )

@@ -21,6 +21,7 @@ import platformdirs
 from upath import UPath
 
 from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.signin.endpoint import Token
 from tap_autodesk_exports.signin.errors import SignInError, StoreError
 
@@ -46,11 +47,21 @@ class TokenStore:
 
     Args:
         location: A path, or a URL that fsspec knows, such as `s3://bucket/tokens.json`.
+
+    Raises:
+        ConfigurationError: It is neither.
     """
 
     def __init__(self, location: str) -> None:
         self.location = location
-        place = UPath(location).expanduser()
+        try:
+            place = UPath(location).expanduser()
+        except (ValueError, ImportError) as error:
+            msg = (
+                f"Setting 'token_store' ({location}) is neither a path nor a URL that fsspec knows "
+                f"({error}): write s3://… and the like, and install the package for it."
+            )
+            raise ConfigurationError(msg) from None
         self._remote = place.protocol not in {"", "file", "local"}
         self._path = Path(place.path).resolve()
         self._place = place if self._remote else self._path
@@ -207,7 +218,7 @@ class TokenStore:
         return self._path.with_name(self._path.name + ".lock")
 
     def _unusable(self, error: Exception) -> StoreError:
-        reason = getattr(error, "strerror", None)
+        reason = str(error) if isinstance(error, ImportError) else getattr(error, "strerror", None)
         return StoreError(
             f"The token store {self.location} cannot be used ({type(error).__name__}"
             f"{f': {reason}' if reason else ''}): set 'token_store' to a place that can be read "
