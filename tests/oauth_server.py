@@ -87,7 +87,7 @@ class OAuthServer:
         app.after_request(self._after)
         for api, path in PATHS.items():
             app.add_url_rule(path, api.value, self._guarded(api))
-        self._server = make_server("127.0.0.1", 0, app, True, request_handler=_Quiet)
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -94,7 +94,7 @@ def test_a_store_that_others_could_read_is_closed_with_the_next_token(server, tm
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
 
 
-def test_the_seed_itself_is_neither_stored_nor_in_a_file_name(server, tmp_path, state_home):
+def test_the_seed_itself_is_neither_stored_nor_in_a_file_name(server, state_home):
     server.sign_in(**WITH_REFRESH_TOKEN).headers(API)
     (store,) = state_home.rglob("*.json")
     assert credentials.REFRESH_TOKEN not in store.read_text()
