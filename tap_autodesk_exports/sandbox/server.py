@@ -38,7 +38,13 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
 class _Handler(WSGIRequestHandler):
-    """A request handler that writes no access log."""
+    """A request handler that writes no access log and lets go of a dropped connection."""
+
+    @override
+    def connection_dropped(
+        self, error: BaseException, environ: WSGIEnvironment | None = None
+    ) -> None:
+        self.close_connection = True
 
     @override
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

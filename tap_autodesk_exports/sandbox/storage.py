@@ -17,14 +17,12 @@ from urllib.parse import quote, urlencode
 
 import flask
 
-
 if TYPE_CHECKING:
-    from tap_autodesk_exports.sandbox.record import Served
     from collections.abc import Iterator
     from pathlib import Path
 
     from tap_autodesk_exports.sandbox.clock import SandboxClock
-    from tap_autodesk_exports.sandbox.record import Record
+    from tap_autodesk_exports.sandbox.record import Record, Served
 
 CHUNK_BYTES = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")

@@ -32,6 +32,8 @@ BASE = dt.timedelta(days=60)
 MAX_ACTIVITY_LAG_MINUTES = 20
 """Activities reach an extract up to this much later (documented)."""
 DELETED_SHARE = 0.06
+SMALL = 24
+"""Tables up to this size are not scaled down: each project keeps its types and trees."""
 PROJECT_COLUMNS = ("bim360_project_id", "project_id")
 
 
@@ -67,9 +69,10 @@ class Row:
     rng: Random
 
     def person(self, rng: Random) -> Person:
-        """Return a member of the row's project."""
+        """Return a member of the row's project who was there when the row was born."""
         members = self.world.projects[self.project].members
-        return self.world.people[rng.choice(members)]
+        chosen = self.world.people[rng.choice(members)]
+        return chosen if chosen.joined <= self.created else self.world.people[members[0]]
 
 
 class Tables:
@@ -80,7 +83,10 @@ class Tables:
         self.registry = registry
         self._specials = specials(world)
         self._links = {name: links(table, registry) for name, table in registry.items()}
-        self._linked = {target for found in self._links.values() for target, _ in found.values()}
+        self._pointed_at: dict[str, set[str]] = {}
+        for found in self._links.values():
+            for target, column in found.values():
+                self._pointed_at.setdefault(target, set()).add(column)
         self.life = functools.lru_cache(maxsize=None)(self._life)
         self._makers = functools.cache(self._compile)
 
@@ -179,10 +185,11 @@ class Tables:
 
     def _size(self, name: str) -> int:
         if name in SIZES:
-            return max(1, round(SIZES[name] * self.world.scale))
+            size = SIZES[name]
+            return max(min(size, SMALL), round(size * self.world.scale))
         rng = self.world.random("size", name)
         size = rng.choice((0, 2, 5, 9, 14, 18))
-        return max(4, size) if name in self._linked else size
+        return max(4, size) if name in self._pointed_at else size
 
     def _life(self, name: str, index: int) -> Life:
         table = self.registry[name]
@@ -233,7 +240,7 @@ class Tables:
         draw = rng.random()
         days = rng.uniform(20, 500)
         gone = draw < DELETED_SHARE and table.name not in self._specials
-        if not gone or (table.name in self._linked and not table.soft_delete):
+        if not gone or (table.name in self._pointed_at and not table.soft_delete):
             return None
         end = max((born, *changed)) + dt.timedelta(days=days)
         return end.replace(microsecond=0)
@@ -271,7 +278,8 @@ class Tables:
         deleted = life.deleted if life.deleted and life.deleted <= now else None
         updated = max((at for at in life.changed if at <= now), default=None)
         rng = world.random("fixed", table.name, life.index)
-        creator = world.people[rng.choice(world.projects[life.project].members)].autodesk_id
+        row = Row(world, life.project, life.created, rng)
+        creator = row.person(rng).autodesk_id
         fixed: dict[str, str | None] = {
             "bim360_account_id": world.account_id,
             "created_at": timestamp(life.created),
@@ -281,7 +289,7 @@ class Tables:
             "is_deleted": "t" if deleted else "f",
             "created_by": creator,
             "deleted_by": creator if deleted else None,
-            "user_id": world.people[rng.choice(world.projects[life.project].members)].id,
+            "user_id": row.person(rng).id,
             "company_id": world.uuid("company", rng.randrange(len(world.companies))),
             "role_id": world.uuid("role", rng.randrange(len(world.roles))),
         }
@@ -295,7 +303,7 @@ class Tables:
             else:
                 free = column in table.key
                 fixed[column] = self.identity(table.name, column, life.index) if free else None
-        for column in table.key:
+        for column in dict.fromkeys((*table.key, *self._pointed_at.get(table.name, ()))):
             if column not in fixed:
                 fixed[column] = self._part_of_key(table, column, life.index, rng)
         return fixed
@@ -314,8 +322,10 @@ class Tables:
         table = self.registry[name]
         if special := self._specials.get(name):
             return special.cells(index, special.born(index))[column] or ""
-        if table.columns.get(column) in {"number", "time"}:
+        if table.columns[column] == "number":
             return str(index + 1)
+        if table.columns[column] == "time":
+            return f"{index % 24:02}:00:00"
         if name == "assets_categories" and column == "id":
             return str(index // len(self.world.projects) + 1)
         return self.world.uuid(name, column, index)

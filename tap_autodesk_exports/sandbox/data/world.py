@@ -104,7 +104,7 @@ class Person:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Project:
-    """A project of the Data Connector account."""
+    """A project of the Data Connector account; its first member is there from the beginning."""
 
     index: int
     id: str
@@ -165,7 +165,8 @@ def _person(world: World, index: int) -> Person:
     last = _LAST[(index * 7 + index // len(_FIRST)) % len(_LAST)]
     mail = f"{first}.{last}{index}".lower().replace("ø", "o").replace("ü", "u").replace("ë", "e")
     late = rng.random() < 0.3  # noqa: PLR2004
-    joined = EPOCH + dt.timedelta(days=rng.randrange(1000) if late else 0, seconds=rng.random())
+    days = rng.randrange(1000) if late and index else 0
+    joined = EPOCH + dt.timedelta(days=days, milliseconds=rng.randrange(1000))
     count = rng.choice((1, 1, 2, 2, 3))
     return Person(
         index=index,
@@ -186,11 +187,12 @@ def _person(world: World, index: int) -> Person:
 def _project(world: World, index: int) -> Project:
     rng = world.random("project", index)
     count = max(4, len(world.people) // 5)
+    others = rng.sample(range(1, len(world.people)), min(count, len(world.people)) - 1)
     return Project(
         index=index,
         id=world.uuid("project", index),
         name=f"{_PLACES[index % len(_PLACES)]} {index + 1}",
         status="archived" if index >= PROJECTS - 2 else "active",
         created=EPOCH + dt.timedelta(hours=index, milliseconds=rng.randrange(1000)),
-        members=tuple(sorted(rng.sample(range(len(world.people)), min(count, len(world.people))))),
+        members=(0, *sorted(others)),
     )
