@@ -151,18 +151,18 @@ def judge(data: bytes, layout: Layout) -> list[dict]:
     for row in rows:
         record: dict = {}
         rescued = {}
-        identity: dict[str, str | None] = {}
+        identity: dict[str, str] = {}
         for name, type_ in types.items():
             text = row[place[name]] if name in place else None
             typed = None if text is None else value(text, type_)
             record[name] = typed
             if text is not None and typed is None:
                 rescued[name] = text
-            plain = {True: "true", False: "false"}.get(typed, typed)  # type: ignore[call-overload]
-            identity[name] = text if typed is None or type_ is Type.NUMBER else plain
+            bare = typed is not None and type_ is Type.NUMBER
+            identity[name] = text if bare else in_json(text if typed is None else typed)
         rescued |= {name: row[at] for name, at in unknown.items() if row[at] is not None}
         for name, (_, text) in layout.constants.items():
-            record[name] = identity[name] = text
+            record[name], identity[name] = text, in_json(text)
         record |= {
             "_export_id": EXPORT["export_id"],
             "_exported_at": instant(EXPORT["exported_at"]),
@@ -170,7 +170,9 @@ def judge(data: bytes, layout: Layout) -> list[dict]:
         record["_rescued_data"] = rescued or None
         key = joined([identity[name] for name in layout.key or types])
         known = joined([identity[name] for name in types])
-        records.append((key, md5(known), md5(joined(row)), record))
+        records.append(
+            (key, md5(known), md5(joined([in_json(row[at]) for at in unknown.values()])), record)
+        )
     counters: dict[str, int] = {}
     for key, _, _, record in sorted(records, key=lambda entry: entry[:3]):
         number = counters[key] = counters.get(key, -1) + 1
@@ -178,8 +180,13 @@ def judge(data: bytes, layout: Layout) -> list[dict]:
     return [record for *_, record in records]
 
 
-def joined(cells: list[str | None]) -> str:
-    return "".join("-" if cell is None else f"{len(cell.encode())}:{cell}" for cell in cells)
+def joined(values: list[str]) -> str:
+    return "[" + ",".join(values) + "]"
+
+
+def in_json(cell: object) -> str:
+    text = json.dumps(cell, ensure_ascii=False)
+    return re.sub(r"\\u[0-9a-f]{4}|\\.", lambda m: m[0][:2] + m[0][2:].upper(), text)
 
 
 def md5(text: str) -> str:
@@ -253,7 +260,8 @@ CELLS = st.one_of(
             "2024-01-01T00:00:00.000", "2024-01-01 24:00:00", "2024-01-01 23:59:60", "-2024-01-01",
             "2024-01-01 01:02:03.1", "2024-01-01 01:02:03.123456", "2024-01-01 01:02:03.1234567",
             "2024-01-01 01:02:03.12345600", "2024-01-01 01:02:03.", "2024-01-01 01:02:03 UTC",
-            "2025-12-17T08:14:33.157+00:00", "2024-01-01 00:30:00+01", "2024-01-01 00:30:00-23:59",
+            "2025-12-17T08:14:33.157+00:00",
+            "2024-01-01 00:30:00+01", "2024-01-01 00:30:00-23:59",
             "0001-01-01 00:30:00+01:00", "9999-12-31 23:30:00-01:00", "2024-01-01 00:00:00+24:00",
             "2024-01-01 01:02Z", "1960-01-01 00:00:00.000001", "1582-10-10", "infinity", "epoch",
             "2024-01-01 (BC)", "2024-01-01 00:00:00 Europe/Berlin", "00:00", "23:59:59.999999",

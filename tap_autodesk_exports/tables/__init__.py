@@ -2,7 +2,8 @@
 
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.files import Archive, ArchiveMember, Kind, as_csv, kind_of
-from tap_autodesk_exports.tables.table import Layout, Table
+from tap_autodesk_exports.tables.layout import Layout
+from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column, Type, json_schema
 
 __all__ = [

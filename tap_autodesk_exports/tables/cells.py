@@ -1,10 +1,13 @@
-"""What the text of a cell becomes: one SQL expression for each type.
+"""What the text of a cell becomes: SQL for each type.
 
-Every expression yields the canonical text of the value, ready to stand in JSON (dates and times
-without their quotes), or NULL where the text does not fit the type. It never changes a value:
-number tokens keep their digits, and what DuckDB's own casts would bend (one-digit months, 24:00,
-more than six fraction digits, dropped time zones; all observed with DuckDB 2.0.0) is kept out by
-a pattern.
+`typed` yields the canonical text of a value, or NULL where the text does not fit the type. It never
+changes a value: number tokens keep their digits, and what DuckDB's own casts would bend (one-digit
+months, 24:00, more than six fraction digits, dropped time zones; all observed with DuckDB 2.0.0) is
+kept out by a pattern.
+
+Most columns hold one spelling throughout, the one that Autodesk's database writes. `is_plain` tells
+it, and `typed_plain` is then enough, at a fraction of the cost. No two plain texts mean the same
+value, so plain cells can also be compared as they stand.
 """
 
 from __future__ import annotations
@@ -13,17 +16,22 @@ from tap_autodesk_exports.tables.types import Type
 
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))"
+_FRACTION = r"(?:\.[0-9]{1,6})?"
+_ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,17})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
-TIME = rf"{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
-PLAIN_TIMESTAMP = rf"{_DATE}[ T]{_CLOCK}:[0-5][0-9](?:\.[0-9]{{1,6}})?"
-TIMESTAMP = rf"{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,6}}0*)?)?{_ZONE}?)?"
-_LOCAL = rf"^{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?)?"
+PLAIN_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
+TIME = rf"{_CLOCK}(?::[0-5][0-9]{_FRACTION})?"
+TIMESTAMP = rf"{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,6}}0*)?)?{_ZONE})?"
+_LOCAL = rf"^{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9]{_FRACTION})?)?"
 _OFFSET = "([+-])([0-9]{2})(?::([0-9]{2}))?$"
 
-_MIDNIGHT = "T00:00:00.000000Z"
+_YEARS = "^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-.*$"
+"""What a timestamp in the years 1 to 9999 looks like; an offset can lead beyond them."""
+
+_FIRST, _LAST = "TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
+_FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
 
 def quoted(text: str) -> str:
@@ -31,14 +39,44 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def typed(cell: str, type: Type) -> str:  # noqa: A002
-    """Return SQL for the canonical text of a cell, NULL where it does not fit.
+def is_plain(cell: str, type_: Type) -> str:
+    """Return SQL that tells whether a cell is null or stands in the usual spelling of its type."""
+    match type_:
+        case Type.STRING:
+            return "true"
+        case Type.NUMBER:
+            plain = _matches(cell, NUMBER)
+        case Type.BOOLEAN:
+            plain = f"{cell} IN ('t', 'f')"
+        case Type.TIME:
+            plain = _matches(cell, PLAIN_TIME)
+        case Type.DATE:
+            plain = f"strlen({cell}) = 10 AND try_cast({cell} AS DATE)::VARCHAR = {cell}"
+        case Type.TIMESTAMP:
+            value = f"try_cast({cell} AS TIMESTAMP)"
+            plain = f"{value} BETWEEN {_FIRST} AND {_LAST} AND {value}::VARCHAR = {cell}"
+    return f"coalesce({plain}, {cell} IS NULL)"
+
+
+def typed_plain(cell: str, type_: Type) -> str:
+    """Return SQL for the canonical text of a cell that is plain."""
+    match type_:
+        case Type.STRING | Type.NUMBER | Type.DATE | Type.TIME:
+            return cell
+        case Type.BOOLEAN:
+            return f"CASE {cell} WHEN 't' THEN 'true' WHEN 'f' THEN 'false' END"
+        case Type.TIMESTAMP:
+            return f"strftime(try_cast({cell} AS TIMESTAMP), {_FORMAT})"
+
+
+def typed(cell: str, type_: Type) -> str:
+    """Return SQL for the canonical text of any cell, NULL where it does not fit.
 
     Args:
         cell: SQL of the cell's text (VARCHAR, NULL for a null cell).
-        type: What the catalog says the column is.
+        type_: What the catalog says the column is.
     """
-    match type:
+    match type_:
         case Type.STRING:
             return cell
         case Type.NUMBER:
@@ -54,44 +92,29 @@ def typed(cell: str, type: Type) -> str:  # noqa: A002
                 f" CASE WHEN strlen({cell}) = 5 THEN {cell} || ':00' ELSE {cell} END END"
             )
         case Type.DATE:
-            instant = _timestamp(cell)
-            return f"CASE WHEN suffix({instant}, '{_MIDNIGHT}') THEN left({instant}, 10) END"
+            midnight = "'^(.*)T00:00:00\\.000000Z$'"
+            return f"nullif(regexp_extract({_instant(cell)}, {midnight}, 1), '')"
         case Type.TIMESTAMP:
-            return _timestamp(cell)
+            return _instant(cell)
 
 
-def in_json(text: str, type: Type) -> str:  # noqa: A002
-    """Return SQL that writes the canonical text of a cell as a JSON value."""
-    match type:
+def in_json(text: str, type_: Type) -> str:
+    """Return SQL that writes canonical text as a JSON value; NULL stays NULL."""
+    match type_:
         case Type.STRING:
-            return f"coalesce(to_json({text})::VARCHAR, 'null')"
+            return f"to_json({text})::VARCHAR"
         case Type.NUMBER | Type.BOOLEAN:
-            return f"coalesce({text}, 'null')"
+            return text
         case _:
-            return f"coalesce('\"' || {text} || '\"', 'null')"
+            return f"'\"' || {text} || '\"'"
 
 
 def _matches(cell: str, pattern: str) -> str:
     return f"regexp_full_match({cell}, {quoted(pattern)})"
 
 
-def _timestamp(cell: str) -> str:
-    """Write an instant as YYYY-MM-DDTHH:MM:SS.ffffffZ; a cell without zone is UTC.
-
-    The common shape is put together from its own characters; only the others are computed.
-    """
-    plain = (
-        f"left({cell}, 10) || 'T' || substr({cell}, 12, 8) || '.'"
-        f" || rpad(substr({cell}, 21), 6, '0') || 'Z'"
-    )
-    return (
-        f"CASE WHEN {_matches(cell, PLAIN_TIMESTAMP)}"
-        f" THEN CASE WHEN try_cast(left({cell}, 10) AS DATE) >= DATE '0001-01-01' THEN {plain} END"
-        f" WHEN {_matches(cell, TIMESTAMP)} THEN {_computed_timestamp(cell)} END"
-    )
-
-
-def _computed_timestamp(cell: str) -> str:
+def _instant(cell: str) -> str:
+    """SQL of the canonical timestamp that a cell names in any spelling; without zone it is UTC."""
     # DuckDB's cast to TIMESTAMP drops an offset without applying it, so it is taken apart here.
     local = f"try_cast(regexp_extract({cell}, {quoted(_LOCAL)}) AS TIMESTAMP)"
     zone = f"substr({cell}, 17)"
@@ -100,8 +123,8 @@ def _computed_timestamp(cell: str) -> str:
     )
     west = f"CASE {sign} WHEN '-' THEN 1 ELSE -1 END"
     offset = f"60 * coalesce(try_cast({hours} AS INT), 0) + coalesce(try_cast({minutes} AS INT), 0)"
-    instant = f"{local} + to_minutes({west} * ({offset}))"
+    instant = f"strftime({local} + to_minutes({west} * ({offset})), {_FORMAT})"
     return (
-        f"CASE WHEN year({instant}) BETWEEN 1 AND 9999"
-        f" THEN strftime({instant}, '%Y-%m-%dT%H:%M:%S.%fZ') END"
+        f"CASE WHEN {_matches(cell, TIMESTAMP)}"
+        f" THEN nullif(regexp_extract({instant}, {quoted(_YEARS)}), '') END"
     )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 QUOTE = b'"'
+MAX_RECORD = 64 << 20
+"""Bytes that one record may have."""
 _BLOCK = 1 << 20
 _CELL = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,\r\n"][^,\r\n]*+|))(,|\r\n|\n|\r|\Z)')
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
@@ -93,7 +95,11 @@ def rewrite(path: Path, target: Path) -> int:
         target.open("wb") as out,
     ):
         width, count = 0, -1
-        for line, cells, _, _ in _rows(path, data):
+        start = 0
+        for line, cells, _, end in _rows(path, data):
+            if end - start > MAX_RECORD:
+                raise FileError(path, f"has a record of more than {MAX_RECORD} bytes.", line=line)
+            start = end
             width = width or len(cells)
             if width > 1 and cells == [None]:
                 continue  # a blank line holds no cell

@@ -1,0 +1,100 @@
+"""What the catalog knows of a file, and how it matches the file's header."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.tables.types import Column, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+EXPORT_ID, EXPORTED_AT = "_export_id", "_exported_at"
+RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What the catalog knows of a file."""
+
+    columns: tuple[Column, ...]
+    """The columns in order. The file may hold them in another order, lack some and have more."""
+    key: tuple[str, ...] = ()
+    """Names of the natural key, from which `_row_id` is made; may name constants. Empty: all
+    `columns`."""
+    constants: Mapping[str, tuple[Type, str | None]] = dataclasses.field(default_factory=dict)
+    """Columns with one value for the whole file, such as a team: its type and its text."""
+    rename: Callable[[str], str] = str
+    """From a name in the header to the name of a column; two spellings may give one name."""
+
+    @functools.cached_property
+    def emitted(self) -> tuple[Column, ...]:
+        """All columns of a record, in order."""
+        return (
+            *self.columns,
+            *(Column(name, type_) for name, (type_, _) in self.constants.items()),
+            Column(EXPORT_ID),
+            Column(EXPORTED_AT, Type.TIMESTAMP),
+            Column(RESCUED_DATA),
+            Column(ROW_ID),
+        )
+
+    @functools.cached_property
+    def types(self) -> dict[str, Type]:
+        """The type of every column of a record."""
+        return {column.name: column.type for column in self.emitted}
+
+    @functools.cached_property
+    def natural_key(self) -> tuple[str, ...]:
+        """The names that make up `_row_id`."""
+        return self.key or tuple(column.name for column in self.columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """Which cell of a row (c0, c1, …) belongs to which name."""
+
+    known: dict[str, str]
+    """Columns of the layout."""
+    unknown: dict[str, str]
+    """The others, under names that are theirs alone."""
+
+
+def match_header(path: Path, header: Collection[str], layout: Layout) -> Match:
+    """Find the layout's columns in a header.
+
+    A name that comes again is an unknown column `name#2`; a column without a name is
+    `column_<position>`, counted from 1.
+
+    Raises:
+        FileError: The header has none of the layout's columns: this is another file.
+    """
+    names = {column.name for column in layout.columns}
+    known: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    for at, raw in enumerate(header):
+        name = layout.rename(raw) if raw else f"column_{at + 1}"
+        if name in names and name not in known:
+            known[name] = f"c{at}"
+            continue
+        unique, repeated = name, 1
+        while unique in known or unique in unknown:
+            repeated += 1
+            unique = f"{name}#{repeated}"
+        unknown[unique] = f"c{at}"
+    if names and not known:
+        raise FileError(
+            path,
+            f"has none of the expected columns ({_some(sorted(names))}); its header is"
+            f" {_some(list(header))}.",
+        )
+    return Match(known, unknown)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f"'{name[:60]}'" for name in names[:5])
+    return shown + (", …" if len(names) > 5 else "")  # noqa: PLR2004

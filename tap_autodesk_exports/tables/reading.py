@@ -1,0 +1,134 @@
+"""A CSV file as DuckDB reads it, checked to the last byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from tap_autodesk_exports.tables import dialect
+from tap_autodesk_exports.tables.cells import is_plain, quoted
+from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.tables.types import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+_LONG_RECORDS = (
+    f", max_line_size = {dialect.MAX_RECORD}"
+    f", buffer_size = {2 * dialect.MAX_RECORD}, parallel = false"
+)
+"""Options for files with records above DuckDB's ordinary limit of 2 MB."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file, and what reading it once has shown."""
+
+    source: str
+    """SQL of the rows; the cells are c0, c1, … in the order of the header, all VARCHAR."""
+    rows: int
+    filled: frozenset[str]
+    """The cells that are not null in every row."""
+    plain: frozenset[str]
+    """The cells that stand in the usual spelling of their type in every row."""
+    distinct: int
+    """Number of different keys, by the cells as they stand; a few may be counted as one."""
+
+
+def read(
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    types: Sequence[Type],
+    key: Collection[str],
+    copy: Path,
+) -> Reading:
+    """Read a file once, whole.
+
+    Args:
+        database: Where to read it.
+        path: The CSV file.
+        types: The type of each column of the header.
+        key: The cells (c0, c1, …) whose different values are counted.
+        copy: Where to write the file anew if DuckDB cannot read it as it stands.
+
+    Raises:
+        FileError: The file breaks the rules of the dialect.
+    """
+    header = dialect.read_header(path)
+    for options in ("", _LONG_RECORDS):
+        source = _source(path, len(types), options)
+        try:
+            reading = _profile(database, path, header, source, types, key)
+        except duckdb.InvalidInputException:
+            continue
+        if reading is not None:
+            return reading
+        break
+    # DuckDB and the file disagree: the dialect module decides who is right.
+    rows = dialect.rewrite(path, copy)
+    source = _source(copy, len(types), _LONG_RECORDS)
+    reading = _profile(database, copy, dialect.read_header(copy), source, types, key)
+    if reading is None or reading.rows != rows:
+        raise FileError(path, "cannot be read exactly. Please report this.")
+    return reading
+
+
+def _source(path: Path, width: int, options: str) -> str:
+    columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
+    return (
+        f"read_csv({quoted(str(path))}, columns = {{{columns}}}, auto_detect = false,"
+        " header = true, delim = ',', quote = '\"', escape = '\"', strict_mode = true,"
+        f" nullstr = '', allow_quoted_nulls = false{options})"
+    )
+
+
+def _profile(  # noqa: PLR0913, PLR0917
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    header: dialect.Header,
+    source: str,
+    types: Sequence[Type],
+    key: Collection[str],
+) -> Reading | None:
+    """Read all rows; None unless rows, separators and quotes make up the file's size.
+
+    DuckDB reads some files otherwise than they stand there without a word (observed: a space
+    beside a quote, a comma too many at the end of a row, an open quote at the end of a file).
+    """
+    quotes = dialect.count_quotes(path, header.end)
+    cells = [f"c{at}" for at in range(len(types))]
+    typed = [
+        (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
+    ]
+    text = f"concat({', '.join(cells)})"
+    # A quote character inside a cell is two in the file, or stands in a cell without quotes.
+    inner = f"strlen({text}) - strlen(replace({text}, '\"', ''))"
+    outputs = [
+        "count(*)",
+        f"coalesce(sum(strlen({text})), 0)",
+        f"coalesce(sum({inner}) FILTER (contains({text}, '\"')), 0)" if quotes else "0",
+        f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
+        *(f"count({cell})" for cell in cells),
+        *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
+    ]
+    rows, length, inside, distinct, *flags = (
+        database.cursor().execute(f"SELECT {', '.join(outputs)} FROM {source}").fetchone() or ()  # noqa: S608
+    )
+    size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
+    if rows and not dialect.ends_with_newline(path):
+        size -= len(header.newline)
+    if size != path.stat().st_size or quotes % 2:
+        return None
+    odd = {
+        cell for (cell, _), plain in zip(typed, flags[len(cells) :], strict=True) if plain is False
+    }
+    return Reading(
+        source,
+        rows,
+        filled=frozenset(cell for cell, count in zip(cells, flags, strict=False) if count),
+        plain=frozenset(set(cells) - odd),
+        distinct=distinct,
+    )

@@ -1,0 +1,271 @@
+"""The SQL of a typed row: its values, what is rescued, its id, and its text as JSON.
+
+A query has three levels. The innermost types the cells that need more than their text; the middle
+one writes every value as JSON, once; the outer one joins them to the record and to the key.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.cells import in_json, quoted, typed, typed_plain
+from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
+from tap_autodesk_exports.tables.types import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import duckdb
+
+    from tap_autodesk_exports.tables.layout import Layout, Match
+    from tap_autodesk_exports.tables.reading import Reading
+
+
+class Rows:
+    """Queries over the rows of one file."""
+
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        layout: Layout,
+        match: Match,
+        reading: Reading,
+        constants: Mapping[str, str | None],
+    ) -> None:
+        """Prepare the queries.
+
+        Args:
+            database: Where the file is read.
+            layout: What the catalog knows.
+            match: Which cell belongs to which column.
+            reading: How the file is read.
+            constants: Canonical texts of the columns that are the same in every row.
+        """
+        self._database = database
+        self._layout = layout
+        self._match = match
+        self._reading = reading
+        self._constants = constants
+
+    def records(
+        self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
+    ) -> str:
+        """Return a query for one BLOB a row: `before`, the record as JSON, `behind`.
+
+        Args:
+            before: Text in front of each record.
+            selected: Names of the columns in the record.
+            behind: Text behind each record.
+            after: A column and the bound from which rows are taken.
+        """
+        names = [name for name in self._layout.types if name in selected]
+        with_id = ROW_ID in selected
+        key = self._layout.natural_key if with_id else ()
+        members = ", ',', ".join(
+            f"{quoted(json.dumps(name) + ':')}, {self._member(name)}" for name in names
+        )
+        record = f"concat({quoted(before + '{')}, {members or repr('')}, {quoted('}' + behind)})"
+        values = {
+            **{f"j_{cell}": self._json(name) for name, cell in self._cells([*names, *key])},
+            **{f"k_{cell}": self._key_json(name) for name, cell in self._uneven(key)},
+        }
+        if RESCUED_DATA in selected:
+            values["rescued"] = self._rescued(selected)
+        if with_id:
+            values["place"] = "place" if self._has_twins else "0"
+        middle = ", ".join(f"{sql} AS {name}" for name, sql in values.items()) or "1"
+        needed = {*names, *key, *((after[0],) if after else ())}
+        return (
+            f"SELECT encode({record}) FROM"  # noqa: S608
+            f" (SELECT {middle} FROM {self._typed(needed, after, with_id=with_id)})"
+        )
+
+    def maximum(self, name: str) -> str:
+        """Return a query for the greatest canonical text of a column."""
+        text = self._text(name)
+        order = f"try_cast({text} AS DOUBLE)" if self._type(name) is Type.NUMBER else text
+        source = self._typed({name}, None, with_id=False)
+        return f"SELECT arg_max({text}, {order}) FROM {source}"  # noqa: S608
+
+    # --- the innermost level -----------------------------------------------------------------
+
+    def _typed(
+        self, names: Collection[str], after: tuple[str, str] | None, *, with_id: bool
+    ) -> str:
+        source = self._identified if with_id and self._has_twins else self._reading.source
+        uneven = "".join(
+            f", {typed(cell, self._type(name))} AS v_{cell}" for name, cell in self._uneven(names)
+        )
+        where = f" WHERE {self._is_after(*after)}" if after else ""
+        return f"(SELECT * FROM (SELECT *{uneven} FROM {source}){where})"  # noqa: S608
+
+    def _is_after(self, name: str, bound: str) -> str:
+        """SQL of the bookmark's condition; a row without a value may be new, and passes."""
+        type_ = self._type(name)
+        text = self._text(name)
+        limit = typed(quoted(bound), Type.TIMESTAMP if type_ is Type.DATE else type_)
+        if type_ is Type.DATE:
+            limit = f"left({limit}, 10)"
+        elif type_ is Type.NUMBER:
+            text, limit = f"try_cast({text} AS DOUBLE)", f"try_cast({limit} AS DOUBLE)"
+        return f"coalesce({text} >= {limit}, true)"
+
+    def _cells(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """The columns that have values in the file, each once, with their cells."""
+        known = self._match.known
+        return [
+            (name, known[name])
+            for name in dict.fromkeys(names)
+            if name in known and known[name] in self._reading.filled
+        ]
+
+    def _uneven(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Those of `_cells` in which not every cell stands in the usual spelling."""
+        return [
+            (name, cell) for name, cell in self._cells(names) if cell not in self._reading.plain
+        ]
+
+    # --- values ------------------------------------------------------------------------------
+
+    def _type(self, name: str) -> Type:
+        return self._layout.types[name]
+
+    def _text(self, name: str) -> str:
+        """SQL of the canonical text of a value, over the innermost level."""
+        cell = self._match.known.get(name)
+        if cell is None or cell not in self._reading.filled:
+            constant = self._constants.get(name)
+            return "NULL::VARCHAR" if constant is None else quoted(constant)
+        if cell in self._reading.plain:
+            return typed_plain(cell, self._type(name))
+        return f"v_{cell}"
+
+    def _json(self, name: str) -> str:
+        return f"coalesce({in_json(self._text(name), self._type(name))}, 'null')"
+
+    def _key_json(self, name: str) -> str:
+        """As `_json`, but a cell that does not fit counts as it stands."""
+        raw = f"to_json({self._match.known[name]})::VARCHAR"
+        return f"coalesce({in_json(self._text(name), self._type(name))}, {raw}, 'null')"
+
+    def _member(self, name: str) -> str:
+        """SQL of a value as JSON, over the middle level."""
+        if name == ROW_ID:
+            return f"'\"', {self._row_id()}, '\"'"
+        if name == RESCUED_DATA:
+            return "coalesce(rescued, 'null')"
+        cell = self._match.known.get(name)
+        return f"j_{cell}" if cell in self._reading.filled else self._constant_json(name)
+
+    def _constant_json(self, name: str) -> str:
+        text = self._constants.get(name)
+        if text is None:
+            return "'null'"
+        bare = self._type(name) in (Type.NUMBER, Type.BOOLEAN)
+        return quoted(text if bare else json.dumps(text, ensure_ascii=False))
+
+    def _rescued(self, selected: Collection[str]) -> str:
+        """SQL of the object with what did not fit, NULL where everything did."""
+        misfits = [
+            (name, cell, f"{cell} IS NOT NULL AND v_{cell} IS NULL")
+            for name, cell in self._uneven([column.name for column in self._layout.columns])
+            if name in selected
+        ]
+        misfits += [
+            (name, cell, f"{cell} IS NOT NULL")
+            for name, cell in self._match.unknown.items()
+            if cell in self._reading.filled
+        ]
+        if not misfits:
+            return "NULL::VARCHAR"
+        members = ", ".join(
+            f"CASE WHEN {misfit} THEN"
+            f" {quoted(json.dumps(name, ensure_ascii=False) + ':')} || to_json({cell})::VARCHAR END"
+            for name, cell, misfit in misfits
+        )
+        misfit = " OR ".join(f"({misfit})" for _, _, misfit in misfits)
+        return f"CASE WHEN {misfit} THEN '{{' || concat_ws(',', {members}) || '}}' END"
+
+    # --- ids ---------------------------------------------------------------------------------
+
+    def _row_id(self) -> str:
+        """SQL of the id, over the middle level: the MD5 of the key as a JSON array.
+
+        Where rows share a key, `#` and a number follow the array for all but the first.
+        """
+        uneven = dict(self._uneven(self._layout.natural_key))
+        values = ", ',', ".join(
+            f"k_{uneven[name]}" if name in uneven else self._member(name)
+            for name in self._layout.natural_key
+        )
+        place = ", CASE WHEN place > 0 THEN '#' || place ELSE '' END" if self._has_twins else ""
+        return f"md5(concat('[', {values or repr('')}, ']'{place}))"
+
+    @functools.cached_property
+    def _has_twins(self) -> bool:
+        """Find the rows that share their key and number them, whatever their order in the file.
+
+        Only they are sorted: they go to a table of their own, and the others stay in the file.
+        """
+        key = self._layout.natural_key
+        if not self._uneven(key) and self._reading.distinct == self._reading.rows:
+            return False
+        source, hashed = self._reading.source, self._hash()
+        self._database.execute(
+            f"CREATE TABLE shared AS SELECT {hashed} AS hash FROM {source}"  # noqa: S608
+            " GROUP BY hash HAVING count(*) > 1"
+        )
+        (shared,) = self._database.execute("SELECT count(*) FROM shared").fetchone() or (0,)
+        if not shared:
+            return False
+        names = [*self._layout.types]
+        uneven = "".join(
+            f", {typed(cell, self._type(name))} AS v_{cell}" for name, cell in self._uneven(names)
+        )
+        known = self._content([column.name for column in self._layout.columns])
+        unknown = ", ".join(self._match.unknown.values()) or "NULL"
+        self._database.execute(
+            f"CREATE TABLE twins AS SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"  # noqa: S608
+            f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
+            f" FROM (SELECT *{uneven} FROM {source} WHERE {hashed} IN (FROM shared))"
+        )
+        return True
+
+    @property
+    def _identified(self) -> str:
+        """The rows with their place among those of the same key."""
+        others = f"SELECT *, 0 AS place FROM {self._reading.source}"  # noqa: S608
+        cells = ", ".join(f"c{at}" for at in range(self._width))
+        return (
+            f"({others} WHERE {self._hash()} NOT IN (FROM shared)"  # noqa: S608
+            f" UNION ALL SELECT {cells}, place FROM twins)"
+        )
+
+    @property
+    def _width(self) -> int:
+        return len(self._match.known) + len(self._match.unknown)
+
+    def _hash(self) -> str:
+        """SQL of a quick hash of the key: the same key has the same hash, not always vice versa."""
+        cells = [
+            cell
+            if cell in self._reading.plain
+            else f"coalesce({typed(cell, self._type(name))}, {cell})"
+            for name, cell in self._cells(self._layout.natural_key)
+        ]
+        return f"hash({', '.join(cells)})" if cells else "0"
+
+    def _content(self, names: Collection[str]) -> str:
+        """SQL of the JSON array of values, over the innermost level."""
+        uneven = dict(self._uneven(names))
+        values = ", ',', ".join(
+            self._key_json(name)
+            if name in uneven
+            else self._json(name)
+            if name in dict(self._cells(names))
+            else self._constant_json(name)
+            for name in names
+        )
+        return f"concat('[', {values or repr('')}, ']')"
