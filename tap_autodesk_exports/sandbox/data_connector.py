@@ -20,10 +20,10 @@ import flask
 
 from tap_autodesk_exports.sandbox import documents, extract, ranges
 from tap_autodesk_exports.sandbox.clock import instant, iso
-from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
-from tap_autodesk_exports.sandbox.credentials import USER_EMAIL, USER_ID
+from tap_autodesk_exports.sandbox.course import Phase
 from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables
+from tap_autodesk_exports.sandbox.data_connector_jobs import Job, Request, shape_job, shape_request
 from tap_autodesk_exports.sandbox.record import Posted
 
 if TYPE_CHECKING:
@@ -47,32 +47,6 @@ CHANGEABLE = frozenset(
 )  # fmt: skip
 
 
-@dataclasses.dataclass
-class Job:
-    """A job, its files once they were made."""
-
-    id: str
-    request: Request
-    course: Course
-    asked: ranges.Period | None
-    files: dict[str, StoredFile] | None = None
-    downloaded: dt.datetime | None = None
-
-
-@dataclasses.dataclass
-class Request:
-    """A data request and the jobs that it spawned."""
-
-    id: str
-    body: dict[str, Any]
-    groups: tuple[str, ...]
-    projects: list[str]
-    created: dt.datetime
-    updated: dt.datetime
-    next_job: dt.datetime | None
-    jobs: list[Job] = dataclasses.field(default_factory=list)
-
-
 class DataConnector:
     """The API's state and its routes below `/data-connector/v1`.
 
@@ -83,6 +57,7 @@ class DataConnector:
     def __init__(self, services: Services, folder: Path, source: Path | None) -> None:
         self.jobs_per_day = JOBS_PER_DAY
         self._services = services
+        self._account = services.world.account_id
         self._folder = folder
         self._source = source
         self._lock = threading.RLock()
@@ -110,9 +85,7 @@ class DataConnector:
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        blueprint.add_url_rule("/doc", "doc", self._doc)
-        blueprint.add_url_rule("/doc/schema", "schema", self._schema)
-        blueprint.add_url_rule("/doc/changes", "changes", self._changes)
+        documents.add_routes(blueprint, self._tables.registry)
         return blueprint
 
     # Requests.
@@ -130,7 +103,7 @@ class DataConnector:
             self._requests[request.id] = request
             self._spawn(now)
         self._services.record.add(Posted("data_connector", request.id, account, body, now))
-        return _created(self._shape_request(request))
+        return _created(shape_request(request, self._account))
 
     def _read(self, body: dict[str, Any], now: dt.datetime) -> Request:
         interval = body.get("scheduleInterval", "ONE_TIME")
@@ -215,40 +188,15 @@ class DataConnector:
             _refuse(404, "The requested resource does not exist.")
         return request
 
-    def _shape_request(self, request: Request) -> dict[str, Any]:
-        """Return the documented object; the list of projects is JSON inside a string, as there."""
-        queued = [job.course.created for job in request.jobs]
-        return {
-            "description": None,
-            "isActive": True,
-            "scheduleInterval": "ONE_TIME",
-            "reoccuringInterval": None,
-            "effectiveTo": None,
-            "sendEmail": True,
-            "projectId": None,
-            "startDate": None,
-            "endDate": None,
-            **request.body,
-            "projectIdList": json.dumps(request.projects) if request.projects else None,
-            "id": request.id,
-            "accountId": self._services.world.account_id,
-            "createdBy": USER_ID,
-            "createdByEmail": USER_EMAIL,
-            "createdAt": iso(request.created),
-            "updatedBy": USER_ID,
-            "updatedAt": iso(request.updated),
-            "lastQueuedAt": iso(max(queued)) if queued else None,
-        }
-
     def _list_requests(self, account: str) -> flask.Response:
         self._check_account(account)
         with self._lock:
             self._spawn(self._services.clock.now())
-            shapes = [self._shape_request(request) for request in self._requests.values()]
+            shapes = [shape_request(request, self._account) for request in self._requests.values()]
         return self._paged("requests", shapes)
 
     def _get_request(self, account: str, request_id: str) -> flask.Response:
-        return flask.jsonify(self._shape_request(self._request(account, request_id)))
+        return flask.jsonify(shape_request(self._request(account, request_id), self._account))
 
     def _change(self, account: str, request_id: str) -> flask.Response:
         request = self._request(account, request_id)
@@ -262,7 +210,7 @@ class DataConnector:
         )  # fmt: skip
         if not request.body.get("isActive", True):
             request.next_job = None
-        return flask.jsonify(self._shape_request(request))
+        return flask.jsonify(shape_request(request, self._account))
 
     def _delete(self, account: str, request_id: str) -> flask.Response:
         self._request(account, request_id)
@@ -277,7 +225,11 @@ class DataConnector:
 
     def _visible(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
         now = self._services.clock.now()
-        return [self._shape_job(job) for job in jobs if job.course.phase(now) is not Phase.ABSENT]
+        return [
+            shape_job(job, self._account, now)
+            for job in jobs
+            if job.course.phase(now) is not Phase.ABSENT
+        ]
 
     def _request_jobs(self, account: str, request_id: str) -> flask.Response:
         return self._paged("request_jobs", self._visible(self._request(account, request_id).jobs))
@@ -303,40 +255,10 @@ class DataConnector:
             _refuse(404, "The requested resource does not exist.")
         return found[0]
 
-    def _shape_job(self, job: Job) -> dict[str, Any]:
-        now = self._services.clock.now()
-        course, request = job.course, job.request
-        phase = course.phase(now)
-        status = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "complete")
-        ended = phase is Phase.ENDED
-        if ended and course.ending is Ending.UNKNOWN_STATUS:
-            status, ended = "archiving", False
-        completion = course.ending.value if ended else None
-        if completion == Ending.EXPIRED.value:
-            completion = Ending.FAILED.value
-        return {
-            "id": job.id,
-            "requestId": request.id,
-            "accountId": self._services.world.account_id,
-            "projectId": request.projects[0] if len(request.projects) == 1 else None,
-            "projectIdList": request.projects,
-            "createdBy": USER_ID,
-            "createdByEmail": USER_EMAIL,
-            "createdAt": iso(course.created),
-            "status": status,
-            "completionStatus": completion,
-            "startedAt": iso(course.started) if phase in {Phase.RUNNING, Phase.ENDED} else None,
-            "completedAt": iso(course.ended) if ended else None,
-            "sendEmail": request.body.get("sendEmail", True),
-            "progress": 100 if ended else "",
-            "lastDownloadedBy": USER_ID if job.downloaded else None,
-            "lastDownloadedAt": iso(job.downloaded) if job.downloaded else None,
-            "startDate": iso(job.asked[0]) if job.asked else None,
-            "endDate": iso(job.asked[1]) if job.asked else None,
-        }
-
     def _get_job(self, account: str, job_id: str) -> flask.Response:
-        return flask.jsonify(self._shape_job(self._job(account, job_id)))
+        return flask.jsonify(
+            shape_job(self._job(account, job_id), self._account, self._services.clock.now())
+        )
 
     def _cancel(self, account: str, job_id: str) -> flask.Response:
         self._job(account, job_id).course.cancel(self._services.clock.now())
@@ -401,28 +323,10 @@ class DataConnector:
             }
         )
 
-    # The schema, open to all.
-
-    def _doc(self) -> flask.Response:
-        groups = dict.fromkeys(table.group for table in self._tables.registry.values())
-        return flask.Response(documents.index(groups), content_type="text/html")
-
-    def _schema(self) -> flask.Response:
-        group = flask.request.args.get("name", "")
-        tables = [t for t in self._tables.registry.values() if t.group == group]
-        if not tables:
-            _refuse(404, "The requested resource does not exist.")
-        if flask.request.args.get("format", "html") == "json":
-            return flask.jsonify(documents.schema(tables))
-        return flask.Response(documents.schema_page(group, tables), content_type="text/html")
-
-    def _changes(self) -> flask.Response:
-        return flask.jsonify(documents.changes())
-
     # Shared by the routes.
 
     def _check_account(self, account: str) -> None:
-        if account != self._services.world.account_id:
+        if account != self._account:
             detail = (
                 "The app is not a custom integration of this account, or the user lacks a role."
             )

@@ -6,6 +6,8 @@ import html
 import json
 from typing import TYPE_CHECKING, Any
 
+import flask
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -91,3 +93,24 @@ def schema_files(registry: Mapping[str, Table], groups: Iterable[str]) -> dict[s
         tables = [table for table in registry.values() if table.group == group]
         files[f"schemas/{group}.json"] = json.dumps(schema(tables))
     return files
+
+
+def add_routes(blueprint: flask.Blueprint, registry: Mapping[str, Table]) -> None:
+    """Add `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented)."""
+    groups = dict.fromkeys(table.group for table in registry.values())
+
+    def show_index() -> flask.Response:
+        return flask.Response(index(groups), content_type="text/html")
+
+    def show_schema() -> flask.Response:
+        group = flask.request.args.get("name", "")
+        tables = [table for table in registry.values() if table.group == group]
+        if not tables:
+            return flask.Response("There is no such schema.", status=404, content_type="text/plain")
+        if flask.request.args.get("format", "html") == "json":
+            return flask.jsonify(schema(tables))
+        return flask.Response(schema_page(group, tables), content_type="text/html")
+
+    blueprint.add_url_rule("/doc", "doc", show_index)
+    blueprint.add_url_rule("/doc/schema", "schema", show_schema)
+    blueprint.add_url_rule("/doc/changes", "changes", lambda: flask.jsonify(changes()))

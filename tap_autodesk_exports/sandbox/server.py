@@ -101,7 +101,7 @@ class Sandbox:
         self.faults = Faults(self._go_away)
         self.authentication = Authentication(self.clock)
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
-        root = folder or Path(self._temporary.name) if self._temporary else folder or Path()
+        root = Path(self._temporary.name) if self._temporary else Path(folder or ".")
         self._record = Record()
         self._services = Services(
             clock=self.clock,

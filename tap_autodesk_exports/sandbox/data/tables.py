@@ -35,6 +35,11 @@ DELETED_SHARE = 0.06
 SMALL = 24
 """Tables up to this size are not scaled down: each project keeps its types and trees."""
 PROJECT_COLUMNS = ("bim360_project_id", "project_id")
+DATED = frozenset({"created_at", "updated_at", "deleted_at", "deleted_on", "is_deleted"})
+BELONGS = frozenset(
+    {"bim360_account_id", *PROJECT_COLUMNS, "created_by", "deleted_by", "user_id", "company_id",
+     "role_id"}
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,45 +262,32 @@ class Tables:
         return None
 
     def _cells(self, table: Table, life: Life, now: dt.datetime) -> dict[str, str | None]:
-        """Make the cells of a row as they are at `now`."""
+        """Make the cells of a row as they are at `now`, in the order of the file."""
         version = sum(at <= now for at in life.changed)
         rng = self.world.random(table.name, life.index, version)
         row = Row(self.world, life.project, life.created, rng)
-        cells = {column: made(row) for column, made in self._makers(table.name)}
-        cells |= self._fixed(table, life, now)
+        made = {column: make(row) for column, make in self._makers(table.name)}
+        made |= self._fixed(table, life, now)
         if special := self._specials.get(table.name):
-            cells |= special.cells(life.index, life.created)
-        return cells
+            made |= special.cells(life.index, life.created)
+        return {column: made[column] for column in table.columns}
 
     def _compile(self, name: str) -> list[tuple[str, Maker]]:
+        """Return the columns that only have to look right, with what makes their cells."""
         table = self.registry[name]
-        return [(column, maker(table, column)) for column in table.columns]
+        settled = DATED | BELONGS | {*table.key, *self._links[name]}
+        settled |= self._pointed_at.get(name, set())
+        if (special := self._specials.get(name)) and special.count:
+            settled |= special.cells(0, special.born(0)).keys()
+        return [(column, maker(table, column)) for column in table.columns if column not in settled]
 
     def _fixed(self, table: Table, life: Life, now: dt.datetime) -> dict[str, str | None]:
-        """Return what does not change with the row's version: identity, links and dates."""
-        columns = table.columns
-        world = self.world
-        deleted = life.deleted if life.deleted and life.deleted <= now else None
-        updated = max((at for at in life.changed if at <= now), default=None)
-        rng = world.random("fixed", table.name, life.index)
-        row = Row(world, life.project, life.created, rng)
-        creator = row.person(rng).autodesk_id
-        fixed: dict[str, str | None] = {
-            "bim360_account_id": world.account_id,
-            "created_at": timestamp(life.created),
-            "updated_at": timestamp(updated or life.created),
-            "deleted_at": timestamp(deleted) if deleted else None,
-            "deleted_on": timestamp(deleted) if deleted else None,
-            "is_deleted": "t" if deleted else "f",
-            "created_by": creator,
-            "deleted_by": creator if deleted else None,
-            "user_id": row.person(rng).id,
-            "company_id": world.uuid("company", rng.randrange(len(world.companies))),
-            "role_id": world.uuid("role", rng.randrange(len(world.roles))),
-        }
-        for column in PROJECT_COLUMNS:
-            fixed[column] = world.projects[life.project].id
-        fixed = {column: cell for column, cell in fixed.items() if column in columns}
+        """Return what does not change with the row's version: dates, links and identity."""
+        rng = self.world.random("fixed", table.name, life.index)
+        known = self._dates(life, now) | self._belongs(life, rng)
+        if known["deleted_at"] is None:
+            known["deleted_by"] = None
+        fixed = {column: cell for column, cell in known.items() if column in table.columns}
         for column, (target, key) in self._links[table.name].items():
             parent = life.parents[column]
             if parent is not None:
@@ -303,10 +295,39 @@ class Tables:
             else:
                 free = column in table.key
                 fixed[column] = self.identity(table.name, column, life.index) if free else None
-        for column in dict.fromkeys((*table.key, *self._pointed_at.get(table.name, ()))):
+        for column in (*table.key, *self._pointed_at.get(table.name, ())):
             if column not in fixed:
                 fixed[column] = self._part_of_key(table, column, life.index, rng)
         return fixed
+
+    @staticmethod
+    def _dates(life: Life, now: dt.datetime) -> dict[str, str | None]:
+        """Return the cells of `DATED`."""
+        updated = max((at for at in life.changed if at <= now), default=life.created)
+        deleted = timestamp(life.deleted) if life.deleted and life.deleted <= now else None
+        return {
+            "created_at": timestamp(life.created),
+            "updated_at": timestamp(updated),
+            "deleted_at": deleted,
+            "deleted_on": deleted,
+            "is_deleted": "t" if deleted else "f",
+        }
+
+    def _belongs(self, life: Life, rng: Random) -> dict[str, str | None]:
+        """Return the cells of `BELONGS`: account, project, people, company, role."""
+        world = self.world
+        project = world.projects[life.project].id
+        person = Row(world, life.project, life.created, rng).person(rng)
+        return {
+            "bim360_account_id": world.account_id,
+            "bim360_project_id": project,
+            "project_id": project,
+            "created_by": person.autodesk_id,
+            "deleted_by": person.autodesk_id,
+            "user_id": person.id,
+            "company_id": world.uuid("company", person.company),
+            "role_id": world.uuid("role", person.role),
+        }
 
     def _part_of_key(self, table: Table, column: str, index: int, rng: Random) -> str:
         if choices := options(table, column):

@@ -1,0 +1,102 @@
+"""Data Connector's requests and jobs, and the objects that the API shows for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.sandbox.clock import iso
+from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
+from tap_autodesk_exports.sandbox.credentials import USER_EMAIL, USER_ID
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from tap_autodesk_exports.sandbox.ranges import Period
+    from tap_autodesk_exports.sandbox.storage import StoredFile
+
+
+@dataclasses.dataclass
+class Job:
+    """A job, its files once they were made."""
+
+    id: str
+    request: Request
+    course: Course
+    asked: Period | None
+    files: dict[str, StoredFile] | None = None
+    downloaded: dt.datetime | None = None
+
+
+@dataclasses.dataclass
+class Request:
+    """A data request and the jobs that it spawned."""
+
+    id: str
+    body: dict[str, Any]
+    groups: tuple[str, ...]
+    projects: list[str]
+    created: dt.datetime
+    updated: dt.datetime
+    next_job: dt.datetime | None
+    jobs: list[Job] = dataclasses.field(default_factory=list)
+
+
+def shape_request(request: Request, account_id: str) -> dict[str, Any]:
+    """Return the documented object; the list of projects is JSON inside a string, as there."""
+    queued = [job.course.created for job in request.jobs]
+    return {
+        "description": None,
+        "isActive": True,
+        "scheduleInterval": "ONE_TIME",
+        "reoccuringInterval": None,
+        "effectiveTo": None,
+        "sendEmail": True,
+        "projectId": None,
+        "startDate": None,
+        "endDate": None,
+        **request.body,
+        "projectIdList": json.dumps(request.projects) if request.projects else None,
+        "id": request.id,
+        "accountId": account_id,
+        "createdBy": USER_ID,
+        "createdByEmail": USER_EMAIL,
+        "createdAt": iso(request.created),
+        "updatedBy": USER_ID,
+        "updatedAt": iso(request.updated),
+        "lastQueuedAt": iso(max(queued)) if queued else None,
+    }
+
+
+def shape_job(job: Job, account_id: str, now: dt.datetime) -> dict[str, Any]:
+    """Return the documented object; it has a completion status only once it is complete."""
+    course, request = job.course, job.request
+    phase = course.phase(now)
+    status = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "complete")
+    ended = phase is Phase.ENDED
+    if ended and course.ending is Ending.UNKNOWN_STATUS:
+        status, ended = "archiving", False
+    completion = course.ending.value if ended else None
+    if completion == Ending.EXPIRED.value:
+        completion = Ending.FAILED.value
+    return {
+        "id": job.id,
+        "requestId": request.id,
+        "accountId": account_id,
+        "projectId": request.projects[0] if len(request.projects) == 1 else None,
+        "projectIdList": request.projects,
+        "createdBy": USER_ID,
+        "createdByEmail": USER_EMAIL,
+        "createdAt": iso(course.created),
+        "status": status,
+        "completionStatus": completion,
+        "startedAt": iso(course.started) if phase in {Phase.RUNNING, Phase.ENDED} else None,
+        "completedAt": iso(course.ended) if ended else None,
+        "sendEmail": request.body.get("sendEmail", True),
+        "progress": 100 if ended else "",
+        "lastDownloadedBy": USER_ID if job.downloaded else None,
+        "lastDownloadedAt": iso(job.downloaded) if job.downloaded else None,
+        "startDate": iso(job.asked[0]) if job.asked else None,
+        "endDate": iso(job.asked[1]) if job.asked else None,
+    }
