@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ _LONG_RECORDS = (
     f", buffer_size = {2 * dialect.MAX_RECORD}, parallel = false"
 )
 """Options for files with records above DuckDB's ordinary limit of 2 MB."""
+_LONG_RECORDS_MEMORY = "4GB"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ def read(
         FileError: The file breaks the rules of the dialect.
     """
     header = dialect.read_header(path)
-    for options in ("", _LONG_RECORDS):
+    for options in ("", ", parallel = false", _LONG_RECORDS):
+        if options == _LONG_RECORDS:
+            # Cells of many MB take what they take: several copies of each are in memory at once.
+            database.execute(f"SET memory_limit = '{_LONG_RECORDS_MEMORY}'")
         source = _source(path, len(types), options)
         try:
             reading = _profile(database, path, header, source, types, key)
@@ -66,7 +71,6 @@ def read(
             continue
         if reading is not None:
             return reading
-        break
     # DuckDB and the file disagree: the dialect module decides who is right.
     rows = dialect.rewrite(path, copy)
     source = _source(copy, len(types), _LONG_RECORDS)
@@ -78,10 +82,13 @@ def read(
 
 def _source(path: Path, width: int, options: str) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
+    # DuckDB takes a path for a pattern, a suffix for a compression, `a=b` in it for a partition.
+    literal = re.sub(r"[*?\[]", r"[\g<0>]", str(path))
     return (
-        f"read_csv({quoted(str(path))}, columns = {{{columns}}}, auto_detect = false,"
+        f"read_csv({quoted(literal)}, columns = {{{columns}}}, auto_detect = false,"
         " header = true, delim = ',', quote = '\"', escape = '\"', strict_mode = true,"
-        f" nullstr = '', allow_quoted_nulls = false{options})"
+        " nullstr = '', allow_quoted_nulls = false, compression = 'none', hive_partitioning = false"
+        f"{options})"
     )
 
 

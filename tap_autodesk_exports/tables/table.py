@@ -226,7 +226,7 @@ class Table:
         try:
             yield
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].replace(f"{self._path.parent}/", "")
             message = (
                 f"The file '{self._path.name}' cannot be read for lack of disk or memory"
                 f" ({reason}). Free some space in the temporary folder, or point TMPDIR elsewhere."
