@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox import Sandbox
 
 JOB_SECONDS = 10
-GROUPS_OF_TODAY = "2026-01-01T00:00:00Z"
+BEGINNING = "2026-01-01T00:00:00Z"
 
 
 class Client:
@@ -59,7 +59,7 @@ class Client:
 
     def request(self, *groups: str, **body: Any) -> requests.Response:
         """Ask for a Data Connector extract."""
-        asked = {"serviceGroups": list(groups), "effectiveFrom": GROUPS_OF_TODAY, **body}
+        asked = {"serviceGroups": list(groups), "effectiveFrom": BEGINNING, **body}
         return self.ask("POST", f"{self.account}/requests", json=asked)
 
     def extract(self, *groups: str, **body: Any) -> str:

@@ -271,7 +271,7 @@ class DataConnector:
         now = self._services.clock.now()
         if not job.course.succeeded(now) or now > job.course.ended + KEPT:
             _refuse(404, "The requested resource does not exist.")
-        with self._lock:
+        with job.making:
             if job.files is None:
                 job.files = self._make(job)
         return job.files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.sandbox.clock import iso
@@ -26,6 +27,7 @@ class Job:
     course: Course
     asked: Period | None
     files: dict[str, StoredFile] | None = None
+    making: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     downloaded: dt.datetime | None = None
 
 

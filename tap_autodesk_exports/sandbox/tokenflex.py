@@ -291,8 +291,10 @@ class TokenFlex:
         seconds = (export.expires - now).total_seconds()
         return {
             "downloadUrl": self._services.storage.link(export.file, seconds),
-            # Documented irregularity: this date comes without a zone in one of the examples.
-            "downloadUrlExpireDate": iso(export.expires, "microseconds").removesuffix("Z"),
+            # Documented irregularities: 3 to 6 digits, and once without a zone.
+            "downloadUrlExpireDate": iso(export.expires)
+            if refresh
+            else iso(export.expires, "microseconds").removesuffix("Z"),
         }
 
     def _make(self, export: Export) -> StoredFile:

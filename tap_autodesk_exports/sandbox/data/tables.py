@@ -88,10 +88,12 @@ class Tables:
         self.registry = registry
         self._specials = specials(world)
         self._links = {name: links(table, registry) for name, table in registry.items()}
-        self._pointed_at: dict[str, set[str]] = {}
+        self._pointed_at: dict[str, list[str]] = {}
         for found in self._links.values():
             for target, column in found.values():
-                self._pointed_at.setdefault(target, set()).add(column)
+                columns = self._pointed_at.setdefault(target, [])
+                if column not in columns:
+                    columns.append(column)
         self.life = functools.lru_cache(maxsize=None)(self._life)
         self._makers = functools.cache(self._compile)
 
@@ -276,7 +278,7 @@ class Tables:
         """Return the columns that only have to look right, with what makes their cells."""
         table = self.registry[name]
         settled = DATED | BELONGS | {*table.key, *self._links[name]}
-        settled |= self._pointed_at.get(name, set())
+        settled |= set(self._pointed_at.get(name, ()))
         if (special := self._specials.get(name)) and special.count:
             settled |= special.cells(0, special.born(0)).keys()
         return [(column, maker(table, column)) for column in table.columns if column not in settled]
