@@ -6,6 +6,7 @@ file), which `meltano invoke tap-autodesk-exports:<command>` sets from `meltano.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def read_config(sources: Sequence[str]) -> dict[str, Any]:
             config.update(_read_json(file))
     schema = SETTINGS.to_dict()
     if ENVIRONMENT in sources:
-        config.update(parse_environment_config(schema, "TAP_AUTODESK_EXPORTS_"))
+        config.update(_from_environment(schema))
     problems = [
         f"'{'.'.join(str(part) for part in error.path)}': {error.message}"
         for error in jsonschema.Draft7Validator(schema).iter_errors(config)
@@ -53,6 +54,16 @@ def read_config(sources: Sequence[str]) -> dict[str, Any]:
     if problems:
         msg = f"The settings cannot be used: {'; '.join(problems)}."
         raise ConfigurationError(msg)
+    return config
+
+
+def _from_environment(schema: dict[str, Any]) -> dict[str, Any]:
+    """Read the environment as the SDK does, and numbers as well, which it leaves as text."""
+    config = parse_environment_config(schema, "TAP_AUTODESK_EXPORTS_")
+    for name, value in config.items():
+        if "number" in schema["properties"][name]["type"]:
+            with contextlib.suppress(ValueError):
+                config[name] = float(value)
     return config
 
 
