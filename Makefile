@@ -58,10 +58,11 @@ plugins: .meltano/.ready
 COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url $(UPGRADE)
 lock: set-up ## Write requirements/*.txt anew
-	$(COMPILE) pyproject.toml --extra sandbox -o requirements/tap.txt -c requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements/dev.txt
-	@for name in uv build target-duckdb target-postgres target-jsonl; do \
-		echo "$$name"; $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	@$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --constraint requirements/dev.txt -o requirements/tap.txt
+	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
+	@for name in build target-duckdb target-postgres target-jsonl; do \
+		$(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
 	rm -rf .venv .meltano output .mypy_cache .pytest_cache .ruff_cache .hypothesis

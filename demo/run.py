@@ -1,0 +1,218 @@
+# ruff: noqa: INP001, T201, S603 - a script
+"""`make demo`: load all three APIs from the sandbox into DuckDB, and compare what arrived.
+
+A real `meltano run tap-autodesk-exports target-duckdb`, with the sandbox in Autodesk's place. What
+the sandbox says that it served is held against what stands in the warehouse, stream by stream.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+STATE_ID = "dev:tap-autodesk-exports-to-target-duckdb:demo"
+START_SECONDS = 30
+BEGINNING = re.compile(r"Beginning sync of '(\w+)'")
+
+LISTS = {
+    ("insights", "contexts"): "insights_contexts",
+    ("insights", "exports"): "insights_exports",
+    ("tokenflex", "contracts"): "tokenflex_contracts",
+    ("tokenflex", "contract"): "tokenflex_contract_years",
+    ("tokenflex", "enrichment"): "tokenflex_enrichments",
+    ("tokenflex", "summary"): "tokenflex_usage_summary",
+    ("tokenflex", "last"): "tokenflex_last_usage",
+    ("tokenflex", "requests"): "tokenflex_export_requests",
+    ("data_connector", "requests"): "data_connector_requests",
+    ("data_connector", "jobs"): "data_connector_jobs",
+    ("data_connector", "listing"): "data_connector_files",
+}
+"""What the sandbox answers directly -> the stream that holds it."""
+NO_DATA = {"insights_usage_report_filters", "README", "autodesk_data_extract"}
+"""Served, but no stream's rows."""
+
+
+def main() -> int:
+    """Run the demo; return 0 if the warehouse holds exactly what was served."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "output" / "demo.duckdb")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies people and rows")
+    arguments = parser.parse_args()
+    database: Path = arguments.output.resolve()
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.unlink(missing_ok=True)
+
+    begin = time.monotonic()
+    with sandbox(arguments.scale) as ready:
+        print(f"The sandbox stands in for Autodesk at {ready['url']}.")
+        print("$ meltano run tap-autodesk-exports target-duckdb", flush=True)
+        seconds = load(ready["settings"], database)
+        served = rows_served(ready["url"])
+    loaded = rows_loaded(database)
+    differences = report(served, loaded, seconds)
+
+    total = sum(loaded.values())
+    print(f"\n{len(loaded)} streams, {total} rows, {time.monotonic() - begin:.0f} seconds.")
+    if differences:
+        print(f"Served and loaded differ in: {', '.join(differences)}.")
+        return 1
+    print("The warehouse holds every row that was served. It is there to be queried:\n")
+    shown = database.relative_to(Path.cwd()) if database.is_relative_to(Path.cwd()) else database
+    query = "SELECT status, count(*) FROM autodesk.issues_issues GROUP BY 1 ORDER BY 2 DESC"
+    print(
+        f"""  .venv/bin/python -c "import duckdb; duckdb.connect('{shown}').sql('{query}').show()\""""
+    )
+    return 0
+
+
+@contextlib.contextmanager
+def sandbox(scale: float) -> Iterator[dict[str, Any]]:
+    """Run `autodesk-exports sandbox` on a free port; give its URL and the tap's settings."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        ready, log = Path(folder, "ready.json"), Path(folder, "log")
+        command = [str(BIN / "autodesk-exports"), "sandbox", "--port=0", "--job-seconds=2"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, f"--scale={scale}", f"--ready-file={ready}"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    sys.exit(f"The sandbox did not start:\n{log.read_text(encoding='utf-8')}")
+                time.sleep(0.05)
+            yield json.loads(ready.read_text(encoding="utf-8"))
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def load(settings: dict[str, Any], database: Path) -> dict[str, float]:
+    """Run Meltano; return the seconds that each stream took, by the tap's log."""
+    command = [
+        "--log-format=json",
+        "run",
+        "--no-install",
+        "--full-refresh",
+        "--state-id-suffix=demo",
+    ]
+    begins: list[tuple[str, dt.datetime]] = []
+    last_lines: list[str] = []
+    process = subprocess.Popen(
+        [str(BIN / "meltano"), *command, "tap-autodesk-exports", "target-duckdb"],
+        cwd=ROOT,
+        env={**os.environ, **environment(settings), "TARGET_DUCKDB_PATH": str(database)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    for line in process.stderr or ():
+        entry = json.loads(line) if line.startswith("{") else {"event": line.strip()}
+        last_lines = [*last_lines[-29:], str(entry.get("event"))]
+        if found := BEGINNING.search(last_lines[-1]):
+            begins.append((found[1], dt.datetime.fromisoformat(entry["timestamp"])))
+            _progress(f"{len(begins)} streams, now {found[1]}")
+    _progress("")
+    if process.wait():
+        sys.exit("\n".join([*last_lines, "meltano run has failed: its last lines stand above."]))
+    ends = [at for _, at in begins[1:]] + [dt.datetime.now(dt.UTC)]
+    return {name: (end - at).total_seconds() for (name, at), end in zip(begins, ends, strict=True)}
+
+
+def environment(settings: dict[str, Any]) -> dict[str, str]:
+    """Return the tap's settings as Meltano reads them from the environment."""
+    return {
+        f"TAP_AUTODESK_EXPORTS_{name.upper()}": value
+        if isinstance(value, str)
+        else json.dumps(value)
+        for name, value in settings.items()
+    }
+
+
+def _progress(text: str) -> None:
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text}", end="", flush=True)
+
+
+def rows_served(url: str) -> dict[str, int]:
+    """Ask the sandbox what it has served; return rows by stream.
+
+    A file that was fetched twice counts once; of a list that was asked for again and again, the
+    last answer counts.
+    """
+    exports = requests.get(f"{url}/sandbox/exports", timeout=60).json()
+    file_names = {export["id"]: str(export["body"].get("downloadFileName")) for export in exports}
+    files: dict[tuple[str, ...], tuple[str, int]] = {}
+    lists: dict[str, int] = {}
+    for served in requests.get(f"{url}/sandbox/served", timeout=60).json():
+        api, kind, export_id = served["api"], served["kind"], served["export_id"]
+        if export_id is None:
+            if (api, kind) in LISTS:
+                lists[LISTS[api, kind]] = served["rows"]
+            continue
+        stream = {
+            "insights": f"insights_{kind.lower()}",
+            "tokenflex": file_names.get(export_id, "").partition("-")[0],
+            "data_connector": kind,
+        }[api]
+        files[export_id, kind, served["name"]] = (stream, served["rows"])
+    rows = dict(lists)
+    for stream, count in files.values():
+        if stream not in NO_DATA:
+            rows[stream] = rows.get(stream, 0) + count
+    return rows
+
+
+def rows_loaded(database: Path) -> dict[str, int]:
+    """Count the rows of every table in the warehouse."""
+    with duckdb.connect(str(database), read_only=True) as warehouse:
+        tables = warehouse.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'autodesk' ORDER BY 1"
+        ).fetchall()
+        return {
+            table: _only(warehouse.execute(f'SELECT count(*) FROM autodesk."{table}"').fetchone())  # noqa: S608
+            for (table,) in tables
+        }
+
+
+def _only(row: tuple[int, ...] | None) -> int:
+    return row[0] if row else 0
+
+
+def report(served: dict[str, int], loaded: dict[str, int], seconds: dict[str, float]) -> list[str]:
+    """Print a line for each stream; return those whose rows differ."""
+    names = sorted({*served, *loaded, *seconds})
+    width = max(map(len, names), default=0)
+    print(f"{'stream':<{width}}  {'served':>8}  {'loaded':>8}  {'seconds':>7}")
+    differences = []
+    for name in names:
+        left, right = served.get(name), loaded.get(name)
+        mark = "" if left == right else "  <- differs"
+        differences += [name] if mark else []
+        columns = [f"{'-' if count is None else count:>8}" for count in (left, right)]
+        print(f"{name:<{width}}  {'  '.join(columns)}  {seconds.get(name, 0):>7.1f}{mark}")
+    return differences
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
