@@ -77,9 +77,8 @@ def main() -> int:
     print("The warehouse holds every row that was served. It is there to be queried:\n")
     shown = database.relative_to(Path.cwd()) if database.is_relative_to(Path.cwd()) else database
     query = "SELECT status, count(*) FROM autodesk.issues_issues GROUP BY 1 ORDER BY 2 DESC"
-    print(
-        f"""  .venv/bin/python -c "import duckdb; duckdb.connect('{shown}').sql('{query}').show()\""""
-    )
+    code = f"import duckdb; duckdb.connect('{shown}').sql('{query}').show()"
+    print(f'  .venv/bin/python -c "{code}"')
     return 0
 
 
