@@ -100,6 +100,19 @@ def test_a_stall_outlasts_the_timeout_of_a_reader(client: Client) -> None:
     assert served(client) == ["locations_nodes.csv"]
 
 
+def test_a_stalled_file_counts_once_it_arrived_and_not_when_nobody_waited(client: Client) -> None:
+    job = client.extract("locations")
+    link = client.get(f"{job}/data/locations_nodes.csv")
+    client.sandbox.faults.add("stall", endpoint="file", seconds=0.6, occasions=[1])
+    client.sandbox.faults.add("stall_body", endpoint="file", seconds=0.6, times=2)
+    for _ in range(2):
+        with pytest.raises((requests.ConnectionError, requests.ReadTimeout)):
+            requests.get(link["signedUrl"], timeout=0.1)
+    arrived = client.fetch(link["signedUrl"])
+    assert len(arrived.content) == link["size"]
+    assert served(client) == ["locations_nodes.csv"]
+
+
 def test_files_that_are_not_what_they_say(client: Client) -> None:
     job = client.extract("locations")
     link = client.get(f"{job}/data/locations_nodes.csv")
@@ -124,6 +137,8 @@ def test_files_that_are_not_what_they_say(client: Client) -> None:
     faults.add("expired_link", endpoint="file")
     assert fetch().status_code == 403
     assert served(client) == []
+    files = [r.status for r in client.sandbox.requests if r.path.startswith("/storage/")]
+    assert files == [200, 200, 200, 200, 200, 403]
     assert len(fetch().content) == size
     assert served(client) == ["locations_nodes.csv"]
 

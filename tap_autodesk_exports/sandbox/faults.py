@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.sandbox.course import Ending
+from tap_autodesk_exports.sandbox.storage import BENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,7 +43,7 @@ class Effect(StrEnum):
     REFUSED = "refused"
     """Resets the connection and refuses every other one for `seconds`."""
     STALL = "stall"
-    """Waits for `seconds` before the request is executed."""
+    """Waits for `seconds` before the request is executed; a GET only if its reader still waits."""
     STALL_BODY = "stall_body"
     """Sends the body up to `after_bytes`, waits for `seconds`, and sends the rest."""
     TRUNCATE = "truncate"
@@ -106,7 +107,8 @@ class Fault:
         endpoint: Name of the endpoint, such as `submit`, `export`, `job`, `link`, `file`, `_token`.
         method: HTTP method.
         path: Path of the request.
-        occasions: Which of the matching requests it strikes, counted from 1.
+        occasions: Which of the matching requests it strikes, counted from 1; a request that an
+            earlier fault strikes is not counted.
         times: How often it strikes at most; None: always.
         status: Of the effect `status`.
         headers: Further headers of an answer.
@@ -259,11 +261,14 @@ class Faults:
                 self._go_away(fault.seconds)
                 _reset(environ)
             case Effect.LOST:
+                environ[BENT] = None
                 for _ in app(environ, lambda *_: lambda _: None):
                     pass
                 _reset(environ)
             case Effect.STALL:
                 self._stopped.wait(fault.seconds)
+                if environ["REQUEST_METHOD"] == "GET" and _reader_is_gone(environ):
+                    _reset(environ)
                 return app(environ, start)
             case Effect.STALL_BODY | Effect.TRUNCATE | Effect.WRONG_LENGTH | Effect.ZIP:
                 return self._bent(fault, app, environ, start)
@@ -277,7 +282,7 @@ class Faults:
 
     def _bent(
         self, fault: Fault, app: WSGIApplication, environ: WSGIEnvironment, start: StartResponse
-    ) -> Iterator[bytes]:
+    ) -> Iterable[bytes]:
         """Send the answer with its body bent; the file then does not count as served."""
         begun: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -285,32 +290,33 @@ class Faults:
             begun.append((status, headers))
             return lambda _: None
 
+        environ[BENT] = None
         chunks = app(environ, begin)
         (status, pairs) = begun[0]
         headers = dict(pairs)
-        length = int(headers.get("Content-Length", 0))
-        body = _read(chunks, length)
-        cut = length // 2 if fault.after_bytes == HALF else min(fault.after_bytes, length)
-        match fault.effect:
-            case Effect.ZIP:
-                body = _zipped(body)
-                headers["Content-Length"] = str(len(body))
-            case Effect.TRUNCATE:
-                body = body[:cut]
-            case Effect.WRONG_LENGTH:
-                body = body[:cut]
-                headers["Content-Length"] = str(cut)
-        start(status, list(headers.items()))
-        if fault.effect is Effect.STALL_BODY:
-            yield body[:cut]
-            self._stopped.wait(fault.seconds)
-            body = body[cut:]
-        yield body
-        if fault.effect is Effect.STALL_BODY:
-            for _ in chunks:
-                pass
+        body = b"".join(chunks)
         if close := getattr(chunks, "close", None):
             close()
+        cut = len(body) // 2 if fault.after_bytes == HALF else min(fault.after_bytes, len(body))
+        if fault.effect is Effect.STALL_BODY:
+            start(status, list(headers.items()))
+            return self._with_a_pause(fault, environ, body[:cut], body[cut:])
+        body = _zipped(body) if fault.effect is Effect.ZIP else body[:cut]
+        if fault.effect is not Effect.TRUNCATE:
+            headers["Content-Length"] = str(len(body))
+        start(status, list(headers.items()))
+        return [body]
+
+    def _with_a_pause(
+        self, fault: Fault, environ: WSGIEnvironment, begin: bytes, end: bytes
+    ) -> Iterator[bytes]:
+        yield begin
+        self._stopped.wait(fault.seconds)
+        if _reader_is_gone(environ):
+            _reset(environ)
+        if sent := environ[BENT]:
+            sent()
+        yield end
 
 
 def _describe(environ: WSGIEnvironment, routes: Map) -> dict[str, str]:
@@ -334,13 +340,15 @@ def _reset(environ: WSGIEnvironment) -> None:
     raise ConnectionResetError
 
 
-def _read(chunks: Iterable[bytes], length: int) -> bytes:
-    """Read the body without asking beyond its end: that is when a file counts as served."""
-    body = b""
-    source = iter(chunks)
-    while len(body) < length:
-        body += next(source)
-    return body
+def _reader_is_gone(environ: WSGIEnvironment) -> bool:
+    """Whether the reader has closed the connection: what is sent now would count as served."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _zipped(body: bytes) -> bytes:

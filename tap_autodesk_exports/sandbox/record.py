@@ -107,6 +107,12 @@ class Record:
                 case Request():
                     self._requests.append(entry)
 
+    def remove(self, entry: Served) -> None:
+        """Forget the newest equal entry: it was not sent completely after all."""
+        with self._lock:
+            newest = len(self._served) - 1 - self._served[::-1].index(entry)
+            del self._served[newest]
+
     def add_list(self, api: str, endpoint: str, rows: int) -> None:
         """Remember a list that was answered directly."""
         self.add(Served(api, endpoint, None, endpoint, rows, None))

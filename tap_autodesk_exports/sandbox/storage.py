@@ -7,6 +7,7 @@ the signature is a 400, an expired or changed link a 403, both told in XML; rang
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import hmac
 import re
@@ -18,13 +19,16 @@ from urllib.parse import quote, urlencode
 import flask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tap_autodesk_exports.sandbox.clock import SandboxClock
     from tap_autodesk_exports.sandbox.record import Record, Served
 
 CHUNK_BYTES = 64 * 1024
+BENT = "sandbox.bent"
+"""Set by a fault that changes the answer: the file does not count as served, unless the fault calls
+what the storage leaves here."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -106,8 +110,13 @@ class Storage:
                 return response
         else:
             partial = None
+        sent: Callable[[], Callable[[], None]] | None
+        sent = functools.partial(self._sent_to, file, first, last + 1, size)
+        if BENT in flask.request.environ:
+            flask.request.environ[BENT] = sent
+            sent = None
         response = flask.Response(
-            self._chunks(file, first, last, size),
+            _chunks(file.path, first, last, sent),
             status=206 if partial else 200,
             content_type=file.content_type,
         )
@@ -118,30 +127,51 @@ class Storage:
             response.headers["Content-Range"] = f"bytes {first}-{last}/{size}"
         return response
 
-    def _chunks(self, file: StoredFile, first: int, last: int, size: int) -> Iterator[bytes]:
-        position = first
-        with file.path.open("rb") as source:
-            source.seek(first)
-            while position <= last:
-                chunk = source.read(min(CHUNK_BYTES, last - position + 1))
-                yield chunk
-                position += len(chunk)
-        self._sent_to(file, first, position, size)
-
-    def _sent_to(self, file: StoredFile, first: int, end: int, size: int) -> None:
-        """Count a file as served once the ranges that were sent cover it."""
+    def _sent_to(self, file: StoredFile, first: int, end: int, size: int) -> Callable[[], None]:
+        """Count a file as served once the ranges that were sent cover it; return the undoing."""
         key = (file.api, file.key)
         with self._lock:
-            parts = sorted([*self._sent.get(key, []), (first, end)])
+            before = self._sent.get(key, [])
+            parts = sorted([*before, (first, end)])
             covered = 0
             for begin, stop in parts:
                 if begin <= covered:
                     covered = max(covered, stop)
             complete = covered >= size
             self._sent[key] = [] if complete else parts
-        if complete:
-            for table in file.tables:
-                self._record.add(table)
+        for table in file.tables if complete else ():
+            self._record.add(table)
+
+        def undo() -> None:
+            with self._lock:
+                self._sent[key] = before
+            for table in file.tables if complete else ():
+                self._record.remove(table)
+
+        return undo
+
+
+def _chunks(
+    path: Path, first: int, last: int, sent: Callable[[], Callable[[], None]] | None
+) -> Iterator[bytes]:
+    """Yield the bytes from `first` to `last`; `sent` is called with the last of them.
+
+    It is called before they leave, since a reader may look at the record the moment that it has
+    them, and undone where they could not be written.
+    """
+    position = first
+    with path.open("rb") as source:
+        source.seek(first)
+        while position <= last:
+            chunk = source.read(min(CHUNK_BYTES, last - position + 1))
+            position += len(chunk)
+            undo = sent() if sent is not None and position > last else None
+            try:
+                yield chunk
+            except GeneratorExit:
+                if undo is not None:
+                    undo()
+                raise
 
 
 def _error(status: int, code: str, message: str) -> flask.Response:
