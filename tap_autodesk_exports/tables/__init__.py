@@ -1,5 +1,6 @@
 """A file becomes a typed table: no Autodesk, no network."""
 
+from tap_autodesk_exports.tables.batches import Encoding
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.files import Archive, ArchiveMember, Kind, as_csv, kind_of
 from tap_autodesk_exports.tables.layout import Layout
@@ -10,6 +11,7 @@ __all__ = [
     "Archive",
     "ArchiveMember",
     "Column",
+    "Encoding",
     "FileError",
     "Kind",
     "Layout",

@@ -39,6 +39,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def identifier(name: str) -> str:
+    """Write a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def is_plain(cell: str, type_: Type) -> str:
     """Return SQL that tells whether a cell is null or stands in the usual spelling of its type."""
     match type_:
@@ -107,6 +112,25 @@ def in_json(text: str, type_: Type) -> str:
             return text
         case _:
             return f"'\"' || {text} || '\"'"
+
+
+def value(text: str, type_: Type, number: str) -> str:
+    """Return SQL of the value itself, from its canonical text.
+
+    Args:
+        text: SQL of the canonical text.
+        type_: The column's type.
+        number: The SQL type of a number column.
+    """
+    match type_:
+        case Type.STRING:
+            return text
+        case Type.NUMBER:
+            return f"CAST({text} AS {number})"
+        case Type.TIMESTAMP:
+            return f"make_timestamptz(epoch_us(CAST({text} AS TIMESTAMP)))"
+        case _:
+            return f"CAST({text} AS {type_.name})"
 
 
 def _matches(cell: str, pattern: str) -> str:

@@ -10,7 +10,7 @@ import functools
 import json
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.cells import in_json, quoted, typed, typed_plain
+from tap_autodesk_exports.tables.cells import identifier, in_json, quoted, typed, typed_plain, value
 from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
 from tap_autodesk_exports.tables.types import Type
 
@@ -60,27 +60,58 @@ class Rows:
             behind: Text behind each record.
             after: A column and the bound from which rows are taken.
         """
-        names = [name for name in self._layout.types if name in selected]
-        with_id = ROW_ID in selected
-        key = self._layout.natural_key if with_id else ()
+        names = self._names(selected)
         members = ", ',', ".join(
             f"{quoted(json.dumps(name) + ':')}, {self._member(name)}" for name in names
         )
         record = f"concat({quoted(before + '{')}, {members or repr('')}, {quoted('}' + behind)})"
-        values = {
-            **{f"j_{cell}": self._json(name) for name, cell in self._cells([*names, *key])},
-            **{f"k_{cell}": self._key_json(name) for name, cell in self._uneven(key)},
-        }
-        if RESCUED_DATA in selected:
-            values["rescued"] = self._rescued(selected)
-        if with_id:
-            values["place"] = "place" if self._has_twins else "0"
-        middle = ", ".join(f"{sql} AS {name}" for name, sql in values.items()) or "1"
-        needed = {*names, *key, *((after[0],) if after else ())}
-        return (
-            f"SELECT encode({record}) FROM"  # noqa: S608
-            f" (SELECT {middle} FROM {self._typed(needed, after, with_id=with_id)})"
-        )
+        values = {f"j_{cell}": self._json(name) for name, cell in self._cells(names)}
+        return f"SELECT encode({record}) FROM {self._middle(values, selected, after)}"  # noqa: S608
+
+    def columnar(
+        self, numbers: Mapping[str, str], selected: Collection[str], after: tuple[str, str] | None
+    ) -> str:
+        """Return a query for the rows as columns of their own types.
+
+        Args:
+            numbers: The SQL type of every number column.
+            selected: Names of the columns.
+            after: As in `records`.
+        """
+        values = {}
+        outputs = []
+        for name in self._names(selected):
+            number = numbers.get(name, "VARCHAR")
+            if name == ROW_ID:
+                sql = self._row_id()
+            elif name == RESCUED_DATA:
+                sql = "rescued"
+            elif cell := dict(self._cells([name])).get(name):
+                values[f"t_{cell}"] = value(self._text(name), self._type(name), number)
+                sql = f"t_{cell}"
+            else:
+                sql = value(self._text(name), self._type(name), number)
+            outputs.append(f"{sql} AS {identifier(name)}")
+        return f"SELECT {', '.join(outputs)} FROM {self._middle(values, selected, after)}"  # noqa: S608
+
+    def numbers(self, selected: Collection[str]) -> tuple[list[str], str]:
+        """Return the number columns, and a query for what their types must hold.
+
+        For each column: the most digits before and behind the point, and whether any number has
+        an exponent.
+        """
+        names = [name for name in self._names(selected) if self._type(name) is Type.NUMBER]
+        outputs = []
+        for name in names:
+            text = self._text(name)
+            whole, fraction = (
+                f"coalesce(max(strlen(split_part(ltrim({text}, '-'), '.', {part}))), 0)"
+                for part in (1, 2)
+            )
+            exponent = f"coalesce(bool_or(contains(lower({text}), 'e')), false)"
+            outputs += [whole, fraction, exponent]
+        source = self._typed(names, None, with_id=False)
+        return names, f"SELECT {', '.join(outputs) or '1'} FROM {source}"  # noqa: S608
 
     def maximum(self, name: str) -> str:
         """Return a query for the greatest canonical text of a column."""
@@ -88,6 +119,26 @@ class Rows:
         order = f"try_cast({text} AS DOUBLE)" if self._type(name) is Type.NUMBER else text
         source = self._typed({name}, None, with_id=False)
         return f"SELECT arg_max({text}, {order}) FROM {source}"  # noqa: S608
+
+    def _names(self, selected: Collection[str]) -> list[str]:
+        return [name for name in self._layout.types if name in selected]
+
+    def _middle(
+        self, values: dict[str, str], selected: Collection[str], after: tuple[str, str] | None
+    ) -> str:
+        """The middle level: `values` by name, what is rescued, and what the id is made of."""
+        needed = {*self._names(selected), *((after[0],) if after else ())}
+        if ROW_ID in selected:
+            key = self._layout.natural_key
+            needed.update(key)
+            values |= {f"j_{cell}": self._json(name) for name, cell in self._cells(key)}
+            values |= {f"k_{cell}": self._key_json(name) for name, cell in self._uneven(key)}
+            values["place"] = "place" if self._has_twins else "0"
+        if RESCUED_DATA in selected:
+            values["rescued"] = self._rescued(selected)
+        middle = ", ".join(f"{sql} AS {name}" for name, sql in values.items()) or "1"
+        source = self._typed(needed, after, with_id=ROW_ID in selected)
+        return f"(SELECT {middle} FROM {source})"  # noqa: S608
 
     # --- the innermost level -----------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import duckdb
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import dialect
+from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
 from tap_autodesk_exports.tables.cells import quoted, typed
 from tap_autodesk_exports.tables.layout import (
     EXPORT_ID,
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from types import TracebackType
 
+    from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.layout import Layout
     from tap_autodesk_exports.tables.types import Column
 
 _CHUNK = 2048
+_MOST_DIGITS = 38
+"""Digits of DuckDB's and Parquet's widest decimal."""
+_BIGINT_DIGITS = 18
 
 
 class Table:
@@ -160,6 +165,42 @@ class Table:
             # A JSON text holds no line feed; other line ends may stand in its strings.
             yield from map(read, chunk.decode().split("\n")[:-1])
 
+    def batches(
+        self,
+        create: Create,
+        selected: Collection[str],
+        *,
+        encoding: Encoding,
+        rows_per_file: int,
+        after: tuple[str, str] | None = None,
+    ) -> Iterator[int]:
+        """Write the rows to files; yield the number of each, counted from 1, when it is complete.
+
+        JSON lines hold the same texts as `lines`. Parquet files have columns of real types: text,
+        boolean, date, time, timestamp in UTC; numbers are BIGINT or DECIMAL, whichever holds every
+        value of the table exactly, or text where neither does. `_rescued_data` is JSON text there.
+
+        Args:
+            create: Opens the file with a number for writing, such as a file of any storage.
+            selected: As in `lines`.
+            encoding: What to write.
+            rows_per_file: Rows of a file; Parquet rounds up to the next 2048.
+            after: As in `lines`.
+        """
+        if not self._database or not self._spill:
+            return
+        with self._resources():
+            if encoding is Encoding.PARQUET:
+                numbers = _number_types(self._database.cursor(), *self._rows.numbers(selected))
+                query = self._rows.columnar(numbers, selected, after)
+                cursor, folder = self._database.cursor(), self._spill / "parquet"
+                yield from write_parquet(cursor, query, create, rows_per_file, folder)
+                return
+            compressed = encoding is Encoding.JSONL_GZIP
+            query = self._rows.records("", selected, "\n", after)
+            lines = _fetch(self._database.cursor(), query)
+            yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
+
     def close(self) -> None:
         """Give back memory and disk."""
         if self._database:
@@ -216,9 +257,8 @@ class Table:
             return
         with self._resources():
             query = self._rows.records(before, selected, behind, after)
-            result = self._database.cursor().execute(query)
-            while rows := result.fetchmany(_CHUNK):
-                yield b"".join([line for (line,) in rows])
+            for lines in _fetch(self._database.cursor(), query):
+                yield b"".join(lines)
 
     @contextmanager
     def _resources(self) -> Iterator[None]:
@@ -252,6 +292,28 @@ def _canonical(
             message = f"The value {text!r} of '{name}' is no {type_.value}."
             raise ValueError(message)
     return texts
+
+
+def _fetch(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[bytes]]:
+    result = database.execute(query)
+    while rows := result.fetchmany(_CHUNK):
+        yield [line for (line,) in rows]
+
+
+def _number_types(
+    database: duckdb.DuckDBPyConnection, names: list[str], query: str
+) -> dict[str, str]:
+    """Choose for each column the SQL type that holds every one of its numbers exactly."""
+    found = database.execute(query).fetchone() or ()
+    return {name: _number_type(*found[at * 3 : at * 3 + 3]) for at, name in enumerate(names)}
+
+
+def _number_type(whole: int, fraction: int, exponent: bool) -> str:  # noqa: FBT001
+    if exponent or whole + fraction > _MOST_DIGITS:
+        return "VARCHAR"
+    if fraction:
+        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
+    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"
 
 
 def _read_integer(token: str) -> int | Decimal:

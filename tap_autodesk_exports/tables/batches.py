@@ -1,0 +1,109 @@
+"""The rows of a table as files: what a Singer BATCH message announces."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING, cast
+
+from isal import igzip
+
+from tap_autodesk_exports.tables.cells import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import duckdb
+
+    Create = Callable[[int], AbstractContextManager[IO[bytes]]]
+
+_BLOCK = 1 << 20
+_GZIP_LEVEL = 1
+"""ISA-L's level 1 packs these lines to a fifth, ten times faster than zlib's default level."""
+
+
+class Encoding(StrEnum):
+    """How the rows stand in a batch file."""
+
+    JSONL = "jsonl"
+    JSONL_GZIP = "jsonl+gzip"
+    PARQUET = "parquet"
+
+
+def write_json_lines(
+    chunks: Iterator[Sequence[bytes]], create: Create, rows_per_file: int, *, compressed: bool
+) -> Iterator[int]:
+    """Write lines to files of `rows_per_file` each; yield the number of each file when it is done.
+
+    Args:
+        chunks: Lines, some at a time.
+        create: Opens the file with a number, counted from 1, for writing.
+        rows_per_file: Lines in every file but the last.
+        compressed: Whether to write gzip.
+    """
+    lines = _Chunks(chunks)
+    number = 0
+    while first := lines.take(rows_per_file):
+        number += 1
+        with (
+            create(number) as raw,
+            _gzip(raw) if compressed else nullcontext(raw) as out,
+        ):
+            out.write(b"".join(first))
+            left = rows_per_file - len(first)
+            while left and (more := lines.take(left)):
+                out.write(b"".join(more))
+                left -= len(more)
+        yield number
+
+
+def write_parquet(
+    database: duckdb.DuckDBPyConnection,
+    query: str,
+    create: Create,
+    rows_per_file: int,
+    folder: Path,
+) -> Iterator[int]:
+    """Write the result of a query to Parquet files; yield the number of each when it is done.
+
+    Args:
+        database: Where to run the query.
+        query: Gives the rows.
+        create: Opens the file with a number, counted from 1, for writing.
+        rows_per_file: Rows of a file, rounded up to the 2048 that DuckDB handles at a time.
+        folder: Where DuckDB writes the files, all of them, before they are handed on.
+    """
+    folder.mkdir()
+    database.execute(
+        f"COPY ({query}) TO {quoted(str(folder))} (FORMAT parquet, COMPRESSION zstd,"
+        f" ROW_GROUP_SIZE {rows_per_file}, ROW_GROUPS_PER_FILE 1, FILENAME_PATTERN '{{i}}')"
+    )
+    files = sorted(folder.iterdir(), key=lambda file: int(file.stem))
+    for number, file in enumerate(files, start=1):
+        with file.open("rb") as source, create(number) as out:
+            shutil.copyfileobj(source, out, _BLOCK)
+        file.unlink()
+        yield number
+    folder.rmdir()
+
+
+def _gzip(raw: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    packed = igzip.open(raw, "wb", _GZIP_LEVEL)  # type: ignore[no-untyped-call]
+    return cast("AbstractContextManager[IO[bytes]]", packed)
+
+
+class _Chunks:
+    """Chunks of lines, taken in other portions than they come in."""
+
+    def __init__(self, chunks: Iterator[Sequence[bytes]]) -> None:
+        self._chunks = chunks
+        self._rest: Sequence[bytes] = ()
+
+    def take(self, most: int) -> Sequence[bytes]:
+        """Return at least one and at most `most` lines; none at the end."""
+        chunk = self._rest or next(self._chunks, ())
+        self._rest = chunk[most:]
+        return chunk[:most]
