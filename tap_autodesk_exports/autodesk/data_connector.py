@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings, pages
-from tap_autodesk_exports.clock import instant
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
     ExportFile,
@@ -35,6 +36,11 @@ JOBS_A_DAY = 24
 PAGE = 100
 """The default of `limit` is 20; its maximum is not documented."""
 TOO_MANY_REQUESTS = 429
+CLOCK_SKEW = dt.timedelta(minutes=10)
+"""A request begins so long ago, which means at once (documented): a moment that is still to come by
+the server's clock would hold its job back."""
+FRESH_SECONDS = 1.0
+"""How long a list of jobs serves for further looks. Jobs take minutes."""
 
 STATUSES = {
     "queued": Status.PENDING,
@@ -98,6 +104,10 @@ class DataConnector:
         """GET /accounts/:a/jobs: the user's own jobs, newest first."""
         return self._list(f"/accounts/{account}/jobs")
 
+    def newest_jobs(self, account: str) -> list[dict[str, Any]]:
+        """GET /accounts/:a/jobs: one page of the user's own jobs, the newest."""
+        return list(self._page(f"/accounts/{account}/jobs", 0, PAGE)["results"])
+
     def job(self, account: str, job_id: str) -> dict[str, Any]:
         """GET /accounts/:a/jobs/:j."""
         found: dict[str, Any] = self.http.get(f"/accounts/{account}/jobs/{job_id}")
@@ -146,14 +156,13 @@ class DataConnector:
         return None
 
     def _list(self, path: str) -> list[dict[str, Any]]:
-        def page(offset: int, limit: int) -> dict[str, Any]:
-            found: dict[str, Any] = self.http.get(
-                path,
-                {"offset": offset, "limit": limit, "sort": "desc", "sortFields": "-createdAt"},
-            )
-            return found
+        return pages(lambda offset, limit: self._page(path, offset, limit), "results", PAGE)
 
-        return pages(page, "results", PAGE)
+    def _page(self, path: str, offset: int, limit: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.http.get(
+            path, {"offset": offset, "limit": limit, "sort": "desc", "sortFields": "-createdAt"}
+        )
+        return found
 
 
 class DataConnectorExports:
@@ -169,6 +178,8 @@ class DataConnectorExports:
 
     def __init__(self, data_connector: DataConnector) -> None:
         self._data_connector = data_connector
+        self._looking = threading.Lock()
+        self._seen: dict[str, tuple[float, list[dict[str, Any]]]] = {}
 
     def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the description tells this tap's requests apart."""
@@ -177,12 +188,13 @@ class DataConnectorExports:
     def submit(self, asked: Asked) -> str:
         """POST a request that is carried out once, at once."""
         spec = asked.spec
+        asked_at = dt.datetime.fromisoformat(asked.asked_at)
         body: dict[str, Any] = {
             "description": _description(asked),
             "isActive": True,
             "sendEmail": False,
             "scheduleInterval": "ONE_TIME",
-            "effectiveFrom": asked.asked_at,
+            "effectiveFrom": canonical(asked_at - CLOCK_SKEW),
             **spec.body,
         }
         if spec.start and spec.end:
@@ -208,7 +220,7 @@ class DataConnectorExports:
         """GET the job, once there is one; a complete one is listed with its files."""
         request_id, _, job_id = str(asked.id).partition("/")
         try:
-            job = self._job(asked.spec.owner, request_id, job_id)
+            job = self._job(asked, request_id, job_id)
         except NotFound:
             return Look(Status.GONE, "unknown to the server", job_id or request_id)
         if job is None:
@@ -248,11 +260,27 @@ class DataConnectorExports:
         data = self._data_connector.data(finished.asked.spec.owner, finished.export_id, file.name)
         return str(data["signedUrl"])
 
-    def _job(self, account: str, request_id: str, job_id: str) -> dict[str, Any] | None:
+    def _job(self, asked: Asked, request_id: str, job_id: str) -> dict[str, Any] | None:
+        account = asked.spec.owner
         if job_id:
             return self._data_connector.job(account, job_id)
-        jobs = self._data_connector.request_jobs(account, request_id)
-        return jobs[0] if jobs else None
+        at = instant(asked.asked_at)
+        if at and self._data_connector.clock.now() - at > dt.timedelta(days=1):
+            # It may be behind the first page of the account's jobs.
+            jobs = self._data_connector.request_jobs(account, request_id)
+        else:
+            jobs = self._jobs(account)
+        return next((job for job in jobs if job.get("requestId") == request_id), None)
+
+    def _jobs(self, account: str) -> list[dict[str, Any]]:
+        """Return the newest jobs: one answer serves all exports that look within a moment."""
+        with self._looking:
+            now = self._data_connector.clock.monotonic()
+            at, jobs = self._seen.get(account, (float("-inf"), []))
+            if now - at > FRESH_SECONDS:
+                jobs = self._data_connector.newest_jobs(account)
+                self._seen[account] = (self._data_connector.clock.monotonic(), jobs)
+            return jobs
 
     def _quota_used_up(self, account: str) -> str | None:
         """Return the sentence for a used-up day's quota, or None where a 429 had another cause."""

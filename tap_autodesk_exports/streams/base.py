@@ -24,7 +24,8 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.report import Outcome
-from tap_autodesk_exports.tables.table import Layout, Table
+from tap_autodesk_exports.tables.layout import Layout
+from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column, Type, json_schema
 
 if TYPE_CHECKING:
