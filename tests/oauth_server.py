@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import flask
@@ -72,7 +73,8 @@ class OAuthServer:
         clock: The server's clock; hand it to the client as well.
         authentication: The server itself.
         answers: What to answer instead, one entry for each next request to the token endpoint:
-            a response, or None for the real answer, or "lose" to carry out and hang up.
+            a response, or None for the real answer, "slow" for that a second later, or "lose" to
+            carry out and hang up.
         forms: The forms that the token endpoint got.
     """
 
@@ -117,6 +119,8 @@ class OAuthServer:
         return flask.g.answer if isinstance(flask.g.answer, flask.Response) else None
 
     def _after(self, response: flask.Response) -> flask.Response:
+        if flask.g.get("answer") == "slow":
+            time.sleep(1)
         if flask.g.get("answer") == "lose":
             flask.request.environ["werkzeug.socket"].shutdown(2)
         return response
