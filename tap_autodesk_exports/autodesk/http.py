@@ -331,7 +331,7 @@ def _said(answer: requests.Response) -> str:
         keys = ("developerMessage", "Message", "detail", "message", "title", "userMessage", "error")
         found = body if isinstance(body, dict) else {}
         words = next((str(found[key]) for key in keys if found.get(key)), "")
-    return f" ({' '.join(words.split())[:300]})".rstrip(".") if words else ""
+    return f" ({' '.join(words.split())[:300].rstrip('.')})" if words else ""
 
 
 def pages(

@@ -1,0 +1,275 @@
+"""Every failure is told in a sentence: what failed, where, what to do; the rest is loaded.
+
+The tap runs as its own process against a sandbox whose faults are switched on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import surroundings
+
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from surroundings import TapRun
+
+ALL = {"apis": ["insights", "tokenflex", "data_connector"]}
+ADMIN = {"data_connector_service_groups": ["admin"]}
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def run(server, run_tap) -> Callable[..., TapRun]:
+    """Run the tap with `config` over the sandbox, and only the streams that are named."""
+
+    def begin(*streams: str, **config: Any) -> TapRun:
+        settings = {**server.settings(), "start_date": month_ago(server), **config}
+        return run_tap(settings, catalog=catalog(*streams) if streams else None)
+
+    return begin
+
+
+def month_ago(server: Sandbox) -> str:
+    now = server.clock.now()
+    return f"{now.replace(day=1):%Y-%m-%d}" if now.day > 1 else f"{now:%Y}-01-01"
+
+
+_found: dict[str, Any] = {}
+
+
+def catalog(*streams: str) -> dict[str, Any]:
+    """Return the discovered catalog with just these streams selected."""
+    if not _found:
+        command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
+        _found.update(json.loads(subprocess.check_output(command, stderr=subprocess.PIPE)))
+    chosen = [stream for stream in _found["streams"] if stream["tap_stream_id"] in streams]
+    assert len(chosen) == len(streams)
+    for stream in chosen:
+        for entry in stream["metadata"]:
+            entry["metadata"]["selected"] = True
+    return {"streams": chosen}
+
+
+def errors(run: TapRun) -> list[str]:
+    """Return the last lines of the log that tell what failed or is pending."""
+    return [
+        line.partition("| tap-autodesk-exports           | ")[2]
+        for line in run.stderr.splitlines()
+        if "| FAILED " in line or "| PENDING " in line
+    ]
+
+
+def only_error(run: TapRun) -> str:
+    assert run.code == 1, run.stderr
+    (error,) = errors(run)
+    return error
+
+
+# Settings
+
+
+def test_accounts_that_are_missing(run):
+    error = only_error(run("admin_users", data_connector_account_ids=[]))
+    assert error.startswith("FAILED admin_users: Setting 'data_connector_account_ids' is missing")
+    assert "leave 'data_connector' out of 'apis'" in error
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("start_date", "yesterday-ish", "'start_date'"),
+        ("auth_flow", "magic", "'auth_flow'"),
+        ("apis", ["insight"], "'apis'"),
+        ("lookback_days", -1, "lookback_days"),
+    ],
+)
+def test_a_value_that_cannot_be_read(run, setting, value, sentence):
+    done = run("insights_users", **{setting: value})
+    assert done.code == 1
+    assert sentence.strip("'") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_start_after_the_end(run):
+    error = only_error(run("insights_usage", start_date="2026-02-01", end_date="2026-01-01"))
+    assert "'start_date' (2026-02-01) is not before 'end_date' (2026-01-01)" in error
+
+
+def test_credentials_that_are_missing(run_tap):
+    done = run_tap({"api_url": "http://127.0.0.1:9"})
+    assert done.code == 1
+    assert "client_id" in done.stderr
+    assert done.of_type("SCHEMA") == []
+    assert "Traceback" not in done.stderr
+
+
+def test_a_flow_that_an_api_excludes(run):
+    two_legged = {"auth_flow": "client_credentials", "access_token": None}
+    credentials = {"client_id": "an-app", "client_secret": "a-secret"}
+    error = only_error(run("admin_users", **two_legged, **credentials))
+    assert "Data Connector" in error
+    assert "client_credentials" in error
+
+
+# Answers
+
+
+def test_401(run):
+    done = run("admin_users", "insights_users", "tokenflex_usage", access_token="expired-one")
+    assert done.code == 1
+    assert "access_token" in done.stderr
+    assert "expired-one" not in done.stderr
+    assert done.of_type("RECORD") == []
+
+
+@pytest.mark.parametrize(
+    ("api", "stream", "causes"),
+    [
+        ("insights", "insights_users", ["admin of a team", "ReportingAPIAccess", "scopes"]),
+        ("tokenflex", "tokenflex_usage", ["contract manager", "contract number", "two-legged"]),
+        ("data_connector", "admin_users", ["custom integration", "executive overview", "scopes"]),
+    ],
+)
+def test_403_names_its_three_usual_causes(server, run, api, stream, causes):
+    refusal = "Token does not have the privilege for this request."
+    server.faults.add("status", api=api, status=403, body=refusal, times=None)
+    error = only_error(run(stream))
+    assert "answered 403 (Token does not have the privilege for this request)" in error
+    assert all(cause in error for cause in causes)
+
+
+def test_a_wrong_host(run):
+    error = only_error(run("insights_contexts", api_url="http://127.0.0.1:9", sandbox=False))
+    assert "127.0.0.1:9 cannot be reached" in error
+    assert "`api_url`" in error
+
+
+# Exports
+
+
+@pytest.mark.parametrize(
+    ("stream", "api", "word"),
+    [
+        ("insights_users", "insights", "ERROR"),
+        ("tokenflex_manual_usage", "tokenflex", "Error"),
+        ("admin_users", "data_connector", "failed"),
+    ],
+)
+def test_an_export_that_failed_on_the_server(server, run, stream, api, word):
+    server.faults.add("ends_failed", api=api, times=None)
+    error = only_error(run(stream, insights_export_scope="all_teams"))
+    assert f"ended as '{word}' on the server, also when tried again" in error
+    ids = [export.id for export in server.exports]
+    assert any(export_id in error for export_id in ids) or api == "data_connector"
+
+
+def test_a_job_that_was_cancelled(server, run):
+    server.faults.add("ends_cancelled", api="data_connector")
+    error = only_error(run("admin_users"))
+    assert "was cancelled on the server" in error
+    assert len(server.exports) == 1
+
+
+@pytest.mark.parametrize(
+    ("stream", "api"),
+    [
+        ("insights_users", "insights"),
+        ("tokenflex_manual_usage", "tokenflex"),
+        ("admin_users", "data_connector"),
+    ],
+)
+def test_a_status_that_nobody_documented(server, run, stream, api):
+    server.faults.add("unknown_status", api=api, times=None)
+    error = only_error(run(stream, insights_export_scope="all_teams"))
+    assert "has the unknown status" in error
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("effect", "fields", "sentence"),
+    [
+        ("html", {}, "is an HTML or XML page, not a table"),
+        ("xml", {}, "is an HTML or XML page, not a table"),
+        ("status", {"status": 200, "body": ""}, "is empty (0 bytes)"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_it_is(server, run, effect, fields, sentence):
+    server.faults.add(effect, endpoint="file", times=None, **fields)
+    done = run("insights_users", "tokenflex_manual_usage", insights_export_scope="all_teams")
+    assert done.code == 1
+    assert len(errors(done)) == 2
+    assert all(sentence in error for error in errors(done))
+
+
+def test_an_error_page_instead_of_a_table_of_listed_size(server, run):
+    server.faults.add("html", endpoint="file", times=None)
+    error = only_error(run("admin_users"))
+    assert "the listing says" in error
+
+
+def test_a_zip_instead_of_a_csv_file(server, run):
+    server.faults.add("zip", api="tokenflex", endpoint="file", times=None)
+    assert "is a ZIP archive, not a table" in only_error(run("tokenflex_manual_usage"))
+
+
+# Data Connector's extracts
+
+
+def test_no_extract_where_no_new_one_may_be_asked_for(server, run):
+    error = only_error(run("admin_users", data_connector_extract="latest"))
+    assert "has no successful extract that covers all selected tables" in error
+    assert server.exports == []
+
+
+def test_a_job_that_does_not_exist(server, run):
+    error = only_error(run("admin_users", data_connector_job_id="00000000-no-such-job"))
+    assert "has no job 00000000-no-such-job" in error
+    assert server.exports == []
+
+
+def test_a_quota_that_is_used_up(server, run):
+    for _ in range(24):
+        run_settings = {"serviceGroups": ["admin"], "effectiveFrom": "2026-01-01T00:00:00Z"}
+        server.app.test_client().post(
+            f"/data-connector/v1/accounts/{server.account_id}/requests",
+            json=run_settings,
+            headers={"Authorization": f"Bearer {server.settings()['access_token']}"},
+        )
+    error = only_error(run("locations_trees"))
+    assert "has used its 24 jobs of the last 24 hours" in error
+    assert "the next one can be asked for at" in error
+
+
+# Alone
+
+
+def test_a_stream_that_fails_stops_nothing_else(server, run):
+    server.faults.add("ends_failed", api="insights", times=None)
+    done = run("insights_users", "tokenflex_manual_usage", "admin_users", "insights_contexts")
+    assert done.code == 1
+    assert len(errors(done)) == 3  # one sentence for each team's export
+    assert all(error.startswith("FAILED insights_users: ") for error in errors(done))
+    for stream in ("tokenflex_manual_usage", "admin_users", "insights_contexts"):
+        assert done.records(stream)
+    moved = {name for name, bookmark in done.state["bookmarks"].items() if bookmark}
+    assert moved == {"tokenflex_manual_usage", "admin_users"}
+
+
+def test_streams_with_one_and_the_same_failure_share_a_sentence(server, run):
+    server.faults.add("ends_failed", api="data_connector", times=None)
+    error = only_error(run(apis=["data_connector"], **ADMIN))
+    assert error.startswith("FAILED admin_account_services, admin_accounts,")
+    assert "and 11 more: The data_connector export 'extract'" in error
