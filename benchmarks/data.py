@@ -1,12 +1,13 @@
 """The benchmark's input: made-up files of two shapes, the same bytes every time.
 
 `narrow` is what an export of issues looks like: 17 columns, 370 bytes a row, with UUIDs,
-timestamps, quoted texts with newlines, nulls and empty strings. `wide` has 120 columns, most of them
-null, as the widest tables of a Data Connector extract do.
+timestamps, quoted texts with newlines, nulls and empty strings; its key is its first column. `wide`
+has 120 columns, most of them null, as the widest tables of a Data Connector extract do, and no key.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import uuid
 from pathlib import Path
@@ -39,10 +40,12 @@ NARROW = Layout(
         Column("created_at", Type.TIMESTAMP),
         Column("updated_at", Type.TIMESTAMP),
         Column("closed_at", Type.TIMESTAMP),
-    )
+    ),
+    key=("id",),
 )
+_WIDTH = 120
 _WIDE_TYPES = (Type.STRING, Type.STRING, Type.NUMBER, Type.BOOLEAN, Type.TIMESTAMP, Type.DATE)
-WIDE = Layout(tuple(Column(f"column_{at:03}", _WIDE_TYPES[at % 6]) for at in range(120)))
+WIDE = Layout(tuple(Column(f"column_{at:03}", _WIDE_TYPES[at % 6]) for at in range(_WIDTH)))
 
 
 def file_of(shape: str, rows: int) -> tuple[Path, Layout]:
@@ -87,8 +90,8 @@ def _wide(chance: random.Random, at: int) -> str:
     makers = (_id, _word, _amount, _flag, _time, _day)
     return (
         ",".join(
-            makers[column % 6](chance) if column < 6 or (at + column) % 5 == 0 else ""
-            for column in range(120)
+            maker(chance) if column < len(makers) or (at + column) % 5 == 0 else ""
+            for column, maker in zip(range(_WIDTH), itertools.cycle(makers), strict=False)
         )
         + "\n"
     )

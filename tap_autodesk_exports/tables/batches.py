@@ -12,11 +12,13 @@ from isal import igzip
 from tap_autodesk_exports.tables.cells import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import duckdb
+
+    from tap_autodesk_exports.tables.lines import Lines
 
     Create = Callable[[int], AbstractContextManager[IO[bytes]]]
 
@@ -34,29 +36,30 @@ class Encoding(StrEnum):
 
 
 def write_json_lines(
-    chunks: Iterator[Sequence[bytes]], create: Create, rows_per_file: int, *, compressed: bool
+    lines: Iterator[Lines], create: Create, rows_per_file: int, *, compressed: bool
 ) -> Iterator[int]:
     """Write lines to files of `rows_per_file` each; yield the number of each file when it is done.
 
     Args:
-        chunks: Lines, some at a time.
+        lines: The lines, some at a time.
         create: Opens the file with a number, counted from 1, for writing.
         rows_per_file: Lines in every file but the last.
         compressed: Whether to write gzip.
     """
-    lines = _Chunks(chunks)
     number = 0
-    while first := lines.take(rows_per_file):
+    rest = next(lines, None)
+    while rest and rest.count:
         number += 1
+        left = rows_per_file
         with (
             create(number) as raw,
             _gzip(raw) if compressed else nullcontext(raw) as out,
         ):
-            out.write(b"".join(first))
-            left = rows_per_file - len(first)
-            while left and (more := lines.take(left)):
-                out.write(b"".join(more))
-                left -= len(more)
+            while left and rest and rest.count:
+                now, rest = rest.cut(left)
+                out.write(now.text)
+                left -= now.count
+                rest = rest if rest.count else next(lines, None)
         yield number
 
 
@@ -93,17 +96,3 @@ def write_parquet(
 def _gzip(raw: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
     packed = igzip.open(raw, "wb", _GZIP_LEVEL)  # type: ignore[no-untyped-call]
     return cast("AbstractContextManager[IO[bytes]]", packed)
-
-
-class _Chunks:
-    """Chunks of lines, taken in other portions than they come in."""
-
-    def __init__(self, chunks: Iterator[Sequence[bytes]]) -> None:
-        self._chunks = chunks
-        self._rest: Sequence[bytes] = ()
-
-    def take(self, most: int) -> Sequence[bytes]:
-        """Return at least one and at most `most` lines; none at the end."""
-        chunk = self._rest or next(self._chunks, ())
-        self._rest = chunk[most:]
-        return chunk[:most]

@@ -31,6 +31,10 @@ _YEARS = "^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-.*$"
 """What a timestamp in the years 1 to 9999 looks like; an offset can lead beyond them."""
 
 _FIRST, _LAST = "TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
+_PADDING = "WHEN 19 THEN '.000000Z' " + " ".join(
+    f"WHEN {20 + digits} THEN '{'0' * (6 - digits)}Z'" for digits in range(1, 7)
+)
+"""What a plain timestamp lacks to be canonical, by its length."""
 _FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
 
@@ -71,7 +75,7 @@ def typed_plain(cell: str, type_: Type) -> str:
         case Type.BOOLEAN:
             return f"CASE {cell} WHEN 't' THEN 'true' WHEN 'f' THEN 'false' END"
         case Type.TIMESTAMP:
-            return f"strftime(try_cast({cell} AS TIMESTAMP), {_FORMAT})"
+            return f"replace({cell}, ' ', 'T') || CASE strlen({cell}) {_PADDING} END"
 
 
 def typed(cell: str, type_: Type) -> str:

@@ -52,7 +52,7 @@ class Rows:
     def records(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
     ) -> str:
-        """Return a query for one BLOB a row: `before`, the record as JSON, `behind`.
+        """Return a query for one text a row: `before`, the record as JSON, `behind`.
 
         Args:
             before: Text in front of each record.
@@ -66,7 +66,7 @@ class Rows:
         )
         record = f"concat({quoted(before + '{')}, {members or repr('')}, {quoted('}' + behind)})"
         values = {f"j_{cell}": self._json(name) for name, cell in self._cells(names)}
-        return f"SELECT encode({record}) FROM {self._middle(values, selected, after)}"  # noqa: S608
+        return f"SELECT {record} FROM {self._middle(values, selected, after)}"  # noqa: S608
 
     def columnar(
         self, numbers: Mapping[str, str], selected: Collection[str], after: tuple[str, str] | None

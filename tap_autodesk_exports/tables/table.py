@@ -25,6 +25,7 @@ from tap_autodesk_exports.tables.layout import (
     EXPORTED_AT,
     match_header,
 )
+from tap_autodesk_exports.tables.lines import fetch
 from tap_autodesk_exports.tables.reading import read
 from tap_autodesk_exports.tables.rows import Rows
 from tap_autodesk_exports.tables.types import Type
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.layout import Layout
     from tap_autodesk_exports.tables.types import Column
 
-_CHUNK = 2048
 _MOST_DIGITS = 38
 """Digits of DuckDB's and Parquet's widest decimal."""
 _BIGINT_DIGITS = 18
@@ -198,7 +198,7 @@ class Table:
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
-            lines = _fetch(self._database.cursor(), query)
+            lines = fetch(self._database.cursor(), query, self._count)
             yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
 
     def close(self) -> None:
@@ -229,6 +229,8 @@ class Table:
                 "temp_directory": str(spill / "duckdb"),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+                "arrow_large_buffer_size": True,
             }
         )
         layout, known = self._layout, self._match.known
@@ -257,15 +259,16 @@ class Table:
             return
         with self._resources():
             query = self._rows.records(before, selected, behind, after)
-            for lines in _fetch(self._database.cursor(), query):
-                yield b"".join(lines)
+            for lines in fetch(self._database.cursor(), query, self._count):
+                yield lines.text
 
     @contextmanager
     def _resources(self) -> Iterator[None]:
         """Turn a lack of disk or memory into a sentence."""
         try:
             yield
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException, RuntimeError) as error:
+            # A RuntimeError is how an Arrow stream tells what went wrong in DuckDB.
             reason = str(error).splitlines()[0].replace(f"{self._path.parent}/", "")
             message = (
                 f"The file '{self._path.name}' cannot be read for lack of disk or memory"
@@ -292,12 +295,6 @@ def _canonical(
             message = f"The value {text!r} of '{name}' is no {type_.value}."
             raise ValueError(message)
     return texts
-
-
-def _fetch(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[bytes]]:
-    result = database.execute(query)
-    while rows := result.fetchmany(_CHUNK):
-        yield [line for (line,) in rows]
 
 
 def _number_types(

@@ -1,0 +1,111 @@
+"""Set the ways side by side and print what each costs, as Markdown.
+
+`python benchmarks/bench.py` measures every way at a million rows, `--growth` this tap's lines from
+10 000 to 10 000 000 rows. Each way is a process of its own; its processor time and peak memory are
+what the system counted for it. Absolute figures depend on the machine, ratios hardly do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import data
+from ways import WAYS
+
+PROGRAM = Path(__file__).with_name("ways.py")
+GROWTH = (10_000, 100_000, 1_000_000, 10_000_000)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a way took."""
+
+    seconds: float
+    cpu: float
+    peak: float
+    """Most memory in use at a time, in MB."""
+
+
+def measure(way: str, shape: str, rows: int) -> Cost:
+    """Run a way once as a process of its own."""
+    with tempfile.TemporaryDirectory(dir=data.FOLDER) as folder:
+        command = [sys.executable, str(PROGRAM), way, shape, str(rows), folder]
+        start = time.monotonic()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+    if process.returncode:
+        sys.exit(f"{way} ended with {process.returncode}")
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def typical(way: str, shape: str, rows: int, repeat: int) -> Cost:
+    """Run a way several times; the median of each figure."""
+    costs = [measure(way, shape, rows) for _ in range(repeat)]
+    return Cost(
+        median(cost.seconds for cost in costs),
+        median(cost.cpu for cost in costs),
+        max(cost.peak for cost in costs),
+    )
+
+
+def compare(ways: list[str], shape: str, rows: int, repeat: int) -> None:
+    """Print a table of the ways."""
+    path, layout = data.file_of(shape, rows)
+    size = path.stat().st_size / 1e6
+    print(f"\n{shape}: {rows:,} rows x {len(layout.columns)} columns, {size:,.0f} MB of CSV\n")
+    print("| way | seconds | CPU seconds | peak memory | x sdk-default | x duckdb |")
+    print("|---|---|---|---|---|---|")
+    costs: dict[str, Cost] = {}
+    for way in ways:
+        cost = costs[way] = typical(way, shape, rows, 1 if way.startswith("sdk") else repeat)
+        default = costs.get("sdk-default")
+        alone = costs.get("duckdb-parquet" if way.endswith("parquet") else "duckdb-lines")
+        print(
+            f"| {way} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak:.0f} MB"
+            f" | {f'{default.seconds / cost.seconds:.1f} faster' if default else ''}"
+            f" | {f'{cost.seconds / alone.seconds:.2f}' if alone else ''} |",
+            flush=True,
+        )
+
+
+def growth(shape: str, repeat: int) -> None:
+    """Print what a row costs in files of all sizes."""
+    print(f"\ntap-lines, {shape}, by number of rows\n")
+    print("| rows | seconds | CPU microseconds a row | peak memory |")
+    print("|---|---|---|---|")
+    for rows in GROWTH:
+        data.file_of(shape, rows)
+        cost = typical("tap-lines", shape, rows, repeat)
+        per_row = cost.cpu / rows * 1e6
+        print(f"| {rows:,} | {cost.seconds:.2f} | {per_row:.1f} | {cost.peak:.0f} MB |", flush=True)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--shapes", nargs="*", default=["narrow", "wide"])
+    parser.add_argument("--ways", nargs="*", default=list(WAYS))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--growth", action="store_true")
+    options = parser.parse_args()
+    for shape in options.shapes:
+        if options.growth:
+            growth(shape, options.repeat)
+        else:
+            rows = options.rows if shape == "narrow" else options.rows // 5
+            compare(options.ways, shape, rows, options.repeat)
+
+
+if __name__ == "__main__":
+    main()
