@@ -21,33 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import requests
+from served import by_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-STATE_ID = "dev:tap-autodesk-exports-to-target-duckdb:demo"
 START_SECONDS = 30
 BEGINNING = re.compile(r"Beginning sync of '(\w+)'")
-
-LISTS = {
-    ("insights", "contexts"): "insights_contexts",
-    ("insights", "exports"): "insights_exports",
-    ("tokenflex", "contracts"): "tokenflex_contracts",
-    ("tokenflex", "contract"): "tokenflex_contract_years",
-    ("tokenflex", "enrichment"): "tokenflex_enrichments",
-    ("tokenflex", "summary"): "tokenflex_usage_summary",
-    ("tokenflex", "last"): "tokenflex_last_usage",
-    ("tokenflex", "requests"): "tokenflex_export_requests",
-    ("data_connector", "requests"): "data_connector_requests",
-    ("data_connector", "jobs"): "data_connector_jobs",
-    ("data_connector", "listing"): "data_connector_files",
-}
-"""What the sandbox answers directly -> the stream that holds it."""
-NO_DATA = {"insights_usage_report_filters", "README", "autodesk_data_extract"}
-"""Served, but no stream's rows."""
 
 
 def main() -> int:
@@ -65,7 +47,7 @@ def main() -> int:
         print(f"The sandbox stands in for Autodesk at {ready['url']}.")
         print("$ meltano run tap-autodesk-exports target-duckdb", flush=True)
         seconds = load(ready["settings"], database)
-        served = rows_served(ready["url"])
+        served = {stream: found.rows for stream, found in by_stream(ready["url"]).items()}
     loaded = rows_loaded(database)
     differences = report(served, loaded, seconds)
 
@@ -151,35 +133,6 @@ def environment(settings: dict[str, Any]) -> dict[str, str]:
 def _progress(text: str) -> None:
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="", flush=True)
-
-
-def rows_served(url: str) -> dict[str, int]:
-    """Ask the sandbox what it has served; return rows by stream.
-
-    A file that was fetched twice counts once; of a list that was asked for again and again, the
-    last answer counts.
-    """
-    exports = requests.get(f"{url}/sandbox/exports", timeout=60).json()
-    file_names = {export["id"]: str(export["body"].get("downloadFileName")) for export in exports}
-    files: dict[tuple[str, ...], tuple[str, int]] = {}
-    lists: dict[str, int] = {}
-    for served in requests.get(f"{url}/sandbox/served", timeout=60).json():
-        api, kind, export_id = served["api"], served["kind"], served["export_id"]
-        if export_id is None:
-            if (api, kind) in LISTS:
-                lists[LISTS[api, kind]] = served["rows"]
-            continue
-        stream = {
-            "insights": f"insights_{kind.lower()}",
-            "tokenflex": file_names.get(export_id, "").partition("-")[0],
-            "data_connector": kind,
-        }[api]
-        files[export_id, kind, served["name"]] = (stream, served["rows"])
-    rows = dict(lists)
-    for stream, count in files.values():
-        if stream not in NO_DATA:
-            rows[stream] = rows.get(stream, 0) + count
-    return rows
 
 
 def rows_loaded(database: Path) -> dict[str, int]:

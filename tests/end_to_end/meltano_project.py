@@ -13,40 +13,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-MELTANO = BIN / "meltano"
-
 
 class MeltanoProject:
-    """This checkout's meltano.yml in a folder of its own, with state and output of its own."""
+    """This checkout's meltano.yml in a folder of its own, with state and output of its own.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    Attributes:
+        settings: The tap's settings.
+        environment: Variables for Meltano and its plugins.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._environment = {**clean_environment(), **environment}
+        self.settings: dict[str, Any] = {}
+        self.environment: dict[str, str] = {}
         shutil.copy(ROOT / "meltano.yml", folder)
-        (folder / "output").mkdir()
         (folder / ".meltano").mkdir()
         for plugins in ("extractors", "loaders"):
-            (folder / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
+            installed = ROOT / ".meltano" / plugins
+            assert installed.is_dir(), "The Meltano plugins are not installed: run `make plugins`."
+            (folder / ".meltano" / plugins).symlink_to(installed)
 
-    def meltano(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def meltano(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Meltano command; the test judges its exit code."""
         return subprocess.run(
-            [str(MELTANO), *arguments],
+            [str(BIN / "meltano"), *arguments],
             cwd=self.folder,
-            env={**self._environment, **(environment or {})},
+            env={**clean_environment(), **tap_environment(self.settings), **self.environment},
             capture_output=True,
             encoding="utf-8",
             check=False,
         )
 
-    def load(self, target: str, *, select: Iterable[str] | None = None) -> str:
-        """Run `meltano run tap-autodesk-exports TARGET`, which must succeed; return its log."""
-        chosen = {} if select is None else {"TAP_AUTODESK_EXPORTS__SELECT": json.dumps([*select])}
-        done = self.meltano(
-            "run", "--no-install", "tap-autodesk-exports", target, environment=chosen
-        )
+    def load(self, target: str, *options: str, select: Iterable[str] | None = None) -> str:
+        """Run `meltano run tap-autodesk-exports TARGET`, which must succeed; return its log.
+
+        Args:
+            target: The loader.
+            options: Options of `meltano run`.
+            select: Patterns of streams, in place of those in meltano.yml.
+        """
+        if select is not None:
+            patterns = json.dumps([f"{pattern}.*" for pattern in select])
+            self.environment["TAP_AUTODESK_EXPORTS__SELECT"] = patterns
+        done = self.meltano("run", "--no-install", *options, "tap-autodesk-exports", target)
         assert done.returncode == 0, done.stderr[-8000:]
         return done.stderr
 

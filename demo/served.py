@@ -1,0 +1,68 @@
+# ruff: noqa: INP001 - beside a script
+"""What a sandbox has served, stream by stream, for the demo and the end-to-end tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import requests
+
+LISTS = {
+    ("insights", "contexts"): "insights_contexts",
+    ("insights", "exports"): "insights_exports",
+    ("tokenflex", "contracts"): "tokenflex_contracts",
+    ("tokenflex", "contract"): "tokenflex_contract_years",
+    ("tokenflex", "enrichment"): "tokenflex_enrichments",
+    ("tokenflex", "summary"): "tokenflex_usage_summary",
+    ("tokenflex", "last"): "tokenflex_last_usage",
+    ("tokenflex", "requests"): "tokenflex_export_requests",
+    ("data_connector", "requests"): "data_connector_requests",
+    ("data_connector", "jobs"): "data_connector_jobs",
+    ("data_connector", "listing"): "data_connector_files",
+}
+"""What the sandbox answers at once -> the stream that holds it."""
+NO_TABLES = {"insights_usage_report_filters", "README", "autodesk_data_extract"}
+
+
+@dataclasses.dataclass
+class Served:
+    """What was served of one stream.
+
+    Attributes:
+        rows: Number of rows.
+        files: The files that held them, as they were sent; none for a list.
+    """
+
+    rows: int = 0
+    files: list[Path] = dataclasses.field(default_factory=list)
+
+
+def by_stream(url: str) -> dict[str, Served]:
+    """Ask the sandbox at `url` what it has served.
+
+    A file that was fetched twice counts once; of a list that was asked for again and again, the
+    last answer counts.
+    """
+    exports = requests.get(f"{url}/sandbox/exports", timeout=60).json()
+    names = {export["id"]: str(export["body"].get("downloadFileName")) for export in exports}
+    streams: dict[str, Served] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for entry in requests.get(f"{url}/sandbox/served", timeout=60).json():
+        api, kind, export_id = entry["api"], entry["kind"], entry["export_id"]
+        if export_id is None:
+            if (api, kind) in LISTS:
+                streams[LISTS[api, kind]] = Served(entry["rows"])
+            continue
+        stream = {
+            "insights": f"insights_{kind.lower()}",
+            "tokenflex": names.get(export_id, "").partition("-")[0],  # stream-moment.csv
+            "data_connector": kind,
+        }[api]
+        if stream in NO_TABLES or (export_id, kind, entry["name"]) in seen:
+            continue
+        seen.add((export_id, kind, entry["name"]))
+        served = streams.setdefault(stream, Served())
+        served.rows += entry["rows"]
+        served.files.append(Path(entry["path"]))
+    return streams

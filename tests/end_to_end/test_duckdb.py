@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from served import by_stream
+
+from end_to_end.warehouses import differences, duckdb_tables
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from end_to_end.meltano_project import MeltanoProject
+
+
+def test_meltano_run_loads_every_stream_of_the_default_selection_into_duckdb(
+    project: MeltanoProject, catalog: dict[str, dict[str, str]]
+):
+    database = project.folder / "warehouse.duckdb"
+    project.environment["TARGET_DUCKDB_PATH"] = str(database)
+    with Sandbox(seed=3, scale=0.2, job_seconds=0.2) as sandbox:
+        project.settings = sandbox.settings()
+        project.load("target-duckdb")
+        served = by_stream(sandbox.url)
+        with duckdb.connect(str(database), read_only=True) as warehouse:
+            tables = duckdb_tables(warehouse)
+        assert {"insights_usage", "tokenflex_usage", "issues_issues"} <= set(tables)
+        assert set(tables) == set(served)
+        assert differences(served, tables, catalog, as_target_duckdb_stores) == []
+
+
+def as_target_duckdb_stores(value: Any) -> Any:
+    """This loader makes null of an empty string and a double of a number."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return None if value == "" else value
