@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from singer_sdk import Stream
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
+from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import StateMessage
 from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical, instant
-from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.errors import ConfigurationError, Stopped, TapError
 from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.report import Outcome
+from tap_autodesk_exports.tables.batches import Encoding
 from tap_autodesk_exports.tables.layout import Layout
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column, Type, json_schema
@@ -31,8 +35,10 @@ from tap_autodesk_exports.tables.types import Column, Type, json_schema
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from singer_sdk.helpers import types
+    from singer_sdk.helpers._batch import BatchConfig
 
     from tap_autodesk_exports.exports.export import ExportSpec, Finished
     from tap_autodesk_exports.report import StreamReport
@@ -79,6 +85,25 @@ class TapStream(Stream):
     def _sync_records(
         self, context: types.Context | None = None, *, write_messages: bool = True
     ) -> Generator[Record, Any, Any]:
+        """Write the stream's messages; a failure ends the stream and not the run."""
+        yield from self._alone(lambda: self._records(context, write_messages=write_messages))
+
+    @override
+    def _sync_batches(
+        self, batch_config: BatchConfig, context: types.Context | None = None
+    ) -> None:
+        """Write BATCH messages where the stream can, else records."""
+        for _ in self._alone(lambda: self._batches(batch_config, context)):
+            pass
+
+    def _batches(
+        self,
+        batch_config: BatchConfig,  # noqa: ARG002
+        context: types.Context | None,
+    ) -> Iterable[Record]:
+        return self._records(context, write_messages=True)
+
+    def _alone(self, sync: Callable[[], Iterable[Record]]) -> Generator[Record, Any, Any]:
         with self.tap.report.of(self.name) as self._report:
             if self.tap.stop.is_set():
                 self._tell(Stopped())
@@ -86,7 +111,7 @@ class TapStream(Stream):
             try:
                 self.run.sign_in.check(self.api)
                 self.tap.begin_exports()
-                yield from self._records(context, write_messages=write_messages)
+                yield from sync()
             except (AbortedSyncFailedException, AbortedSyncPausedException, BrokenPipeError):
                 raise
             except TapError as error:
@@ -212,6 +237,14 @@ class ExportStream(TapStream, abc.ABC):
             return super()._records(context, write_messages=write_messages)
         return self._load_all(self._write_lines)
 
+    @override
+    def _batches(
+        self, batch_config: BatchConfig, context: types.Context | None
+    ) -> Iterable[Record]:
+        if self._takes_plain_road:
+            return self._records(context, write_messages=True)
+        return self._load_all(functools.partial(self._write_batches, batch_config))
+
     @property
     def _takes_plain_road(self) -> bool:
         """Whether each record must pass through the SDK: for its maps, or to be counted."""
@@ -237,6 +270,31 @@ class ExportStream(TapStream, abc.ABC):
                 self._report.rows += rows
                 if self.tap.stop.is_set():
                     raise Stopped
+        return ()
+
+    def _write_batches(self, config: BatchConfig, table: Table) -> Iterable[Record]:
+        """Write the rows to files of the storage, and a BATCH message for each."""
+        encoding = batch_encoding(config)
+        storage, rows = config.storage, config.batch_size
+        name = f"{storage.prefix or ''}{self.tap_name}--{self.name}-{uuid4()}"
+        suffix = encoding.value.replace("+gzip", ".gz")
+
+        def create(number: int) -> AbstractContextManager[IO[bytes]]:
+            return storage.open(f"{name}-{number}.{suffix}", "wb")
+
+        with self.get_batch_counter() as counter:
+            for number in table.batches(
+                create, self._selected(), encoding=encoding, rows_per_file=rows
+            ):
+                url = storage.get_url(f"{name}-{number}.{suffix}")
+                self._tap.write_message(
+                    SDKBatchMessage(self.name, config.encoding, [url], self._stream_version)
+                )
+                self._write_state_message()
+                counter.increment()
+                if self.tap.stop.is_set():
+                    raise Stopped
+        self._report.rows += table.count()
         return ()
 
     def _load_all(self, emit: Callable[[Table], Iterable[Record]]) -> Iterator[Record]:
@@ -370,6 +428,28 @@ class ExportStream(TapStream, abc.ABC):
                 state["columns"] = self._selection()
             self.tap.settle(load)
             self._write_state_message()
+
+
+def batch_encoding(config: BatchConfig) -> Encoding:
+    """Return what a batch configuration asks for.
+
+    Raises:
+        ConfigurationError: It is something that this tap does not write.
+    """
+    asked = (config.encoding.format, config.encoding.compression or "none")
+    found = {
+        ("jsonl", "none"): Encoding.JSONL,
+        ("jsonl", "gzip"): Encoding.JSONL_GZIP,
+        ("parquet", "none"): Encoding.PARQUET,
+        ("parquet", "zstd"): Encoding.PARQUET,
+    }.get(asked)
+    if found is None:
+        msg = (
+            f"Setting 'batch_config' asks for {asked[0]} with compression '{asked[1]}': choose "
+            "jsonl with 'gzip' or 'none', or parquet without one."
+        )
+        raise ConfigurationError(msg)
+    return found
 
 
 def type_of(schema: Mapping[str, Any]) -> Type:

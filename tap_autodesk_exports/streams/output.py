@@ -41,11 +41,13 @@ class Output(SingerWriter):
                 self.take_bookmarks(message.value.get("bookmarks", {}))
                 self.publish_pending()
             else:
+                self._last_state = ""
                 super().write_message(message)
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines that are Singer messages already, UTF-8."""
         with self.lock:
+            self._last_state = ""
             # Not in a test that replaces standard output by a text buffer.
             if (binary := getattr(sys.stdout, "buffer", None)) is None:
                 sys.stdout.write(lines.decode())
@@ -66,7 +68,7 @@ class Output(SingerWriter):
         with self.lock:
             exports = serialize_json(self.pending())
             value = f'{{"bookmarks":{self._bookmarks},"exports":{exports}}}'
-            if value == self._last_state:
+            if value == self._last_state:  # nothing stands between this one and the last
                 return
             self._last_state = value
             sys.stdout.write(f'{{"type":"STATE","value":{value}}}\n')

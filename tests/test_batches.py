@@ -1,0 +1,117 @@
+"""BATCH messages: the files hold the records that RECORD messages would have held."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pyarrow.parquet
+import pytest
+
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STREAMS = ["admin_users", "admin_projects"]
+CONFIG = {"apis": ["data_connector"], "data_connector_service_groups": ["admin"]}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.5, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+def batch_config(folder: Path, size: int = 7, **encoding: str) -> dict[str, Any]:
+    return {
+        "batch_config": {
+            "encoding": encoding,
+            "storage": {"root": folder.as_uri(), "prefix": "part-"},
+            "batch_size": size,
+        }
+    }
+
+
+def paths(run, stream: str) -> list[Path]:
+    return [
+        Path(url2pathname(urlsplit(url).path))
+        for message in run.of_type("BATCH", stream)
+        for url in message["manifest"]
+    ]
+
+
+def comparable(rows) -> list[str]:
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_json_lines_hold_the_records(server, run_tap, tmp_path, compression):
+    config = {**server.settings(), **CONFIG}
+    records = run_tap(config)
+    batch = batch_config(tmp_path / "files", format="jsonl", compression=compression)
+    run = run_tap({**config, **batch})
+    assert run.code == 0, run.stderr
+    assert run.of_type("RECORD", "admin_users") == []
+    for stream in STREAMS:
+        files = paths(run, stream)
+        unpack = gzip.decompress if compression == "gzip" else bytes
+        texts = [unpack(path.read_bytes()).decode() for path in files]
+        assert all(text.count("\n") == 7 for text in texts[:-1])
+        rows = [
+            json.loads(line, parse_float=Decimal)
+            for text in texts
+            for line in text.split("\n")
+            if line
+        ]
+        assert comparable(rows) == comparable(records.records(stream))
+
+
+def test_parquet_holds_the_records_with_real_types(server, run_tap, tmp_path):
+    config = {**server.settings(), **CONFIG}
+    records = run_tap(config)
+    run = run_tap({**config, **batch_config(tmp_path / "files", size=2048, format="parquet")})
+    assert run.code == 0, run.stderr
+    (path,) = paths(run, "admin_users")
+    table = pyarrow.parquet.read_table(path)
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["created_at"].startswith("timestamp[us, tz=")
+    assert types["access_level_executive"] == "bool"
+    assert types["name"] == "string"
+    expected = {row["id"]: row for row in records.records("admin_users")}
+    for row in table.to_pylist():
+        record = expected[row["id"]]
+        assert row["_row_id"] == record["_row_id"]
+        assert row["access_level_executive"] == record["access_level_executive"]
+        assert f"{row['created_at']:%Y-%m-%dT%H:%M:%S.%fZ}" == record["created_at"]
+
+
+def test_a_state_follows_each_file(server, run_tap, tmp_path):
+    batch = batch_config(tmp_path / "files", format="jsonl", compression="gzip")
+    run = run_tap({**server.settings(), **CONFIG, **batch})
+    kinds = [message["type"] for message in run.messages]
+    followers = [kinds[at + 1] for at, kind in enumerate(kinds) if kind == "BATCH"]
+    assert followers
+    assert set(followers) == {"STATE"}
+
+
+def test_stream_maps_turn_batches_into_records(server, run_tap, tmp_path):
+    batch = batch_config(tmp_path / "files", format="jsonl", compression="gzip")
+    maps = {"stream_maps": {"admin_users": {"shouted": "name.upper()"}}}
+    run = run_tap({**server.settings(), **CONFIG, **batch, **maps})
+    assert run.code == 0, run.stderr
+    assert run.of_type("BATCH", "admin_users") == []
+    assert all(row["shouted"] == row["name"].upper() for row in run.records("admin_users"))
+    assert run.of_type("BATCH", "admin_projects")
+
+
+def test_a_format_that_nobody_writes_is_told(server, run_tap, tmp_path):
+    batch = batch_config(tmp_path / "files", format="parquet", compression="gzip")
+    run = run_tap({**server.settings(), **CONFIG, **batch})
+    assert run.code == 1
+    assert "'batch_config' asks for parquet with compression 'gzip'" in run.stderr
