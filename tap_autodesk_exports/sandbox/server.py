@@ -230,6 +230,7 @@ class Sandbox:
             "api_url": self.url,
             "auth_flow": "access_token",
             "access_token": credentials.ACCESS_TOKEN,
+            "credentials": {},  # those of a user are for another host
             "data_connector_account_ids": [self.account_id],
         }
 
