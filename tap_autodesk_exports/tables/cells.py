@@ -19,6 +19,7 @@ _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.[0-9]{1,6})?"
 _ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
+_PLAIN_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,17})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
 PLAIN_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
@@ -54,7 +55,7 @@ def is_plain(cell: str, type_: Type) -> str:
         case Type.STRING:
             return "true"
         case Type.NUMBER:
-            plain = _matches(cell, NUMBER)
+            plain = _matches(cell, _PLAIN_NUMBER)
         case Type.BOOLEAN:
             plain = f"{cell} IN ('t', 'f')"
         case Type.TIME:
@@ -118,11 +119,20 @@ def in_json(text: str, type_: Type) -> str:
             return f"'\"' || {text} || '\"'"
 
 
+def number_widths(text: str) -> tuple[str, str]:
+    """Return SQL for the most characters that numbers have before the point, and behind it."""
+    point = f"strpos({text}, '.')"
+    return (
+        f"coalesce(max(CASE {point} WHEN 0 THEN strlen({text}) ELSE {point} - 1 END), 0)",
+        f"coalesce(max(CASE {point} WHEN 0 THEN 0 ELSE strlen({text}) - {point} END), 0)",
+    )
+
+
 def value(text: str, type_: Type, number: str) -> str:
-    """Return SQL of the value itself, from its canonical text.
+    """Return SQL of the value itself, from its canonical or plain text.
 
     Args:
-        text: SQL of the canonical text.
+        text: SQL of the text.
         type_: The column's type.
         number: The SQL type of a number column.
     """

@@ -30,6 +30,10 @@ class Layout:
     """Columns with one value for the whole file, such as a team: its type and its text."""
     rename: Callable[[str], str] = str
     """From a name in the header to the name of a column; two spellings may give one name."""
+    unique: bool = False
+    """Whether `key` is the key of the table: equal rows are one, different ones an error."""
+    newest: str | None = None
+    """With `unique`: the column that tells versions of a row apart; the newest one counts."""
 
     @functools.cached_property
     def emitted(self) -> tuple[Column, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from tap_autodesk_exports.tables import dialect
-from tap_autodesk_exports.tables.cells import is_plain, quoted
+from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.types import Type
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+_ORDINARY = ", buffer_size = 4194304"
+"""Small buffers keep memory low, as rows leave DuckDB by the buffer; it is no slower (measured)."""
 _LONG_RECORDS = (
     f", max_line_size = {dialect.MAX_RECORD}"
     f", buffer_size = {2 * dialect.MAX_RECORD}, parallel = false"
@@ -38,6 +40,8 @@ class Reading:
     """The cells that stand in the usual spelling of their type in every row."""
     distinct: int
     """Number of different keys, by the cells as they stand; a few may be counted as one."""
+    widths: dict[str, tuple[int, int]]
+    """Of plain number cells: the most characters before the point, and behind it."""
 
 
 def read(
@@ -60,7 +64,7 @@ def read(
         FileError: The file breaks the rules of the dialect.
     """
     header = dialect.read_header(path)
-    for options in ("", ", parallel = false", _LONG_RECORDS):
+    for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
         if options == _LONG_RECORDS:
             # Cells of many MB take what they take: several copies of each are in memory at once.
             database.execute(f"SET memory_limit = '{_LONG_RECORDS_MEMORY}'")
@@ -113,6 +117,7 @@ def _profile(  # noqa: PLR0913, PLR0917
     text = f"concat({', '.join(cells)})"
     # A quote character inside a cell is two in the file, or stands in a cell without quotes.
     inner = f"strlen({text}) - strlen(replace({text}, '\"', ''))"
+    numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
     outputs = [
         "count(*)",
         f"coalesce(sum(strlen({text})), 0)",
@@ -120,22 +125,30 @@ def _profile(  # noqa: PLR0913, PLR0917
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
+        *(part for cell in numbers for part in number_widths(cell)),
     ]
-    rows, length, inside, distinct, *flags = (
-        database.cursor().execute(f"SELECT {', '.join(outputs)} FROM {source}").fetchone() or ()  # noqa: S608
-    )
+    query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
+    rows, length, inside, distinct, *found = database.cursor().execute(query).fetchone() or ()
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
     if size != path.stat().st_size or quotes % 2:
         return None
-    odd = {
-        cell for (cell, _), plain in zip(typed, flags[len(cells) :], strict=True) if plain is False
-    }
+    counts, flags, widths = (
+        found[: len(cells)],
+        found[len(cells) : len(cells) + len(typed)],
+        found[len(cells) + len(typed) :],
+    )
+    plain = set(cells) - {cell for (cell, _), flag in zip(typed, flags, strict=True) if not flag}
     return Reading(
         source,
         rows,
-        filled=frozenset(cell for cell, count in zip(cells, flags, strict=False) if count),
-        plain=frozenset(set(cells) - odd),
+        filled=frozenset(cell for cell, count in zip(cells, counts, strict=True) if count),
+        plain=frozenset(plain),
         distinct=distinct,
+        widths={
+            cell: (widths[2 * at], widths[2 * at + 1])
+            for at, cell in enumerate(numbers)
+            if cell in plain
+        },
     )

@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.tables.cells import identifier, in_json, quoted, typed, typed_plain, value
+from tap_autodesk_exports.tables.cells import (
+    identifier,
+    in_json,
+    number_widths,
+    quoted,
+    typed,
+    typed_plain,
+    value,
+)
 from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import duckdb
 
     from tap_autodesk_exports.tables.layout import Layout, Match
     from tap_autodesk_exports.tables.reading import Reading
+
+_MOST_DIGITS = 38
+"""Digits of DuckDB's and Parquet's widest decimal."""
+_BIGINT_DIGITS = 18
 
 
 class Rows:
@@ -87,31 +99,40 @@ class Rows:
             elif name == RESCUED_DATA:
                 sql = "rescued"
             elif cell := dict(self._cells([name])).get(name):
-                values[f"t_{cell}"] = value(self._text(name), self._type(name), number)
+                text = cell if cell in self._reading.plain else f"v_{cell}"
+                values[f"t_{cell}"] = value(text, self._type(name), number)
                 sql = f"t_{cell}"
             else:
                 sql = value(self._text(name), self._type(name), number)
             outputs.append(f"{sql} AS {identifier(name)}")
         return f"SELECT {', '.join(outputs)} FROM {self._middle(values, selected, after)}"  # noqa: S608
 
-    def numbers(self, selected: Collection[str]) -> tuple[list[str], str]:
-        """Return the number columns, and a query for what their types must hold.
-
-        For each column: the most digits before and behind the point, and whether any number has
-        an exponent.
-        """
+    def number_types(self, selected: Collection[str]) -> dict[str, str]:
+        """Choose for each number column the SQL type that holds every one of its values exactly."""
         names = [name for name in self._names(selected) if self._type(name) is Type.NUMBER]
-        outputs = []
-        for name in names:
-            text = self._text(name)
-            whole, fraction = (
-                f"coalesce(max(strlen(split_part(ltrim({text}, '-'), '.', {part}))), 0)"
-                for part in (1, 2)
-            )
-            exponent = f"coalesce(bool_or(contains(lower({text}), 'e')), false)"
-            outputs += [whole, fraction, exponent]
-        source = self._typed(names, None, with_id=False)
-        return names, f"SELECT {', '.join(outputs) or '1'} FROM {source}"  # noqa: S608
+        cells = dict(self._cells(names))
+        uneven = [name for name, _ in self._uneven(names)]
+        found: Sequence[Any] = ()
+        if uneven:
+            outputs = [
+                sql
+                for name in uneven
+                for sql in (
+                    *number_widths(self._text(name)),
+                    f"coalesce(bool_or(contains(lower({self._text(name)}), 'e')), false)",
+                )
+            ]
+            source = self._typed(uneven, None, with_id=False)
+            query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
+            found = self._database.execute(query).fetchone() or ()
+        types = {
+            name: _number_type(*self._reading.widths.get(cells.get(name, ""), (1, 0)))
+            for name in names
+        }
+        for at, name in enumerate(uneven):
+            whole, fraction, exponent = found[3 * at : 3 * at + 3]
+            types[name] = "VARCHAR" if exponent else _number_type(whole, fraction)
+        return types
 
     def maximum(self, name: str) -> str:
         """Return a query for the greatest canonical text of a column."""
@@ -320,3 +341,11 @@ class Rows:
             for name in names
         )
         return f"concat('[', {values or repr('')}, ']')"
+
+
+def _number_type(whole: int, fraction: int) -> str:
+    if whole + fraction > _MOST_DIGITS:
+        return "VARCHAR"
+    if fraction:
+        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
+    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"

@@ -20,11 +20,13 @@ from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
 from tap_autodesk_exports.tables.cells import quoted, typed
+from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.layout import (
     EXPORT_ID,
     EXPORTED_AT,
     match_header,
 )
+from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.lines import fetch
 from tap_autodesk_exports.tables.reading import read
 from tap_autodesk_exports.tables.rows import Rows
@@ -37,10 +39,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.layout import Layout
     from tap_autodesk_exports.tables.types import Column
-
-_MOST_DIGITS = 38
-"""Digits of DuckDB's and Parquet's widest decimal."""
-_BIGINT_DIGITS = 18
 
 
 class Table:
@@ -76,7 +74,8 @@ class Table:
             memory_limit: What DuckDB may take before it writes to `folder`.
 
         Raises:
-            FileError: The file is damaged, is not CSV, or has none of the layout's columns.
+            FileError: The file is damaged, is not CSV, has none of the layout's columns, or holds
+                different rows with one key where the layout says that it is unique.
         """
         self._path = path
         self._layout = layout
@@ -191,7 +190,7 @@ class Table:
             return
         with self._resources():
             if encoding is Encoding.PARQUET:
-                numbers = _number_types(self._database.cursor(), *self._rows.numbers(selected))
+                numbers = self._rows.number_types(selected)
                 query = self._rows.columnar(numbers, selected, after)
                 cursor, folder = self._database.cursor(), self._spill / "parquet"
                 yield from write_parquet(cursor, query, create, rows_per_file, folder)
@@ -244,6 +243,7 @@ class Table:
                 [known[name] for name in layout.natural_key if name in known],
                 spill / "rewritten.csv",
             )
+            reading = unique(database, self._path, layout, self._match, reading)
         self._count = reading.rows
         constants = {
             **layout.constants,
@@ -259,8 +259,14 @@ class Table:
             return
         with self._resources():
             query = self._rows.records(before, selected, behind, after)
+            sent = 0
             for lines in fetch(self._database.cursor(), query, self._count):
+                sent += lines.count
                 yield lines.text
+        if after is None and sent != self._count:
+            raise FileError(
+                self._path, f"gave {sent} rows where {self._count} were counted. Run again."
+            )
 
     @contextmanager
     def _resources(self) -> Iterator[None]:
@@ -295,22 +301,6 @@ def _canonical(
             message = f"The value {text!r} of '{name}' is no {type_.value}."
             raise ValueError(message)
     return texts
-
-
-def _number_types(
-    database: duckdb.DuckDBPyConnection, names: list[str], query: str
-) -> dict[str, str]:
-    """Choose for each column the SQL type that holds every one of its numbers exactly."""
-    found = database.execute(query).fetchone() or ()
-    return {name: _number_type(*found[at * 3 : at * 3 + 3]) for at, name in enumerate(names)}
-
-
-def _number_type(whole: int, fraction: int, exponent: bool) -> str:  # noqa: FBT001
-    if exponent or whole + fraction > _MOST_DIGITS:
-        return "VARCHAR"
-    if fraction:
-        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
-    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"
 
 
 def _read_integer(token: str) -> int | Decimal:

@@ -1,0 +1,96 @@
+"""The key of a table, checked in every file: one row for each.
+
+A file whose keys are all different costs nothing more: reading it has counted them. In another one
+only the rows that share a key are looked at. Equal ones are one row; of versions of a row the
+newest counts; different rows with one key are an error, because a target would keep any of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.cells import typed
+from tap_autodesk_exports.tables.errors import FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from tap_autodesk_exports.tables.layout import Layout, Match
+    from tap_autodesk_exports.tables.reading import Reading
+
+
+def unique(
+    database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, match: Match, reading: Reading
+) -> Reading:
+    """Return how to read the rows of a file with one row for each key.
+
+    Args:
+        database: Where the file is read.
+        path: The file, for the error's sentence.
+        layout: Says whether the key must be unique, and which column tells versions apart.
+        match: Which cell belongs to which column.
+        reading: How to read all rows.
+
+    Raises:
+        FileError: A column of the key is missing, or different rows share a key.
+    """
+    if not layout.unique or not reading.rows:
+        return reading
+    names = [name for name in layout.key if name not in layout.constants]
+    if missing := [name for name in names if name not in match.known]:
+        raise FileError(path, f"has no column {_names(missing)}, which is part of the key. {_HELP}")
+    cells = [match.known[name] for name in names]
+    if reading.distinct == reading.rows and reading.plain.issuperset(cells):
+        return reading
+    key = ", ".join(
+        cell if cell in reading.plain else f"coalesce({typed(cell, layout.types[name])}, {cell})"
+        for name, cell in zip(names, cells, strict=True)
+    )
+    database.execute(
+        f"CREATE TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
+        " GROUP BY hash HAVING count(*) > 1"
+    )
+    database.execute(
+        f"CREATE TABLE repeated AS SELECT * FROM {reading.source}"  # noqa: S608
+        f" WHERE hash({key}) IN (FROM shared_keys)"
+    )
+    newest = match.known.get(layout.newest or "")
+    versions = ""
+    if newest:
+        order = typed(newest, layout.types[str(layout.newest)])
+        versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
+    database.execute(f"CREATE TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")
+    _check(database, path, layout, key)
+    (repeated, kept) = database.execute(
+        "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"
+    ).fetchone() or (0, 0)
+    rows = reading.rows - repeated + kept
+    source = (
+        f"(SELECT * FROM {reading.source} WHERE hash({key}) NOT IN (FROM shared_keys)"  # noqa: S608
+        " UNION ALL FROM kept)"
+    )
+    return dataclasses.replace(reading, source=source, rows=rows, distinct=rows)
+
+
+def _check(database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, key: str) -> None:
+    keys, most = database.execute(
+        f"SELECT count(*), max(rows) FROM (SELECT count(*) AS rows FROM kept GROUP BY {key}"  # noqa: S608
+        " HAVING count(*) > 1)"
+    ).fetchone() or (0, 0)
+    if keys:
+        times = "1 key stands" if keys == 1 else f"{keys} keys stand"
+        problem = f"holds different rows with one key ({_names(layout.key)}): {times} for several"
+        raise FileError(path, f"{problem}, one for {most} rows. {_HELP}")
+
+
+_HELP = (
+    "Nothing of it is loaded, since a target would keep only some of the rows. Set the stream's "
+    "'table-key-properties' to '_row_id' in the catalog to load them all, and please report it."
+)
+
+
+def _names(columns: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in columns)
