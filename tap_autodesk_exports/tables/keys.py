@@ -62,7 +62,7 @@ def unique(
     if newest:
         order = typed(newest, layout.types[str(layout.newest)])
         versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
-    database.execute(f"CREATE TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")
+    database.execute(f"CREATE TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")  # noqa: S608
     _check(database, path, layout, key)
     (repeated, kept) = database.execute(
         "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"

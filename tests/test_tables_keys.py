@@ -1,0 +1,105 @@
+"""The key of a table in a file: one row for each, or an error that shows no data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_autodesk_exports.tables import Column, FileError, Layout, Table, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+COLUMNS = (Column("id"), Column("name"), Column("changed_at", Type.TIMESTAMP))
+KEYED = Layout(COLUMNS, key=("id",), unique=True)
+VERSIONED = Layout(COLUMNS, key=("id",), unique=True, newest="changed_at")
+HEADER = "id,name,changed_at\n"
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[..., list[dict]]:
+    """`rows(text, layout)`: the rows that a file with that text gives, on both roads."""
+
+    def read(content: str, layout: Layout = KEYED) -> list[dict]:
+        path = tmp_path / "issues_issues.csv"
+        path.write_text(HEADER + content)
+        export = {"export_id": "e", "exported_at": "2026-02-12 04:42:48", "folder": tmp_path}
+        with Table(path, layout, **export) as table:
+            names = {column.name for column in table.columns}
+            found = list(table.records(names))
+            lines = b"".join(table.lines("s", names, time_extracted="2026-01-01T00:00:00Z"))
+            assert [json.loads(line)["record"] for line in lines.splitlines()] == found
+            assert len(found) == table.count()
+        return sorted(found, key=lambda row: (row["id"] or "", row["name"] or ""))
+
+    return read
+
+
+def test_equal_rows_with_one_key_are_one_row(rows):
+    found = rows("a,one,2026-01-01 00:00:00\nb,two,\na,one,2026-01-01 00:00:00\n")
+    assert [(row["id"], row["name"]) for row in found] == [("a", "one"), ("b", "two")]
+    alone = rows("a,one,2026-01-01 00:00:00\n")
+    assert found[0] == alone[0]
+
+
+def test_different_rows_with_one_key_are_an_error_without_data(rows):
+    with pytest.raises(FileError) as error:
+        rows("secret-a,one,\nb,two,\nsecret-a,three,\nc,x,\nc,x,\n")
+    assert "'issues_issues.csv' holds different rows with one key ('id')" in str(error.value)
+    assert "1 key stands for several, one for 2 rows" in str(error.value)
+    assert "secret" not in str(error.value)
+    assert "three" not in str(error.value)
+
+
+def test_null_and_empty_are_different_keys(rows):
+    assert len(rows(',one,\n"",two,\n')) == 2
+    with pytest.raises(FileError):
+        rows(",one,\n,two,\n")
+
+
+def test_a_cell_that_the_catalog_does_not_know_tells_rows_apart(rows):
+    layout = Layout(COLUMNS[:1], key=("id",), unique=True)
+    with pytest.raises(FileError):
+        rows("a,one,\na,two,\n", layout)
+
+
+def test_two_spellings_of_one_key_are_one_key(rows):
+    layout = Layout(
+        (Column("id"), Column("name"), Column("changed_at", Type.TIMESTAMP)),
+        key=("changed_at",),
+        unique=True,
+    )
+    with pytest.raises(FileError):
+        rows("a,one,2026-01-01 00:00:00\nb,two,2026-01-01T00:00:00Z\n", layout)
+
+
+def test_the_newest_version_of_a_row_counts(rows):
+    found = rows(
+        "a,old,2026-01-01 00:00:00\na,newer,2026-01-03 00:00:00.5\nb,x,\n"
+        "a,between,2026-01-03T00:00:00Z\na,unknown,\n",
+        VERSIONED,
+    )
+    assert [row["name"] for row in found] == ["newer", "x"]
+
+
+def test_two_newest_versions_that_differ_are_an_error(rows):
+    with pytest.raises(FileError):
+        rows("a,one,2026-01-01 00:00:00\na,two,2026-01-01 00:00:00\n", VERSIONED)
+
+
+def test_a_file_without_its_key_is_an_error(rows):
+    layout = Layout((*COLUMNS, Column("uid")), key=("uid",), unique=True)
+    with pytest.raises(FileError, match="has no column 'uid', which is part of the key"):
+        rows("a,one,\n", layout)
+
+
+def test_without_a_unique_key_nothing_is_left_out(rows):
+    assert len(rows("a,one,\na,one,\na,two,\n", Layout(COLUMNS, key=("id",)))) == 3
+
+
+def test_many_repeated_rows_among_many(rows):
+    content = "".join(f"{n},name {n},\n" for n in range(30_000)) * 2
+    assert len(rows(content)) == 30_000
