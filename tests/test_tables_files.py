@@ -23,6 +23,7 @@ from tap_autodesk_exports.tables import (
     as_csv,
     files,
     kind_of,
+    sheets,
 )
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ def test_an_archive_that_is_no_workbook_is_no_table(tmp_path: Path) -> None:
 # --- workbooks -----------------------------------------------------------------------------------
 
 
-def workbook(folder: Path, sheets: dict[str, list[list]]) -> Path:
+def workbook(folder: Path, contents: dict[str, list[list]]) -> Path:
     book = openpyxl.Workbook()
     book.remove(book.active)
-    for name, rows in sheets.items():
+    for name, rows in contents.items():
         sheet = book.create_sheet(name)
         for row in rows:
             sheet.append(row)
@@ -171,6 +172,27 @@ def test_dates_and_instants_of_a_workbook_are_typed_like_those_of_a_csv(tmp_path
         ("2026-02-12", "2026-02-12T04:42:48.000000Z"),
         ("2026-02-12", "2026-02-12T00:00:00.000000Z"),
     ]
+
+
+def test_a_large_sheet_read_in_pieces_is_the_same_as_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cell(row: int, column: int) -> object:
+        day = dt.date(2026, 1, 1) + dt.timedelta(row)
+        return (None, f"text {row % 7} <row>", row * 1.5, day, row % 2 == 0)[(row * column) % 5]
+
+    rows = [[None, *(cell(row, column) for column in range(6))] for row in range(2000)]
+    path = workbook(
+        tmp_path,
+        {"Filter": FILTERS, "Ü & <S>": [[], [None, *"abcdef"], *rows[:700], [], [], *rows[700:]]},
+    )
+    whole = as_csv(path, tmp_path, expected=[*"abcdef"]).read_bytes()
+    assert whole.startswith(b",a,b,c,d,e,f\n")
+    monkeypatch.setattr(sheets, "_PIECE", 5000)
+    assert as_csv(path, tmp_path, expected=[*"abcdef"]).read_bytes() == whole
+    with sheets.Sheets(path) as opened:
+        pieces = len(list(opened._pieces(opened._parts["Ü & <S>"])))
+    assert pieces > 10
 
 
 def test_blank_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
 from tap_autodesk_exports.tables.cells import quoted, typed
 from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import (
     EXPORT_ID,
     EXPORTED_AT,
     match_header,
 )
-from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.lines import fetch
 from tap_autodesk_exports.tables.reading import read
 from tap_autodesk_exports.tables.rows import Rows

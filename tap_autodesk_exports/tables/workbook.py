@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
 from tap_autodesk_exports.tables.dialect import write_row
 from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.tables.sheets import Sheets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -35,41 +39,42 @@ def workbook_to_csv(
         FileError: The workbook cannot be read, or no sheet holds any of the expected columns.
     """
     try:
-        with python_calamine.CalamineWorkbook.from_path(path) as workbook:
-            sheet, start = _find_header(path, workbook, expected, rename)
+        with Sheets(path) as sheets:
+            name, start = _find_header(path, sheets, expected, rename)
             with target.open("wb") as out:
-                for at, row in enumerate(sheet.iter_rows()):
+                width = 0
+                for at, row in enumerate(sheets.rows(name)):
                     cells = [_cell(value) for value in row]
+                    width = width or (at == start) * len(cells)
                     if at == start or (at > start and any(cell is not None for cell in cells)):
-                        out.write(write_row(cells))
+                        if any(cell is not None for cell in cells[width:]):
+                            raise FileError(path, "has values to the right of its header.")
+                        cells += [None] * (width - len(cells))
+                        out.write(write_row(cells[:width]))
     except python_calamine.PasswordError:
         raise FileError(path, "is a workbook with a password.") from None
-    except python_calamine.CalamineError as error:
+    except (python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, UnicodeError) as error:
         raise FileError(path, f"is a workbook that cannot be read ({error}).") from error
 
 
 def _find_header(
-    path: Path,
-    workbook: python_calamine.CalamineWorkbook,
-    expected: Collection[str],
-    rename: Callable[[str], str],
-) -> tuple[python_calamine.CalamineSheet, int]:
-    """Return the sheet and the position of its header, counted from 0."""
+    path: Path, sheets: Sheets, expected: Collection[str], rename: Callable[[str], str]
+) -> tuple[str, int]:
+    """Return the sheet's name and the position of its header, counted from 0."""
     wanted = set(expected)
     best, found = 0, None
-    for name in workbook.sheet_names:
-        sheet = workbook.get_sheet_by_name(name)
-        for at, row in zip(range(_HEADER_ROWS), sheet.iter_rows(), strict=False):
+    for name in sheets.names:
+        for at, row in enumerate(itertools.islice(sheets.rows(name), _HEADER_ROWS)):
             names = {rename(value) for value in row if isinstance(value, str) and value}
             score = len(names & wanted) if wanted else len(names)
             if score > best:
-                best, found = score, (sheet, at)
+                best, found = score, (name, at)
             if names and not wanted:
                 break
     if found is None:
-        sheets = ", ".join(f"'{name}'" for name in workbook.sheet_names)
+        known = ", ".join(f"'{name}'" for name in sheets.names)
         raise FileError(
-            path, f"is a workbook in which no sheet has the expected columns; its sheets: {sheets}."
+            path, f"is a workbook in which no sheet has the expected columns; its sheets: {known}."
         )
     return found
 
