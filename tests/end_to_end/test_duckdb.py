@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ def test_meltano_run_loads_every_stream_of_the_default_selection_into_duckdb(
 
 
 def as_target_duckdb_stores(value: Any) -> Any:
-    """This loader makes null of an empty string and a double of a number."""
+    """This loader makes null of an empty string, a double of a number and text of a date."""
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value.isoformat()
     return None if value == "" else value

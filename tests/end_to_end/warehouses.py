@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 SCHEMA = "autodesk"
 RESCUED = independent_reading.RESCUED
 
+CONSTANTS = {
+    "insights": ("team_id", "window_start", "window_end"),
+    "tokenflex": ("contract_number",),
+}
+"""Columns that the tap adds to those of the file, by API."""
+
 Table = list[dict[str, Any]]
 
 
@@ -68,13 +74,11 @@ def differences(
     """
     found = []
     for stream, table in tables.items():
-        # Constants of the export and the tap's own columns are not in the files.
-        own = {"team_id", "contract_number", "window_start", "window_end"}
+        constants = CONSTANTS.get(stream.partition("_")[0], ())
         types = {
             name: type_
             for name, type_ in catalog[stream].items()
-            if not name.startswith("_")
-            and not (stream.startswith(("insights", "token")) and name in own)
+            if not name.startswith("_") and name not in constants
         }
         if served[stream].rows != len(table):
             found.append(f"{stream}: {served[stream].rows} rows served, {len(table)} loaded")
