@@ -10,7 +10,6 @@ from tap_autodesk_exports.autodesk.data_connector import DataConnector, DataConn
 from tap_autodesk_exports.autodesk.http import Surroundings
 from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
 from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
-from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import Runner
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.exports.export import ExportFile, ExportService, Finished
     from tap_autodesk_exports.settings import Settings
     from tap_autodesk_exports.streams.output import Output
@@ -34,6 +34,7 @@ class Run:
         output: Where STATE messages go.
         pending: The exports that the last run left pending, from the state.
         stop: Set to end every wait.
+        clock: Tells the time and waits.
 
     Raises:
         ConfigurationError: The credentials are incomplete or contradict one another.
@@ -45,9 +46,10 @@ class Run:
         output: Output,
         pending: list[dict[str, Any]],
         stop: threading.Event,
+        clock: Clock,
     ) -> None:
         self.settings = settings
-        self.clock = Clock()
+        self.clock = clock
         self.stop = stop
         self.sign_in = SignIn.from_settings(settings, self.clock)
         surroundings = Surroundings(settings.api_url, self.sign_in, self.clock, stop)

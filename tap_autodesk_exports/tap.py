@@ -16,6 +16,7 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
+from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
@@ -45,6 +46,9 @@ class TapAutodeskExports(Tap):
     package_name = "tap-autodesk-exports"
     config_jsonschema = SETTINGS.to_dict()
     message_writer_class = Output
+
+    clock = Clock()
+    """The time of all runs; a test gives a tap a clock of its own before its run begins."""
 
     # Settings in
 
@@ -83,6 +87,12 @@ class TapAutodeskExports(Tap):
         }
         return [stream for api in self.settings.apis for stream in offered[api]()]
 
+    @override
+    def setup_mapper(self) -> None:
+        """Have the streams amend the catalog before the SDK's mapper reads it."""
+        _ = self.streams
+        super().setup_mapper()
+
     def _tokenflex_streams(self) -> Iterator[TapStream]:
         yield from (stream(self) for stream in tokenflex.STREAMS)
         for export in self.settings.tokenflex_exports:
@@ -116,7 +126,7 @@ class TapAutodeskExports(Tap):
         if settings.sandbox:
             settings = Settings.from_config({**self.config, **self._sandbox.settings()})
             self.logger.warning("The built-in sandbox answers: none of this is real data.")
-        return Run(settings, self.output, self._pending, self.stop)
+        return Run(settings, self.output, self._pending, self.stop, self.clock)
 
     @functools.cached_property
     def _sandbox(self) -> Sandbox:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers import types
     from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.singerlib import Catalog
 
     from tap_autodesk_exports.exports.export import ExportSpec, Finished
     from tap_autodesk_exports.report import StreamReport
@@ -46,7 +47,11 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.settings import Api
     from tap_autodesk_exports.tap import TapAutodeskExports
 
+    Emit = Callable[[Table, "After"], Iterable["Record"]]
+
 Record = dict[str, Any]
+After = tuple[str, str] | None
+"""A column and the bound from which rows are sent; None for all."""
 
 PROVENANCE: dict[str, dict[str, Any]] = {
     "_export_id": {"type": ["string"]},
@@ -197,6 +202,10 @@ class ExportStream(TapStream, abc.ABC):
 
     natural_key: Sequence[str] = ()
     """Columns that tell rows apart, hashed into `_row_id`; none: all of the catalog's."""
+    newest: str | None = None
+    """Column that tells versions of a row apart, where a file may hold several."""
+    is_dated = False
+    """Whether exports are asked for by date, so that the bookmark is the end of a window."""
     constants: Sequence[str] = ()
     """Columns that are not in the file, with one value for each export."""
     rename: Callable[[str], str] = staticmethod(str)
@@ -225,11 +234,20 @@ class ExportStream(TapStream, abc.ABC):
     def done_with(self, finished: Finished) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
 
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the catalog; its `table-key-properties` prevail, as only a user changes them."""
+        if entry := catalog.get_stream(self.name):
+            chosen = getattr(entry.metadata.get(()), "table_key_properties", None)
+            if chosen and tuple(chosen) != tuple(self.primary_keys):
+                entry.key_properties = chosen
+        super().apply_catalog(catalog)
+
     # The loads, one after another
 
     @override
     def get_records(self, context: types.Context | None) -> Iterable[Record]:
-        return self._load_all(lambda table: table.records(self._selected()))
+        return self._load_all(lambda table, after: table.records(self._selected(), after=after))
 
     @override
     def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
@@ -256,13 +274,14 @@ class ExportStream(TapStream, abc.ABC):
         )
         return self.is_dry_run or not unmapped
 
-    def _write_lines(self, table: Table) -> Iterable[Record]:
+    def _write_lines(self, table: Table, after: After) -> Iterable[Record]:
         with self.get_record_counter() as counter:
             for lines in table.lines(
                 self.name,
                 self._selected(),
                 version=self._stream_version,
                 time_extracted=canonical(self.run.clock.now()),
+                after=after,
             ):
                 self.tap.output.write_lines(lines)
                 rows = lines.count(b"\n")
@@ -272,7 +291,7 @@ class ExportStream(TapStream, abc.ABC):
                     raise Stopped
         return ()
 
-    def _write_batches(self, config: BatchConfig, table: Table) -> Iterable[Record]:
+    def _write_batches(self, config: BatchConfig, table: Table, after: After) -> Iterable[Record]:
         """Write the rows to files of the storage, and a BATCH message for each."""
         encoding = batch_encoding(config)
         storage, rows = config.storage, config.batch_size
@@ -284,7 +303,7 @@ class ExportStream(TapStream, abc.ABC):
 
         with self.get_batch_counter() as counter:
             for number in table.batches(
-                create, self._selected(), encoding=encoding, rows_per_file=rows
+                create, self._selected(), encoding=encoding, rows_per_file=rows, after=after
             ):
                 url = storage.get_url(f"{name}-{number}.{suffix}")
                 self._tap.write_message(
@@ -297,9 +316,10 @@ class ExportStream(TapStream, abc.ABC):
         self._report.rows += table.count()
         return ()
 
-    def _load_all(self, emit: Callable[[Table], Iterable[Record]]) -> Iterator[Record]:
+    def _load_all(self, emit: Emit) -> Iterator[Record]:
         """Load each export; after a failure, nothing more of the same partition."""
         loads = self.tap.loads_of(self)
+        self._check_replication_key()
         self._begin_version()
         # A new version of a table replaces all of it, so it needs every partition's rows.
         whole = self._versions and any(self._is_new(load) for load in loads)
@@ -316,32 +336,53 @@ class ExportStream(TapStream, abc.ABC):
         if whole and not failed:
             self._activate_version()
 
-    def _load(
-        self, load: Load, emit: Callable[[Table], Iterable[Record]], *, whole: bool
-    ) -> Iterator[Record]:
+    def _load(self, load: Load, emit: Emit, *, whole: bool) -> Iterator[Record]:
         finished = self._finished(load)
+        newest = None
         try:
             if not whole and self._is_loaded(load, finished):
                 self.logger.info(
                     "Export %s was loaded before; nothing is sent again.", finished.export_id
                 )
             else:
-                yield from self._emit(finished, emit)
+                newest = yield from self._emit(load, finished, emit)
         finally:
             self.done_with(finished)
-        self._loaded(load, finished)
+        self._loaded(load, finished, newest)
 
     def _emit(
-        self, finished: Finished, emit: Callable[[Table], Iterable[Record]]
-    ) -> Iterator[Record]:
+        self, load: Load, finished: Finished, emit: Emit
+    ) -> Generator[Record, Any, str | None]:
+        """Send the rows of an export; return the replication key's greatest value, if it counts."""
         with self.run.workspace.folder() as name:
             folder = Path(name)
             path = self.fetch(finished, folder)
             if path is None:
-                return
+                return None
             with self._table(path, finished, folder) as table:
                 self._tell_differences(table, path.name)
-                yield from emit(table)
+                if not self._is_filtered:
+                    yield from emit(table, None)
+                    return None
+                key = str(self.replication_key)
+                bound = self.get_context_state(load.partition).get("replication_key_value")
+                yield from emit(table, (key, bound) if bound else None)
+                return table.maximum(key)
+
+    @property
+    def _is_filtered(self) -> bool:
+        """Whether the catalog asks for only those rows of a snapshot that are newer."""
+        return self.replication_method == "INCREMENTAL" and not self.is_dated
+
+    def _check_replication_key(self) -> None:
+        properties = self.effective_schema["properties"]
+        if self._is_filtered and self.replication_key not in properties:
+            msg = (
+                "The catalog asks for INCREMENTAL replication with the replication key "
+                f"'{self.replication_key or ''}', which is no column of this stream: choose one, "
+                "such as 'updated_at' where there is one, or FULL_TABLE."
+            )
+            raise ConfigurationError(msg)
 
     def _is_new(self, load: Load) -> bool:
         try:
@@ -358,7 +399,7 @@ class ExportStream(TapStream, abc.ABC):
         """Whether the rows of this very export were sent before, with the same columns."""
         state = self.get_context_state(load.partition)
         return (
-            self.replication_method == "FULL_TABLE"
+            (self._is_filtered or "replication_key" not in state)
             and state.get("export_id") == finished.export_id
             and state.get("columns") == self._selection()
         )
@@ -373,11 +414,13 @@ class ExportStream(TapStream, abc.ABC):
                 for name, schema in properties.items()
                 if name not in own
             ),
-            key=tuple(self.natural_key),
+            key=tuple(self.primary_keys if self._has_key else self.natural_key),
             constants={
                 name: (type_of(properties[name]), values.get(name)) for name in self.constants
             },
             rename=self.rename,
+            unique=self._has_key,
+            newest=self.newest,
         )
         return Table(
             path,
@@ -386,6 +429,11 @@ class ExportStream(TapStream, abc.ABC):
             exported_at=finished.exported_at,
             folder=folder,
         )
+
+    @property
+    def _has_key(self) -> bool:
+        """Whether the stream's key is columns of its own, and not the ID that any row can have."""
+        return bool(self.primary_keys) and "_row_id" not in self.primary_keys
 
     def _tell_differences(self, table: Table, file: str) -> None:
         if table.unknown:
@@ -414,18 +462,22 @@ class ExportStream(TapStream, abc.ABC):
         """Return the instant up to which a partition is loaded."""
         return instant(self.get_context_state(partition).get("replication_key_value"))
 
-    def _loaded(self, load: Load, finished: Finished) -> None:
+    def _loaded(self, load: Load, finished: Finished, newest: str | None = None) -> None:
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self.run.ledger.lock:
             state = self.get_context_state(load.partition)
-            end = finished.asked.spec.end
+            end = newest if self._is_filtered else finished.asked.spec.end
             if self.replication_method == "INCREMENTAL" and end:
                 before = state.get("replication_key_value")
                 state["replication_key"] = self.replication_key
                 state["replication_key_value"] = max(before, end) if before else end
-            else:
+            if not self.is_dated:
                 state["export_id"] = finished.export_id
                 state["columns"] = self._selection()
+                if not self._is_filtered:
+                    # Rows of a whole snapshot came; a bookmark from before means nothing now.
+                    state.pop("replication_key", None)
+                    state.pop("replication_key_value", None)
             self.tap.settle(load)
             self._write_state_message()
 

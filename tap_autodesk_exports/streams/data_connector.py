@@ -86,6 +86,8 @@ class TableStream(ExportStream):
         sure = table["primary_key_confidence"] in SURE
         self.primary_keys = tuple(table["primary_key"]) if sure else ("_row_id",)
         self.replication_key = table["replication_key"]
+        if self.is_delta:
+            self.newest = self.replication_key
 
     @override
     def plan(self) -> list[Load]:

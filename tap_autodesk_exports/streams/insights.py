@@ -242,6 +242,8 @@ class Users(InsightsExportStream):
 class DatedInsightsStream(InsightsExportStream):
     """A stream in windows by calendar month."""
 
+    is_dated = True
+
     def _period(self, partition: Mapping[str, str]) -> tuple[dt.datetime, dt.datetime]:
         """Return what to read: from the bookmark less the look-back, or from the start date."""
         start, end = self.run.settings.period(self.run.clock.now())
@@ -295,8 +297,9 @@ class Usage(DatedInsightsStream):
 class UsageReport(DatedInsightsStream):
     """Usage by user and product, added up over a calendar month.
 
-    A month is always asked for from its first day; the present one up to now. Its end is not part
-    of `_row_id`, so that a later run replaces the month's rows.
+    A month is always asked for from its first day; the present one up to now. A later run replaces
+    the month's rows, so nothing that changes in a month is part of `_row_id`: not its end, not the
+    list of versions. A user and an offering make a row (observed).
     """
 
     name = "insights_usage_report"
@@ -310,8 +313,6 @@ class UsageReport(DatedInsightsStream):
         "window_start",
         "hashed_autodesk_id",
         "offering_name",
-        "version",
-        "access_option",
     )
     columns: ClassVar = {
         "hashed_autodesk_id": Type.STRING,

@@ -273,6 +273,7 @@ class DatedTokenFlexStream(TokenFlexExportStream):
 
     primary_keys = ("_row_id",)
     replication_key = "usageDate"
+    is_dated = True
 
     @override
     def specs(self, number: str) -> Iterable[ExportSpec]:
@@ -360,6 +361,7 @@ class ManualUsage(TokenFlexExportStream):
     name = "tokenflex_manual_usage"
     primary_keys = ("_row_id",)
     replication_key = "transactionDate"
+    is_dated = True
     natural_key = (
         "contract_number",
         "usageCategory",

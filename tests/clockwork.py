@@ -1,0 +1,132 @@
+"""The tap in this process, on the sandbox's time: waiting moves that time on and takes none."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import io
+import json
+import logging
+import signal
+import subprocess
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import surroundings
+
+from tap_autodesk_exports.clock import Clock
+from tap_autodesk_exports.tap import TapAutodeskExports
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping
+
+    from tap_autodesk_exports.sandbox import Sandbox
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class SandboxTime(Clock):
+    """The sandbox's time, as the tap's clock."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._clock = sandbox.clock
+
+    def now(self) -> dt.datetime:
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return (self._clock.now() - EPOCH).total_seconds()
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        self._clock.advance(seconds)
+        return stop.is_set()
+
+
+def run(
+    sandbox: Sandbox,
+    config: Mapping[str, Any],
+    *streams: str,
+    state: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> surroundings.TapRun:
+    """Run the tap with the sandbox's settings and `config`; what it said is returned.
+
+    Args:
+        sandbox: A running sandbox.
+        config: Further settings.
+        streams: The selected streams.
+        state: The state to begin with.
+        metadata: Further metadata of each stream, such as a replication method.
+    """
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    groups = sorted({stream.partition("_")[0] for stream in streams})
+    settings = {**sandbox.settings(), "data_connector_service_groups": groups, **config}
+    with _log() as log, _signals(), contextlib.redirect_stdout(output):
+        tap = TapAutodeskExports(
+            config=settings,
+            state=json.loads(json.dumps(state or {})),
+            catalog=catalog(*streams, metadata=metadata),
+            validate_config=True,
+        )
+        tap.clock = SandboxTime(sandbox)
+        try:
+            tap.sync_all()
+        finally:
+            code = tap.close()
+    raw = output.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    messages = [json.loads(line, parse_float=Decimal) for line in raw.split("\n") if line]
+    return surroundings.TapRun(messages, "\n".join(log), code)
+
+
+def catalog(*streams: str, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the discovered catalog with just these streams selected."""
+    found = [entry for entry in _discovered()["streams"] if entry["tap_stream_id"] in streams]
+    assert len(found) == len(streams), streams
+    for entry in (found := json.loads(json.dumps(found))):
+        for node in entry["metadata"]:
+            node["metadata"]["selected"] = True
+            if not node["breadcrumb"]:
+                node["metadata"].update(metadata or {})
+        # As Meltano does it.
+        entry.update({name.replace("-", "_"): value for name, value in (metadata or {}).items()})
+    return {"streams": found}
+
+
+@functools.cache
+def _discovered() -> dict[str, Any]:
+    command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
+    found: dict[str, Any] = json.loads(subprocess.check_output(command, stderr=subprocess.PIPE))
+    return found
+
+
+@contextlib.contextmanager
+def _log() -> Iterator[list[str]]:
+    """Yield the log's lines, as they come, in the order of level, name, message."""
+    lines: list[str] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(f"{record.levelname:8} | {record.name:30} | {record.getMessage()}")
+
+    handler, root = Lines(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Give back the handlers of signals, which a tap takes for itself."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

@@ -1,0 +1,150 @@
+"""Only what is new, every row once: keys, replication by `updated_at`, changes and deletions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import clockwork
+import pytest
+
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from surroundings import TapRun
+
+NEW = {"apis": ["data_connector"], "data_connector_extract": "new"}
+BY_UPDATE = {"replication-method": "INCREMENTAL", "replication-key": "updated_at"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files of the extracts that the sandbox of this test serves."""
+    (tmp_path / "extract").mkdir()
+    return tmp_path / "extract"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Sandbox]:
+    with Sandbox(extract=folder, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def write(folder: Path) -> Callable[..., None]:
+    """`write("issues_issues", "issue_id,title", "a,b", …)`: a table of the next extracts."""
+
+    def write_table(name: str, *lines: str) -> None:
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+    return write_table
+
+
+def failures(run: TapRun) -> list[str]:
+    return [line.split(" | ", 2)[2] for line in run.stderr.splitlines() if "| FAILED " in line]
+
+
+# --- keys ------------------------------------------------------------------------------------
+
+
+def test_equal_rows_with_one_key_are_sent_once(server, write):
+    write("issues_issues", "issue_id,title", "a,one", "b,two", "a,one")
+    run = clockwork.run(server, NEW, "issues_issues")
+    assert run.code == 0
+    assert sorted(row["issue_id"] for row in run.records("issues_issues")) == ["a", "b"]
+
+
+def test_different_rows_with_one_key_fail_their_stream_alone(server, write):
+    write("issues_issues", "issue_id,title", "a,confidential one", "a,confidential two", "b,x")
+    write("issues_comments", "comment_id,comment_body", "c,text")
+    run = clockwork.run(server, NEW, "issues_issues", "issues_comments")
+    assert run.code == 1
+    (failure,) = failures(run)
+    assert failure.startswith("FAILED issues_issues: The file 'issues_issues.csv' holds different")
+    assert "('issue_id')" in failure
+    assert "confidential" not in run.stderr
+    assert run.records("issues_issues") == []
+    assert len(run.records("issues_comments")) == 1
+    assert (
+        not run.state["bookmarks"]
+        .get("issues_issues", {})
+        .get("partitions", [{}])[0]
+        .get("export_id")
+    )
+
+
+def test_a_stream_keyed_on_row_id_sends_all_rows_that_share_a_guessed_key(server, write):
+    write("checklists_checklists", "id,title", "1,one", "1,two", "1,two")
+    run = clockwork.run(server, NEW, "checklists_checklists")
+    assert run.code == 0, run.stderr
+    assert run.of_type("SCHEMA")[0]["key_properties"] == ["_row_id"]
+    assert len(run.table("checklists_checklists")) == 3
+
+
+def test_row_id_chosen_as_key_in_the_catalog_loads_them_all(server, write):
+    write("issues_issues", "issue_id,title", "a,one", "a,two")
+    chosen = {"table-key-properties": ["_row_id"]}
+    run = clockwork.run(server, NEW, "issues_issues", metadata=chosen)
+    assert run.code == 0, run.stderr
+    assert len(run.table("issues_issues")) == 2
+
+
+# --- INCREMENTAL on a standard table -----------------------------------------------------------
+
+
+def test_incremental_sends_rows_from_the_bookmark_on(server, write):
+    header = "issue_id,title,updated_at"
+    write("issues_issues", header, "a,x,2026-01-01 10:00:00", "b,x,2026-01-02 10:00:00.5", "n,x,")
+    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    assert first.code == 0, first.stderr
+    (partition,) = first.state["bookmarks"]["issues_issues"]["partitions"]
+    assert partition["replication_key"] == "updated_at"
+    assert partition["replication_key_value"] == "2026-01-02T10:00:00.500000Z"
+
+    write(
+        "issues_issues",
+        header,
+        "a,x,2026-01-01 10:00:00",
+        "b,x,2026-01-02 10:00:00.5",
+        "c,x,2026-01-02 10:00:00.6",
+        "n,y,",
+    )
+    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    # What equals the bookmark comes again, as Singer has it; a row without a value may be new.
+    assert [row["issue_id"] for row in second.records("issues_issues")] == ["b", "c", "n"]
+    (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
+    assert partition["replication_key_value"] == "2026-01-02T10:00:00.600000Z"
+
+
+def test_the_bookmark_never_goes_back(server, write):
+    write("issues_issues", "issue_id,updated_at", "a,2026-01-05 00:00:00")
+    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    write("issues_issues", "issue_id,updated_at", "a,2026-01-04 00:00:00")
+    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    assert second.records("issues_issues") == []
+    (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
+    assert partition["replication_key_value"] == "2026-01-05T00:00:00.000000Z"
+
+
+def test_back_to_full_table_sends_every_row(server, write):
+    write("issues_issues", "issue_id,updated_at", "a,2026-01-05 00:00:00", "b,2026-01-01 00:00:00")
+    latest = {**NEW, "data_connector_extract": "auto"}
+    first = clockwork.run(server, latest, "issues_issues", metadata=BY_UPDATE)
+    again = clockwork.run(server, latest, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    assert again.records("issues_issues") == []
+    full = clockwork.run(server, latest, "issues_issues", state=again.state)
+    assert len(full.records("issues_issues")) == 2
+    (partition,) = full.state["bookmarks"]["issues_issues"]["partitions"]
+    assert "replication_key_value" not in partition
+
+
+def test_incremental_without_a_column_to_go_by_is_told(server, write):
+    write("admin_roles", "id,name", "a,x")
+    chosen = {"replication-method": "INCREMENTAL", "replication-key": "modified"}
+    run = clockwork.run(server, NEW, "admin_roles", metadata=chosen)
+    assert run.code == 1
+    (failure,) = failures(run)
+    assert "replication key 'modified'" in failure
+    assert "FULL_TABLE" in failure
