@@ -63,6 +63,7 @@ class Run:
         )
         self._services = {service.name: service for service in exports}
         self.ledger = Ledger(pending, output.lock, output.publish_pending)
+        self.ledger.forget_expired(self.clock.now())
         output.pending = self.ledger.entries
         self.runner = Runner(
             self._services,

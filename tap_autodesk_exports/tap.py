@@ -6,7 +6,7 @@ import functools
 import sys
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from singer_sdk import Tap
@@ -21,16 +21,16 @@ from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
 from tap_autodesk_exports.settings import SETTINGS, Api, Settings
+from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
 from tap_autodesk_exports.streams.base import ExportStream, Load
 from tap_autodesk_exports.streams.data_connector import TableStream
 from tap_autodesk_exports.streams.extracts import Extracts
-from tap_autodesk_exports.streams.output import Output
+from tap_autodesk_exports.streams.output import Output, TargetGone
 from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
 
     import click
     from singer_sdk import Stream
@@ -208,27 +208,29 @@ class TapAutodeskExports(Tap):
     # Begin and end of the process
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """End the run at the next safe place: between two lines, with the state written."""
-        self.logger.warning("Signal %d: ending the run.", signum)
-        self._signal = signum
-        self.stop.set()
+    def _setup_signal_handlers(self) -> None:
+        """Nothing: a run waits for signals in a thread, and all else just ends."""
 
     def close(self) -> int:
         """End the run, write the last state, and tell what became of it.
 
         Returns:
-            Exit code: 0, 1 where a stream failed or is pending, 128 and the signal where one came.
+            Exit code: 0, or 1 where a stream failed or is pending.
         """
         if "run" in self.__dict__:
             self.run.close()
-            self.write_message(StateMessage(self.state))
+            with suppress(TargetGone):
+                self.write_message(StateMessage(self.state))
+            self.output.close()
         if "_sandbox" in self.__dict__:
             self._sandbox.stop()
         self.report.log()
-        if signum := getattr(self, "_signal", None):
-            return 128 + int(signum)
         return 0 if self.report.succeeded else 1
+
+    def _leave(self) -> None:
+        """Remove temporary files of a run that is left without its end."""
+        if "run" in self.__dict__:
+            self.run.workspace.close()
 
     @classmethod
     @override
@@ -279,13 +281,19 @@ class TapAutodeskExports(Tap):
         )
 
     def finish(self, sync: Callable[[], object]) -> NoReturn:
-        """Sync, and leave the process with the exit code that tells how it went."""
+        """Sync, and leave the process with the exit code that tells how it went.
+
+        It is 0, 1 where a stream failed or is pending, 128 and the signal's number where one came.
+        """
+        signals = Signals(self.stop, self.output.lock, self._leave)
+        signals.begin()
+        self.output.gone = self.stop.set
         try:
             self.run  # noqa: B018 - bad settings fail here, once, and not in every stream
             sync()
         finally:
             code = self.close()
-        sys.exit(code)
+        sys.exit(128 + signals.received if signals.received else code)
 
     @classmethod
     @contextmanager

@@ -74,6 +74,9 @@ class MadeUpService:
                 return f"export-{number}"
         return None
 
+    def under_way(self, *_: Any) -> Asked | None:
+        return None
+
     def look(self, asked: Asked) -> Look:
         self.log.append(f"look {asked.id}")
         if asked.id is None or not asked.id.startswith("export-"):

@@ -50,6 +50,10 @@ class Life:
         self.states.append(entries)
         self._service.log.append(f"state {[entry['id'] for entry in entries]}")
 
+    def is_killed(self) -> None:
+        """Have the run end in its first pause."""
+        self.clock.wait = lambda _, __: True
+
     def result(self, spec: ExportSpec = SPEC):
         self.runner.start(spec)
         return self.runner.result(spec)
@@ -95,7 +99,7 @@ def test_two_streams_that_need_one_export_share_it(live):
 def test_a_pending_export_is_taken_up_and_not_asked_for_again(live):
     first = MadeUpService([PENDING])
     killed = live(first)
-    killed.stop.set()
+    killed.is_killed()
     with pytest.raises(Stopped):
         killed.result()
     service = MadeUpService([READY])
@@ -107,7 +111,7 @@ def test_a_pending_export_is_taken_up_and_not_asked_for_again(live):
 def test_a_pending_export_keeps_the_window_that_it_was_asked_for_with(live):
     asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
     killed = live(MadeUpService([PENDING]))
-    killed.stop.set()
+    killed.is_killed()
     with pytest.raises(Stopped):
         killed.result(asked)
     wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-02", "end": "2026-01-21"})
@@ -201,7 +205,7 @@ def test_an_export_that_the_server_does_not_know_any_more_is_asked_for_again(liv
     service = MadeUpService([Status.GONE], [READY])
     with caplog.at_level("WARNING"):
         assert live(service).result().export_id == "export-2"
-    assert "ended as 'gone'" in caplog.text
+    assert "is 'gone' (export-1): asking for it again" in caplog.text
 
 
 def test_an_export_that_takes_too_long_stays_pending(live):

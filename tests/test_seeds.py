@@ -119,7 +119,7 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, 
     second = tokenflex.refresh_url(contract, asked.id)["downloadUrl"]
     assert first != second
     path = fetch(surroundings, service, Finished(asked, look), look.files[0], tmp_path)
-    assert path.name == "myYear1Adjustments-20260101T000000000000.csv"
+    assert path.name == f"myYear1Adjustments-{spec.content}-20260101T000000000000.csv"
     header, *rows = path.read_text(encoding="utf-8-sig").splitlines()
     assert header.split(",") == [*body["fields"], *body["metrics"]]
     assert rows

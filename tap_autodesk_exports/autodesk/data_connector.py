@@ -8,6 +8,7 @@ listing of a job that did not succeed, links of 60 seconds, 60 requests a minute
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import threading
@@ -36,6 +37,7 @@ JOBS_A_DAY = 24
 PAGE = 100
 """The default of `limit` is 20; its maximum is not documented."""
 TOO_MANY_REQUESTS = 429
+_PREFIX = "tap-autodesk-exports"
 CLOCK_SKEW = dt.timedelta(minutes=10)
 """A request begins so long ago, which means at once (documented): a moment that is still to come by
 the server's clock would hold its job back."""
@@ -216,6 +218,32 @@ class DataConnectorExports:
                 return str(request["id"])
         return None
 
+    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+        """Return a request of this tap for the same, whose job is not complete."""
+        begin = f"{_PREFIX} {spec.name} {spec.content} "
+        requests = [
+            request
+            for request in self._data_connector.requests(spec.owner)
+            if str(request.get("description")).startswith(begin) and request["id"] not in known
+        ]
+        if not requests:
+            return None
+        complete = {
+            job.get("requestId")
+            for job in self._data_connector.newest_jobs(spec.owner)
+            if STATUSES.get(str(job.get("status")).lower()) is not Status.PENDING
+        }
+        for request in requests:
+            asked = _asked(request, spec)
+            young = self._data_connector.clock.now() - dt.timedelta(days=1)
+            if (
+                asked
+                and request["id"] not in complete
+                and dt.datetime.fromisoformat(asked.asked_at) > young
+            ):
+                return asked
+        return None
+
     def look(self, asked: Asked) -> Look:
         """GET the job, once there is one; a complete one is listed with its files."""
         request_id, _, job_id = str(asked.id).partition("/")
@@ -264,13 +292,11 @@ class DataConnectorExports:
         account = asked.spec.owner
         if job_id:
             return self._data_connector.job(account, job_id)
-        at = instant(asked.asked_at)
-        if at and self._data_connector.clock.now() - at > dt.timedelta(days=1):
-            # It may be behind the first page of the account's jobs.
+        jobs = [job for job in self._jobs(account) if job.get("requestId") == request_id]
+        if not jobs:
+            # Behind the first page, or not there yet; a 404 where the request itself is gone.
             jobs = self._data_connector.request_jobs(account, request_id)
-        else:
-            jobs = self._jobs(account)
-        return next((job for job in jobs if job.get("requestId") == request_id), None)
+        return jobs[0] if jobs else None
 
     def _jobs(self, account: str) -> list[dict[str, Any]]:
         """Return the newest jobs: one answer serves all exports that look within a moment."""
@@ -328,4 +354,19 @@ def _size(file: dict[str, Any]) -> int | None:
 
 def _description(asked: Asked) -> str:
     """Return a description that no other request has: what for, and the microsecond of asking."""
-    return f"tap-autodesk-exports {asked.spec.name} {asked.spec.slot} {asked.asked_at}"
+    spec = asked.spec
+    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot} {asked.asked_at}"
+
+
+def _asked(request: dict[str, Any], spec: ExportSpec) -> Asked | None:
+    """Read a request of this tap; None where its dates do not serve."""
+    start, end = instant(request.get("startDate")), instant(request.get("endDate"))
+    asked_at = str(request["description"]).rpartition(" ")[2]
+    if instant(asked_at) is None:
+        return None
+    if spec.start is None or spec.end is None:
+        return Asked(spec, asked_at, id=str(request["id"]))
+    if start is None or end is None or canonical(start) > spec.start:
+        return None
+    asked_for = dataclasses.replace(spec, start=canonical(start), end=canonical(end))
+    return Asked(asked_for, asked_at, id=str(request["id"]))

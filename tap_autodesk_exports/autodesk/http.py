@@ -38,6 +38,8 @@ TIMEOUT = (15, 120)
 TRIES = 6
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+FIRST_PAUSE_AFTER_429 = 10.0
+"""Where the server does not say how long: all documented limits of requests are by the minute."""
 LONGEST_RETRY_AFTER = 900.0
 """A server that asks for more patience than this (seconds) gets an error instead."""
 
@@ -218,7 +220,7 @@ class ApiClient:
                     answer, repeatable=repeatable, patient=patient
                 ):
                     raise failure
-                pause = max(pause, retry_after(answer, self._clock.now()) or 0)
+                pause = max(pause, self._asked_to_wait(answer))
                 if pause > LONGEST_RETRY_AFTER:
                     raise failure
             logger.info("%s Trying again in %.0f s.", failure, pause)
@@ -238,6 +240,13 @@ class ApiClient:
     def _pause(self, seconds: float) -> None:
         if self._clock.wait(seconds * random.uniform(1.0, 1.25), self._stop):  # noqa: S311
             raise Stopped
+
+    def _asked_to_wait(self, answer: requests.Response) -> float:
+        seconds = retry_after(answer, self._clock.now())
+        if seconds is not None:
+            return seconds
+        limited = answer.status_code == requests.codes.too_many_requests
+        return FIRST_PAUSE_AFTER_429 if limited else 0.0
 
     def _parse(self, method: str, path: str, answer: requests.Response) -> Any:  # noqa: ANN401
         if not answer.content:

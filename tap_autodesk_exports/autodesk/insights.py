@@ -12,6 +12,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.http import ApiClient, NotFound, Surroundings, pages
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
     ExportFile,
@@ -126,6 +127,24 @@ class InsightsExports:
         ]
         # Two that look alike may differ in their dates: then neither is taken.
         return found[0] if len(found) == 1 else None
+
+    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+        """Return an export that is being made and looks like this one.
+
+        Only of a report without dates: dates are not echoed, so that one cannot be told.
+        """
+        if spec.start:
+            return None
+        for export in self._insights.exports(spec.owner or None):
+            asked_at = instant(export.get("timestamp"))
+            if (
+                asked_at
+                and _looks_like(export, spec)
+                and STATUSES.get(str(export.get("status"))) is Status.PENDING
+                and export["id"] not in known
+            ):
+                return Asked(spec, canonical(asked_at), id=str(export["id"]))
+        return None
 
     def look(self, asked: Asked) -> Look:
         """GET the export."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
     ExportFile,
@@ -54,6 +55,7 @@ class TokenFlex:
     """The endpoints that this tap calls."""
 
     def __init__(self, surroundings: Surroundings) -> None:
+        self.clock = surroundings.clock
         self.http = ApiClient(
             api=Api.TOKENFLEX,
             title="Token Flex",
@@ -159,6 +161,22 @@ class TokenFlexExports:
                 return str(request["requestKey"])
         return None
 
+    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+        """Return the request that is being made and whose file name tells the same content."""
+        today = self._tokenflex.clock.now().date()
+        day = dt.timedelta(days=1)
+        for request in self._tokenflex.requests(spec.owner, today - day, today + day):
+            asked_at = instant(request.get("exportRequestDate"))
+            begin = f"{spec.name}-{spec.content}-"
+            if (
+                asked_at
+                and str(request.get("downloadFileName")).startswith(begin)
+                and STATUSES.get(str(request.get("requestStatus"))) is Status.PENDING
+                and request["requestKey"] not in known
+            ):
+                return Asked(spec, canonical(asked_at), id=str(request["requestKey"]))
+        return None
+
     def look(self, asked: Asked) -> Look:
         """GET the export request."""
         key = str(asked.id)
@@ -195,4 +213,4 @@ class TokenFlexExports:
 def _file_name(asked: Asked) -> str:
     """Return a name that no other export has: what for, and the microsecond of asking."""
     moment = dt.datetime.fromisoformat(asked.asked_at)
-    return f"{asked.spec.name}-{moment:%Y%m%dT%H%M%S%f}"
+    return f"{asked.spec.name}-{asked.spec.content}-{moment:%Y%m%dT%H%M%S%f}"

@@ -8,13 +8,13 @@ answers a Range request (assumed: S3 does; not documented by Autodesk).
 
 from __future__ import annotations
 
-import errno
 import logging
 from typing import TYPE_CHECKING
 
 import requests
 
 from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
     import threading
@@ -62,41 +62,34 @@ class Downloader:
             TapError: The API gives no link.
         """
         path = folder / _file_name(file.name)
-        part = path.with_name(path.name + ".part")
-        part.unlink(missing_ok=True)
+        part = _Part(path.with_name(path.name + ".part"), self._stop)
         broken = _Broken("nothing was tried")
         for attempt in range(TRIES):
             if attempt and self._clock.wait(FIRST_PAUSE * 2 ** (attempt - 1), self._stop):
                 raise Stopped
             try:
-                self._try(service.link(finished, file), part)
-                _check_size(part, file)
+                with full_disk_told():
+                    self._try(service.link(finished, file), part)
+                part.check_size(file.size)
             except _Broken as error:
                 broken = error
                 logger.info("Fetching '%s' broke: %s. Trying again.", path.name, broken)
-            except OSError as error:
-                part.unlink(missing_ok=True)
-                raise DownloadError(_disk(path.name, folder, error)) from None
             else:
-                return part.rename(path)
-        part.unlink(missing_ok=True)
+                return part.path.rename(path)
         msg = (
             f"File '{path.name}' of the {finished.asked.spec.title} ({finished.export_id}) could "
             f"not be fetched in {TRIES} tries: {broken}. The export stays pending: run again."
         )
         raise DownloadError(msg)
 
-    def _try(self, link: str, part: Path) -> None:
-        have = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+    def _try(self, link: str, part: _Part) -> None:
+        headers = {"Accept-Encoding": "identity", **part.go_on()}
         try:
             # No session: nothing of a signed-in one may reach the storage.
             with requests.get(
                 link, headers=headers, stream=True, timeout=TIMEOUT, auth=_no_credentials
             ) as answer:
-                _write(answer, part, have)
+                part.take(answer)
         except requests.RequestException as error:
             raise _Broken(_how(error)) from None
 
@@ -106,23 +99,70 @@ def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequ
     return prepared
 
 
-def _write(answer: requests.Response, part: Path, have: int) -> None:
-    status = answer.status_code
-    if status == requests.codes.requested_range_not_satisfiable:
-        part.unlink()
-        msg = "the storage could not go on where it stopped"
-        raise _Broken(msg)
-    if not answer.ok:
-        words = "the link had expired" if status in {403, 410} else f"the storage answered {status}"
-        raise _Broken(words)
-    goes_on = status == requests.codes.partial_content and _begins_at(answer) == have
-    if status == requests.codes.partial_content and not goes_on:
-        part.unlink(missing_ok=True)
-        msg = "the storage sent another part of the file than asked for"
-        raise _Broken(msg)
-    with part.open("ab" if goes_on else "wb") as file:
-        for chunk in answer.iter_content(CHUNK):
-            file.write(chunk)
+class _Part:
+    """What has arrived of a file so far.
+
+    Args:
+        path: Where it is.
+        stop: Ends the download between two chunks when set.
+    """
+
+    def __init__(self, path: Path, stop: threading.Event) -> None:
+        self.path = path
+        self._stop = stop
+        self._version: str | None = None
+        path.unlink(missing_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are here."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def go_on(self) -> dict[str, str]:
+        """Return headers that ask for the rest, of the same version of the file."""
+        if not self.size:
+            return {}
+        same = {"If-Range": self._version} if self._version else {}
+        return {"Range": f"bytes={self.size}-", **same}
+
+    def take(self, answer: requests.Response) -> None:
+        """Write the body of an answer.
+
+        Raises:
+            _Broken: It is not what was asked for.
+            Stopped: The run is being ended.
+        """
+        status = answer.status_code
+        if status == requests.codes.requested_range_not_satisfiable:
+            self.path.unlink()
+            msg = "the storage could not go on where it stopped"
+            raise _Broken(msg)
+        if not answer.ok:
+            expired = status in {403, 410}
+            raise _Broken("the link had expired" if expired else f"the storage answered {status}")
+        goes_on = status == requests.codes.partial_content
+        if goes_on and _begins_at(answer) != self.size:
+            self.path.unlink(missing_ok=True)
+            msg = "the storage sent another part of the file than asked for"
+            raise _Broken(msg)
+        self._version = answer.headers.get("ETag")
+        with self.path.open("ab" if goes_on else "wb") as file:
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                if self._stop.is_set():
+                    raise Stopped
+
+    def check_size(self, listed: int | None) -> None:
+        """Compare with the size that the API lists, where it does.
+
+        Raises:
+            _Broken: They differ; what is here is removed.
+        """
+        size = self.size
+        if listed is not None and size != listed:
+            self.path.unlink()
+            msg = f"{size} bytes came, the listing says {listed}"
+            raise _Broken(msg)
 
 
 def _begins_at(answer: requests.Response) -> int | None:
@@ -130,14 +170,6 @@ def _begins_at(answer: requests.Response) -> int | None:
     unit, _, span = answer.headers.get("Content-Range", "").partition(" ")
     first = span.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdigit() else None
-
-
-def _check_size(part: Path, file: ExportFile) -> None:
-    size = part.stat().st_size
-    if file.size is not None and size != file.size:
-        part.unlink()
-        msg = f"{size} bytes came, the listing says {file.size}"
-        raise _Broken(msg)
 
 
 def _file_name(name: str) -> str:
@@ -149,12 +181,3 @@ def _how(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "the storage fell silent"
     return f"the connection failed ({type(error).__name__})"
-
-
-def _disk(name: str, folder: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return (
-            f"No space is left in {folder} for file '{name}': free some, or name a roomier folder "
-            "in the environment variable TMPDIR."
-        )
-    return f"File '{name}' cannot be written to {folder}: {error.strerror}."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +73,12 @@ class ExportSpec:
         owner = f" of {self.owner}" if self.owner else ""
         slot = f" ({self.slot})" if self.slot else ""
         return f"{self.api} export '{self.name}'{owner}{slot}"
+
+    @property
+    def content(self) -> str:
+        """A short mark of what is asked for, dates apart, by which it is known on the server."""
+        text = json.dumps([self.api, self.owner, self.name, self.slot, self.body], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +193,13 @@ class ExportService(Protocol):
 
     def find(self, asked: Asked, known: Sequence[str]) -> str | None:
         """Search the server's list for an export whose ID was lost; `known` are not it."""
+
+    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+        """Search the server for an export like `spec` that is being made and not `known`.
+
+        It helps where the whole state was lost. None where the server's list does not tell enough
+        to be sure.
+        """
 
     def look(self, asked: Asked) -> Look:
         """See where the export stands.

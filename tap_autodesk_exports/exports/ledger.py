@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.exports.export import Asked, ExportSpec
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+KEPT = dt.timedelta(days=30)
+"""No API keeps an export for longer (documented: Data Connector 30 days, Insights two weeks)."""
 
 Entry = dict[str, Any]
 """An `Asked` as JSON."""
@@ -42,6 +50,11 @@ class Ledger:
         with self.lock:
             return self._asked.get(key)
 
+    def unanswered(self, api: str) -> list[Asked]:
+        """Return the exports of an API that were asked for without an answer."""
+        with self.lock:
+            return [a for a in self._asked.values() if a.spec.api == api and a.id is None]
+
     def known_ids(self) -> list[str]:
         """Return the server's IDs of everything pending."""
         with self.lock:
@@ -59,6 +72,19 @@ class Ledger:
         with self.lock:
             self._asked.pop(key, None)
             self._entries.pop(key, None)
+
+    def forget_expired(self, now: dt.datetime) -> None:
+        """Remove what was asked for so long ago that no API has it any more."""
+        with self.lock:
+            for key, asked in list(self._asked.items()):
+                at = instant(asked.asked_at)
+                if at is None or now - at > KEPT:
+                    logger.info(
+                        "The %s was asked for at %s and is given up: it has expired.",
+                        asked.spec.title,
+                        asked.asked_at,
+                    )
+                    self.drop(key)
 
     def entries(self) -> list[Entry]:
         """Return the list for the state."""

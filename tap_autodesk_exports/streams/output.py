@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.io_base import SingerWriter
@@ -11,10 +13,22 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
+from tap_autodesk_exports.errors import TapError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from singer_sdk.singerlib.encoding.simple import Message
+
+
+class TargetGone(TapError):
+    """Nobody reads standard output any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The target has ended and reads no more; its own log says why. What it confirmed last "
+            "is the state from which the next run goes on."
+        )
 
 
 class Output(SingerWriter):
@@ -25,14 +39,17 @@ class Output(SingerWriter):
     Attributes:
         lock: Held while anything is written; the ledger of pending exports is kept under it too.
         pending: Returns the pending exports as JSON.
+        gone: Called once when nobody reads any more.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.lock = threading.RLock()
         self.pending: Callable[[], list[dict[str, Any]]] = list
+        self.gone: Callable[[], None] = lambda: None
         self._bookmarks = "{}"
         self._last_state = ""
+        self._closed = False
 
     @override
     def write_message(self, message: Message) -> None:
@@ -41,13 +58,16 @@ class Output(SingerWriter):
                 self.take_bookmarks(message.value.get("bookmarks", {}))
                 self.publish_pending()
             else:
-                self._last_state = ""
-                super().write_message(message)
+                with self._whole():
+                    super().write_message(message)
 
     def write_lines(self, lines: bytes) -> None:
-        """Write whole lines that are Singer messages already, UTF-8."""
-        with self.lock:
-            self._last_state = ""
+        """Write whole lines that are Singer messages already, UTF-8.
+
+        Raises:
+            TargetGone: Nobody reads any more.
+        """
+        with self._whole():
             # Not in a test that replaces standard output by a text buffer.
             if (binary := getattr(sys.stdout, "buffer", None)) is None:
                 sys.stdout.write(lines.decode())
@@ -64,12 +84,35 @@ class Output(SingerWriter):
             self._bookmarks = serialize_json(bookmarks)
 
     def publish_pending(self) -> None:
-        """Write a STATE message with the bookmarks as they were taken and the pending exports."""
-        with self.lock:
+        """Write a STATE message with the bookmarks as they were taken and the pending exports.
+
+        Raises:
+            TargetGone: Nobody reads any more.
+        """
+        with self._whole():
             exports = serialize_json(self.pending())
             value = f'{{"bookmarks":{self._bookmarks},"exports":{exports}}}'
-            if value == self._last_state:  # nothing stands between this one and the last
+            if value == self._last_state:
                 return
-            self._last_state = value
             sys.stdout.write(f'{{"type":"STATE","value":{value}}}\n')
             sys.stdout.flush()
+            self._last_state = value
+
+    def close(self) -> None:
+        """Write nothing more: what comes now comes from a thread that outlived the run."""
+        with self.lock:
+            self._closed = True
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        with self.lock:
+            if self._closed:
+                raise TargetGone
+            try:
+                yield
+            except BrokenPipeError:
+                self.close()
+                # What is still buffered would be a second error at the end of the process.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self.gone()
+                raise TargetGone from None
