@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
+    from tap_autodesk_exports.tables.hashing import Hashing
+
 EXPORT_ID, EXPORTED_AT = "_export_id", "_exported_at"
 RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
 
@@ -34,6 +36,10 @@ class Layout:
     """Whether `key` is the key of the table: equal rows are one, different ones an error."""
     newest: str | None = None
     """With `unique`: the column that tells versions of a row apart; the newest one counts."""
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Those of `columns` that are in no file and repeat another one: name -> name of that one."""
+    hashing: Hashing | None = None
+    """Which values are replaced by a hash; `_row_id` is made from the values themselves."""
 
     @functools.cached_property
     def emitted(self) -> tuple[Column, ...]:
@@ -51,6 +57,10 @@ class Layout:
     def types(self) -> dict[str, Type]:
         """The type of every column of a record."""
         return {column.name: column.type for column in self.emitted}
+
+    def is_hashed(self, name: str) -> bool:
+        """Tell whether the values of a column, known or not, are hashed."""
+        return self.hashing is not None and self.hashing.applies(name)
 
     @functools.cached_property
     def natural_key(self) -> tuple[str, ...]:
@@ -96,6 +106,7 @@ def match_header(path: Path, header: Collection[str], layout: Layout) -> Match:
             f"has none of the expected columns ({_some(sorted(names))}); its header is"
             f" {_some(list(header))}.",
         )
+    known |= {copy: known[name] for copy, name in layout.copies.items() if name in known}
     return Match(known, unknown)
 
 

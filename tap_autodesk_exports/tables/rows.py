@@ -74,10 +74,13 @@ class Rows:
         """
         names = self._names(selected)
         members = ", ',', ".join(
-            f"{quoted(json.dumps(name) + ':')}, {self._member(name)}" for name in names
+            f"{quoted(json.dumps(name) + ':')}, {self._shown(name)}" for name in names
         )
         record = f"concat({quoted(before + '{')}, {members or repr('')}, {quoted('}' + behind)})"
-        values = {f"j_{cell}": self._json(name) for name, cell in self._cells(names)}
+        values = {
+            f"h_{cell}" if self._layout.is_hashed(name) else f"j_{cell}": self._shown_json(name)
+            for name, cell in self._cells(names)
+        }
         return f"SELECT {record} FROM {self._middle(values, selected, after)}"  # noqa: S608
 
     def columnar(
@@ -98,6 +101,9 @@ class Rows:
                 sql = self._row_id()
             elif name == RESCUED_DATA:
                 sql = "rescued"
+            elif self._layout.is_hashed(name):
+                sql = f"h_{self._match.known.get(name, name)}"
+                values[sql] = f"keyed_hash({self._text(name)})"
             elif cell := dict(self._cells([name])).get(name):
                 text = cell if cell in self._reading.plain else f"v_{cell}"
                 values[f"t_{cell}"] = value(text, self._type(name), number)
@@ -109,7 +115,11 @@ class Rows:
 
     def number_types(self, selected: Collection[str]) -> dict[str, str]:
         """Choose for each number column the SQL type that holds every one of its values exactly."""
-        names = [name for name in self._names(selected) if self._type(name) is Type.NUMBER]
+        names = [
+            name
+            for name in self._names(selected)
+            if self._type(name) is Type.NUMBER and not self._layout.is_hashed(name)
+        ]
         cells = dict(self._cells(names))
         uneven = [name for name, _ in self._uneven(names)]
         found: Sequence[Any] = ()
@@ -167,11 +177,14 @@ class Rows:
         self, names: Collection[str], after: tuple[str, str] | None, *, with_id: bool
     ) -> str:
         source = self._identified if with_id and self._has_twins else self._reading.source
-        uneven = "".join(
-            f", {typed(cell, self._type(name))} AS v_{cell}" for name, cell in self._uneven(names)
-        )
+        uneven = self._typed_cells(names)
         where = f" WHERE {self._is_after(*after)}" if after else ""
         return f"(SELECT * FROM (SELECT *{uneven} FROM {source}){where})"  # noqa: S608
+
+    def _typed_cells(self, names: Collection[str]) -> str:
+        """SQL of the typed texts of uneven columns; a column and its copy share one cell."""
+        cells = {cell: self._type(name) for name, cell in self._uneven(names)}
+        return "".join(f", {typed(cell, type_)} AS v_{cell}" for cell, type_ in cells.items())
 
     def _is_after(self, name: str, bound: str) -> str:
         """SQL of the bookmark's condition; a row without a value may be new, and passes."""
@@ -217,10 +230,26 @@ class Rows:
     def _json(self, name: str) -> str:
         return f"coalesce({in_json(self._text(name), self._type(name))}, 'null')"
 
+    def _shown_json(self, name: str) -> str:
+        """As `_json`, with the hash in place of a value that is not to be shown."""
+        if not self._layout.is_hashed(name):
+            return self._json(name)
+        return f"coalesce(to_json(keyed_hash({self._text(name)}))::VARCHAR, 'null')"
+
     def _key_json(self, name: str) -> str:
         """As `_json`, but a cell that does not fit counts as it stands."""
         raw = f"to_json({self._match.known[name]})::VARCHAR"
         return f"coalesce({in_json(self._text(name), self._type(name))}, {raw}, 'null')"
+
+    def _shown(self, name: str) -> str:
+        """As `_member`, with the hash in place of a value that is not to be shown."""
+        cell = self._match.known.get(name)
+        if not (hashing := self._layout.hashing) or not hashing.applies(name):
+            return self._member(name)
+        if cell in self._reading.filled:
+            return f"h_{cell}"
+        constant = self._constants.get(name)
+        return "'null'" if constant is None else quoted(json.dumps(hashing.of(constant)))
 
     def _member(self, name: str) -> str:
         """SQL of a value as JSON, over the middle level."""
@@ -243,7 +272,7 @@ class Rows:
         misfits = [
             (name, cell, f"{cell} IS NOT NULL AND v_{cell} IS NULL")
             for name, cell in self._uneven([column.name for column in self._layout.columns])
-            if name in selected
+            if name in selected and name not in self._layout.copies
         ]
         misfits += [
             (name, cell, f"{cell} IS NOT NULL")
@@ -254,7 +283,9 @@ class Rows:
             return "NULL::VARCHAR"
         members = ", ".join(
             f"CASE WHEN {misfit} THEN"
-            f" {quoted(json.dumps(name, ensure_ascii=False) + ':')} || to_json({cell})::VARCHAR END"
+            f" {quoted(json.dumps(name, ensure_ascii=False) + ':')} ||"
+            f" to_json({f'keyed_hash({cell})' if self._layout.is_hashed(name) else cell})::VARCHAR"
+            " END"
             for name, cell, misfit in misfits
         )
         misfit = " OR ".join(f"({misfit})" for _, _, misfit in misfits)
@@ -293,9 +324,7 @@ class Rows:
         if not shared:
             return False
         names = [*self._layout.types]
-        uneven = "".join(
-            f", {typed(cell, self._type(name))} AS v_{cell}" for name, cell in self._uneven(names)
-        )
+        uneven = self._typed_cells(names)
         known = self._content([column.name for column in self._layout.columns])
         unknown = ", ".join(self._match.unknown.values()) or "NULL"
         self._database.execute(
@@ -317,7 +346,7 @@ class Rows:
 
     @property
     def _width(self) -> int:
-        return len(self._match.known) + len(self._match.unknown)
+        return len({*self._match.known.values(), *self._match.unknown.values()})
 
     def _hash(self) -> str:
         """SQL of a quick hash of the key: the same key has the same hash, not always vice versa."""

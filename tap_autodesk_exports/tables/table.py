@@ -245,6 +245,8 @@ class Table:
             )
             reading = unique(database, self._path, layout, self._match, reading)
         self._count = reading.rows
+            if layout.hashing:
+                layout.hashing.define(database)
         constants = {
             **layout.constants,
             EXPORT_ID: (Type.STRING, export_id),
