@@ -7,17 +7,21 @@ import json
 import os
 import subprocess
 import sys
+import urllib.parse
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+
+SHORTEST_SECRET = 20
 
 Key = tuple[Any, ...]
 
@@ -69,7 +73,8 @@ def run_tap(
 ) -> TapRun:
     """Run the installed tap as its own process, as a runner does, and wait for its end.
 
-    Numbers are read as decimals, so that every digit can be compared.
+    Numbers are read as decimals, so that every digit can be compared. Nothing that the tap says may
+    hold a secret of the sandbox.
     """
     command = [str(BIN / "tap-autodesk-exports")]
     for name, content in {"config": config, "state": state, "catalog": catalog}.items():
@@ -84,9 +89,29 @@ def run_tap(
         check=False,
         env={**clean_environment(), **(env or {})},
     )
+    assert_no_secret(str(config.get("api_url")), done.stdout, done.stderr, *done.args)
     lines = [line for line in done.stdout.split("\n") if line]
     messages = [json.loads(line, parse_float=Decimal) for line in lines]
     return TapRun(messages, done.stderr, done.returncode)
+
+
+def assert_no_secret(api_url: str, *texts: str) -> None:
+    """Check that no secret that the sandbox at `api_url` handed out is in what the tap said."""
+    try:
+        answer = requests.get(f"{api_url}/sandbox/secrets", timeout=10)
+    except requests.RequestException:  # no sandbox, or one that is gone by now
+        return
+    secrets = set(answer.json() if answer.ok else ())
+    # A signed link's query as a whole would not be found where only its signature is told.
+    secrets |= {
+        value
+        for secret in secrets
+        for values in urllib.parse.parse_qs(secret).values()
+        for value in values
+        if len(value) >= SHORTEST_SECRET
+    }
+    found = [secret for secret in secrets for text in texts if secret in text]
+    assert not found, f"{len(found)} secrets were told, such as one that begins {found[0][:8]}"
 
 
 def clean_environment() -> dict[str, str]:

@@ -365,6 +365,6 @@ def test_a_member_larger_than_the_disk_is_not_begun(
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     unpacked = Archive(archive(tmp_path, {"a.csv": b"id\n" * 100}))
-    with pytest.raises(FileError, match="needs 300 bytes of disk, where 100 are free"):
+    with pytest.raises(TapError, match="needs 300 bytes of disk, where 100 are free"):
         unpacked.extract("a.csv", tmp_path)
     assert not (tmp_path / "a.csv").exists()

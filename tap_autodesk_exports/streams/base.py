@@ -28,9 +28,11 @@ from tap_autodesk_exports.errors import ConfigurationError, Stopped, TapError
 from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.report import Outcome
 from tap_autodesk_exports.tables.batches import Encoding
+from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.layout import Layout
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column, Type, json_schema
+from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -117,7 +119,7 @@ class TapStream(Stream):
                 self.run.sign_in.check(self.api)
                 self.tap.begin_exports()
                 yield from sync()
-            except (AbortedSyncFailedException, AbortedSyncPausedException, BrokenPipeError):
+            except (AbortedSyncFailedException, AbortedSyncPausedException):
                 raise
             except TapError as error:
                 self._tell(error)
@@ -231,6 +233,9 @@ class ExportStream(TapStream, abc.ABC):
         """Return the values of `constants` for the rows of an export."""
         return {}
 
+    def damaged(self, finished: Finished) -> None:
+        """Give up what was kept of the stream's file, because it is to be fetched once more."""
+
     def done_with(self, finished: Finished) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
 
@@ -323,18 +328,31 @@ class ExportStream(TapStream, abc.ABC):
         self._begin_version()
         # A new version of a table replaces all of it, so it needs every partition's rows.
         whole = self._versions and any(self._is_new(load) for load in loads)
-        failed: list[Mapping[str, str]] = []
+        ended: list[Mapping[str, str]] = []
         for load in loads:
-            if load.partition in failed:
+            if load.partition in ended:
                 continue
             try:
                 yield from self._load(load, emit, whole=whole)
+                if self._ends_early(load):
+                    ended.append(load.partition)
             except TapError as error:
-                failed.append(load.partition)
+                ended.append(load.partition)
                 self._tell(error)
                 self.tap.give_up(load, error)
-        if whole and not failed:
+        if whole and not ended:
             self._activate_version()
+
+    def _ends_early(self, load: Load) -> bool:
+        """Whether an export of an earlier run was taken up whose window ends before the planned.
+
+        The bookmark must not pass over the days between: the next run begins with them.
+        """
+        end = self._finished(load).asked.spec.end
+        early = self.is_dated and bool(end and load.spec.end and end < load.spec.end)
+        if early:
+            self.logger.info("Loaded up to %s; the next run goes on from there.", end)
+        return early
 
     def _load(self, load: Load, emit: Emit, *, whole: bool) -> Iterator[Record]:
         finished = self._finished(load)
@@ -354,7 +372,18 @@ class ExportStream(TapStream, abc.ABC):
         self, load: Load, finished: Finished, emit: Emit
     ) -> Generator[Record, Any, str | None]:
         """Send the rows of an export; return the replication key's greatest value, if it counts."""
-        with self.run.workspace.folder() as name:
+        try:
+            return (yield from self._emit_file(load, finished, emit))
+        except FileError as error:
+            # No row of it was sent: a file is read to its end before the first one goes out.
+            self.logger.warning("%s It is fetched once more.", error)
+            self.damaged(finished)
+            return (yield from self._emit_file(load, finished, emit))
+
+    def _emit_file(
+        self, load: Load, finished: Finished, emit: Emit
+    ) -> Generator[Record, Any, str | None]:
+        with self.run.workspace.folder() as name, full_disk_told():
             folder = Path(name)
             path = self.fetch(finished, folder)
             if path is None:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.data_connector import project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
 from tap_autodesk_exports.streams.extracts import account_ids
@@ -103,6 +104,20 @@ class TableStream(ExportStream):
             )
             return None
         return as_csv(path, folder)
+
+    @override
+    def _finished(self, load: Load) -> Finished:
+        try:
+            return super()._finished(load)
+        except QuotaUsedUp as error:
+            older = None if self.is_dated else self.tap.extracts.instead_of(load.spec, error)
+            if older is None:
+                raise
+            return self.run.runner.result(older)
+
+    @override
+    def damaged(self, finished: Finished) -> None:
+        self.tap.extracts.of(finished).damaged(self.name)
 
     @override
     def done_with(self, finished: Finished) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.files import Archive
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Extract:
         self._finished = finished
         self._archive: Archive | None = None
         self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
+        self._damaged: set[str] = set()
 
     def table(self, name: str, folder: Path) -> Path | None:
         """Put one table's CSV file into `folder`; None where the extract has none.
@@ -44,14 +46,22 @@ class Extract:
             TapError: It could not be fetched whole.
         """
         file = f"{name}.csv"
-        if file not in self._files and not self._as_zip:
+        if self._as_zip and file not in self._damaged:
+            archive = self._unpacked()
+            if file not in {member.name for member in archive.names()}:
+                return None
+            return archive.extract(file, folder)
+        if file not in self._files:
             return None
-        if not self._as_zip:
-            return self._run.fetch(self._finished, self._files[file], folder)
-        archive = self._unpacked()
-        if file not in {member.name for member in archive.names()}:
-            return None
-        return archive.extract(file, folder)
+        return self._run.fetch(self._finished, self._files[file], folder)
+
+    def damaged(self, name: str) -> None:
+        """Take a table's own file from now on, where there is one, and not the ZIP."""
+        file = f"{name}.csv"
+        if file in self._files:
+            self._damaged.add(file)
+        else:
+            self._archive = None
 
     def done(self) -> None:
         """Count one table as loaded; with the last one, remove what was fetched."""
@@ -62,5 +72,9 @@ class Extract:
     def _unpacked(self) -> Archive:
         if self._archive is None:
             path = self._run.fetch(self._finished, self._files[ZIP], Path(self._folder.name))
-            self._archive = Archive(path)
+            try:
+                self._archive = Archive(path)
+            except FileError:
+                self._damaged.update(self._files)
+                raise
         return self._archive

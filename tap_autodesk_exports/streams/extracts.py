@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.http import NotFound
@@ -23,9 +24,11 @@ from tap_autodesk_exports.streams.windows import Window, cells
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.exports.export import Finished, QuotaUsedUp
     from tap_autodesk_exports.run import Run
     from tap_autodesk_exports.streams.data_connector import TableStream
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 PROJECTS_A_REQUEST = 50
 ACTIVITY_DAYS = 30
@@ -51,6 +54,7 @@ class Extracts:
         self._run = run
         self._tables = tables
         self._open: dict[str, Extract] = {}
+        self._instead: dict[str, ExportSpec | None] = {}
 
     def loads(self, table: TableStream) -> list[Load]:
         """Return what a table loads from which extract.
@@ -64,9 +68,44 @@ class Extracts:
         """Return the files of a finished extract."""
         key = finished.asked.spec.key
         if key not in self._open:
-            users = sum(load.spec.key == key for loads in self._plan.values() for load in loads)
+            users = sum(
+                self._used(table, load) == key
+                for table in self._tables
+                for load in self.loads(table)
+            )
             self._open[key] = Extract(self._run, finished, users)
         return self._open[key]
+
+    def instead_of(self, spec: ExportSpec, error: QuotaUsedUp) -> ExportSpec | None:
+        """Return the newest extract that is there for the snapshots of one that is not to be had.
+
+        None where there is none, or the settings do not leave the choice to the tap (`auto`).
+        """
+        if self._run.settings.data_connector_extract != "auto":
+            return None
+        if spec.key not in self._instead:
+            self._instead[spec.key] = self._older(spec, error)
+        return self._instead[spec.key]
+
+    def _older(self, spec: ExportSpec, error: QuotaUsedUp) -> ExportSpec | None:
+        existing = self._run.data_connector.newest_extract(
+            spec.owner,
+            service_groups={table.service_group for table in self._tables if not table.is_dated},
+            project_ids=spec.body.get("projectIdList", ()),
+            project_status=spec.body["projectStatus"],
+            since=None,
+        )
+        if existing is None:
+            return None
+        older = _use(spec, existing)
+        logger.warning("%s The newest extract is loaded instead (%s).", error, existing)
+        self._run.runner.start(older)
+        return older
+
+    def _used(self, table: TableStream, load: Load) -> str:
+        """Return the key of the export that a table is loaded from in the end."""
+        older = None if table.is_dated else self._instead.get(load.spec.key)
+        return (older or load.spec).key
 
     @functools.cached_property
     def _plan(self) -> Loads:

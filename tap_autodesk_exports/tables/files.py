@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables.dialect import BOM
 from tap_autodesk_exports.tables.document import document_to_csv
 from tap_autodesk_exports.tables.errors import FileError
@@ -161,7 +162,8 @@ class Archive:
 
         Raises:
             KeyError: The archive has no such member.
-            FileError: The member is damaged, encrypted, a ZIP bomb, or too large for the disk.
+            FileError: The member is damaged, encrypted, or a ZIP bomb.
+            TapError: It is too large for the disk.
         """
         member = self._members[name]
         self._check_size(member, folder)
@@ -210,10 +212,13 @@ class Archive:
             )
         free = shutil.disk_usage(folder).free
         if size > free:
-            raise self._error(
-                member.filename,
-                f"which needs {size} bytes of disk, where {free} are free. Free some space.",
+            # No fault of the file: it must not be given up for it.
+            message = (
+                f"The file '{self._path.name}' holds {member.filename}, which needs {size} bytes "
+                f"of disk, where {free} are free. Free some, or name a roomier folder in the "
+                "environment variable TMPDIR."
             )
+            raise TapError(message)
 
     def _error(self, member: str, problem: str) -> FileError:
         return FileError(self._path, f"holds {member}, {problem}")
