@@ -25,7 +25,8 @@ class MeltanoProject:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.settings: dict[str, Any] = {}
-        self.environment: dict[str, str] = {}
+        self.environment = {"TMPDIR": str(folder / "tmp"), "XDG_STATE_HOME": str(folder / "state")}
+        (folder / "tmp").mkdir()
         shutil.copy(ROOT / "meltano.yml", folder)
         (folder / ".meltano").mkdir()
         for plugins in ("extractors", "loaders"):

@@ -59,7 +59,7 @@ def test_a_second_run_asks_only_for_what_is_new_and_ends_where_a_full_load_ends(
     project: MeltanoProject, postgres: Postgres
 ):
     today = dt.datetime.now(dt.UTC)
-    earlier, start = (f"{today - dt.timedelta(days=days):%Y-%m-%d}" for days in (70, 300))
+    start, earlier, end = (f"{today - dt.timedelta(days=days):%Y-%m-%d}" for days in (300, 70, 0))
     select = [*DATED, "issues_issues"]
     with Sandbox(seed=5, scale=0.2, job_seconds=0.2) as sandbox:
         common = {**sandbox.settings(), "start_date": start}
@@ -68,7 +68,7 @@ def test_a_second_run_asks_only_for_what_is_new_and_ends_where_a_full_load_ends(
         project.load("target-postgres", select=select)
         asked_first = sandbox.exports
 
-        project.settings = common
+        project.settings = {**common, "end_date": end}
         log = project.load("target-postgres", select=select)
         asked_then = sandbox.exports[len(asked_first) :]
 
