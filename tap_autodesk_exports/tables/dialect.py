@@ -59,14 +59,17 @@ def read_header(path: Path) -> Header:
     return Header(tuple((_text(path, cell, 1) or "") for cell in cells), newline, end)
 
 
-def count_quotes(path: Path, start: int) -> int:
-    """Count the quote characters from byte `start` to the end."""
-    quotes = 0
+def count_quotes(path: Path, start: int) -> tuple[int, int]:
+    """Count the quote characters from byte `start` to the end, and the pairs of them in a row."""
+    quotes = pairs = 0
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(_BLOCK):
+            while block.endswith(QUOTE) and (more := file.read(_BLOCK)):
+                block += more
             quotes += block.count(QUOTE)
-    return quotes
+            pairs += block.count(QUOTE * 2)
+    return quotes, pairs
 
 
 def ends_with_newline(path: Path) -> bool:

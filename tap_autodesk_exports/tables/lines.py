@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import nanoarrow  # type: ignore[import-untyped]
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,6 +39,8 @@ def fetch(database: duckdb.DuckDBPyConnection, query: str, rows: int) -> Iterato
         rows: About how many rows it gives.
     """
     if rows > _FEW:
+        import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only where it is needed
+
         # In an Arrow array the texts of all rows stand one behind the other, ready to be written.
         for array in nanoarrow.c_array_stream(database.sql(query)):
             text = memoryview(array.view().child(0).buffer(2))

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
 from tap_autodesk_exports.tables.errors import FileError
@@ -16,6 +14,8 @@ from tap_autodesk_exports.tables.types import Type
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    import duckdb
 
 _ORDINARY = ", buffer_size = 4194304"
 """Small buffers keep memory low, as rows leave DuckDB by the buffer; it is no slower (measured)."""
@@ -63,6 +63,8 @@ def read(
     Raises:
         FileError: The file breaks the rules of the dialect.
     """
+    import duckdb  # noqa: PLC0415 - not before there is a file to read
+
     header = dialect.read_header(path)
     for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
         if options == _LONG_RECORDS:
@@ -104,35 +106,37 @@ def _profile(  # noqa: PLR0913, PLR0917
     types: Sequence[Type],
     key: Collection[str],
 ) -> Reading | None:
-    """Read all rows; None unless rows, separators and quotes make up the file's size.
+    """Read all rows; None unless they make up the file, byte by byte and quote by quote.
+
+    Rows, separators and quotes must add up to the file's size. Every quote inside a cell must be
+    one pair in the file, as every cell of nothing but quotes, or of nothing, makes one more.
 
     DuckDB reads some files otherwise than they stand there without a word (observed: a space
-    beside a quote, a comma too many at the end of a row, an open quote at the end of a file).
+    beside a quote, a comma too many at the end of a row, an open quote at the end of a file, text
+    between quotes).
     """
-    quotes = dialect.count_quotes(path, header.end)
+    quotes, pairs = dialect.count_quotes(path, header.end)
     cells = [f"c{at}" for at in range(len(types))]
     typed = [
         (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
     ]
     text = f"concat({', '.join(cells)})"
-    # A quote character inside a cell is two in the file, or stands in a cell without quotes.
-    inner = f"strlen({text}) - strlen(replace({text}, '\"', ''))"
     numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
     outputs = [
         "count(*)",
         f"coalesce(sum(strlen({text})), 0)",
-        f"coalesce(sum({inner}) FILTER (contains({text}, '\"')), 0)" if quotes else "0",
+        *(_quotes_inside(text, cells) if quotes else ("0", "0")),
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
         *(part for cell in numbers for part in number_widths(cell)),
     ]
     query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
-    rows, length, inside, distinct, *found = database.cursor().execute(query).fetchone() or ()
+    rows, length, inside, bare, distinct, *found = database.cursor().execute(query).fetchone() or ()
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
-    if size != path.stat().st_size or quotes % 2:
+    if size != path.stat().st_size or quotes % 2 or pairs != inside + bare:
         return None
     counts, flags, widths = (
         found[: len(cells)],
@@ -151,4 +155,24 @@ def _profile(  # noqa: PLR0913, PLR0917
             for at, cell in enumerate(numbers)
             if cell in plain
         },
+    )
+
+
+def _quotes_inside(text: str, cells: Sequence[str]) -> tuple[str, str]:
+    """Return SQL for the quotes inside cells, and for the cells of nothing but quotes or nothing.
+
+    Args:
+        text: SQL of all cells of a row, one behind the other.
+        cells: SQL of each.
+    """
+    holds = f"contains({text}, '\"')"
+    only_quotes = " + ".join(
+        f"CASE WHEN {cell} <> '' AND replace({cell}, '\"', '') = '' THEN 1 ELSE 0 END"
+        for cell in cells
+    )
+    empty = " + ".join(f"count(*) FILTER ({cell} = '')" for cell in cells)
+    inside = f"strlen({text}) - strlen(replace({text}, '\"', ''))"
+    return (
+        f"coalesce(sum(CASE WHEN {holds} THEN {inside} END), 0)",
+        f"coalesce(sum(CASE WHEN {holds} THEN {only_quotes} END), 0) + {empty}",
     )

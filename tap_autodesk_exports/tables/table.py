@@ -14,8 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
-
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
@@ -35,6 +33,8 @@ from tap_autodesk_exports.tables.types import Type
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from types import TracebackType
+
+    import duckdb
 
     from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.layout import Layout
@@ -221,6 +221,8 @@ class Table:
         self.close()
 
     def _open(self, spill: Path, memory_limit: str, export_id: str, exported_at: str) -> None:
+        import duckdb  # noqa: PLC0415 - takes a third of a second, which discovery need not spend
+
         self._database = database = duckdb.connect(
             config={
                 "threads": 2,
@@ -243,10 +245,10 @@ class Table:
                 [known[name] for name in layout.natural_key if name in known],
                 spill / "rewritten.csv",
             )
-            reading = unique(database, self._path, layout, self._match, reading)
-        self._count = reading.rows
             if layout.hashing:
                 layout.hashing.define(database)
+            reading = unique(database, self._path, layout, self._match, reading)
+        self._count = reading.rows
         constants = {
             **layout.constants,
             EXPORT_ID: (Type.STRING, export_id),
@@ -273,10 +275,12 @@ class Table:
     @contextmanager
     def _resources(self) -> Iterator[None]:
         """Turn a lack of disk or memory into a sentence."""
+        import duckdb  # noqa: PLC0415
+
+        # A RuntimeError is how an Arrow stream tells what went wrong in DuckDB.
         try:
             yield
         except (duckdb.IOException, duckdb.OutOfMemoryException, RuntimeError) as error:
-            # A RuntimeError is how an Arrow stream tells what went wrong in DuckDB.
             reason = str(error).splitlines()[0].replace(f"{self._path.parent}/", "")
             message = (
                 f"The file '{self._path.name}' cannot be read for lack of disk or memory"
