@@ -272,6 +272,49 @@ SETTINGS = th.PropertiesList(
         description="Load exactly this extract, so that many workers can share one.",
     ),
     th.Property(
+        "data_connector_schema",
+        th.StringType(allowed_values=["bundled", "live"]),
+        default="bundled",
+        title="Data Connector schema",
+        description=(
+            "Where discovery takes tables and columns from: the schema that comes with this "
+            "release, or what Autodesk publishes now. `autodesk-exports schema` shows the "
+            "difference."
+        ),
+    ),
+    th.Property(
+        "data_connector_sdc_deleted_at",
+        th.BooleanType,
+        default=False,
+        title="Data Connector _sdc_deleted_at",
+        description=(
+            "Give the tables of the cdc groups a column `_sdc_deleted_at` that repeats "
+            "`deleted_at`, for targets that delete or mark rows by it."
+        ),
+    ),
+    th.Property(
+        "hash_columns",
+        _TEXTS,
+        default=[],
+        title="Hashed columns",
+        description=(
+            "Columns with personal data, as patterns of `stream.column` such as `*.email` or "
+            "`insights_users.*_name`, whatever their case: a keyed hash takes the place of each "
+            "value, the same for the same value in every stream. Addresses are hashed in small "
+            "letters. Needs `hash_key`."
+        ),
+    ),
+    th.Property(
+        "hash_key",
+        th.StringType,
+        secret=True,
+        title="Hash key",
+        description=(
+            "The secret key of the hashes (HMAC with SHA-256). Without it they cannot be made "
+            "again; another key gives other hashes."
+        ),
+    ),
+    th.Property(
         "max_concurrent_exports",
         th.IntegerType(minimum=1),
         default=8,
@@ -348,6 +391,10 @@ class Settings:
     data_connector_extract: str = "auto"
     data_connector_max_age_hours: float = 24
     data_connector_job_id: str | None = None
+    data_connector_schema: str = "bundled"
+    data_connector_sdc_deleted_at: bool = False
+    hash_columns: tuple[str, ...] = ()
+    hash_key: str | None = dataclasses.field(default=None, repr=False)
     max_concurrent_exports: int = 8
     poll_interval_seconds: float | None = None
     export_timeout_minutes: float = 1440
@@ -365,9 +412,16 @@ class Settings:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         given = {name: value for name, value in config.items() if name in known}
-        return cls(
+        settings = cls(
             **{name: _read(name, value) for name, value in given.items() if value is not None}
         )
+        if settings.hash_columns and not settings.hash_key:
+            msg = (
+                "Setting 'hash_columns' names columns to hash, and 'hash_key' is missing: give a "
+                "secret key, such as the output of `openssl rand -hex 32`, and keep it."
+            )
+            raise ConfigurationError(msg)
+        return settings
 
     def period(self, now: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
         """Return begin and end of dated exports, both aware, in UTC.

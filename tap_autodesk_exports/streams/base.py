@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import zlib
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -20,13 +21,14 @@ from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedE
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib import Schema, StateMessage
 from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError, Stopped, TapError
 from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.report import Outcome
+from tap_autodesk_exports.streams.personal import hashed_schema, hashing_of
 from tap_autodesk_exports.tables.batches import Encoding
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.layout import Layout
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.report import StreamReport
     from tap_autodesk_exports.run import Run
     from tap_autodesk_exports.settings import Api
+    from tap_autodesk_exports.tables.hashing import Hashing
     from tap_autodesk_exports.tap import TapAutodeskExports
 
     Emit = Callable[[Table, "After"], Iterable["Record"]]
@@ -71,7 +74,22 @@ class TapStream(Stream):
 
     api: Api
     """Whose data the stream holds."""
+    _hashing: Hashing | None
     _report: StreamReport
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the catalog; its `table-key-properties` prevail, as only a user changes them.
+
+        Key and hashed columns are written back to the catalog, which the SDK's maps are made from.
+        """
+        if entry := catalog.get_stream(self.name):
+            chosen = getattr(entry.metadata.get(()), "table_key_properties", None)
+            if chosen and tuple(chosen) != tuple(self.primary_keys):
+                entry.key_properties = chosen
+            hashed = hashed_schema(entry.schema.to_dict(), self._hashing)
+            entry.schema = Schema.from_dict(hashed)
+        super().apply_catalog(catalog)
 
     @property
     def tap(self) -> TapAutodeskExports:
@@ -204,6 +222,8 @@ class ExportStream(TapStream, abc.ABC):
 
     natural_key: Sequence[str] = ()
     """Columns that tell rows apart, hashed into `_row_id`; none: all of the catalog's."""
+    copies: Mapping[str, str] = MappingProxyType({})
+    """Columns that are in no file and repeat another one: name -> name of that one."""
     newest: str | None = None
     """Column that tells versions of a row apart, where a file may hold several."""
     is_dated = False
@@ -212,6 +232,13 @@ class ExportStream(TapStream, abc.ABC):
     """Columns that are not in the file, with one value for each export."""
     rename: Callable[[str], str] = staticmethod(str)
     """Header of a file -> name of a column."""
+
+    def __init__(
+        self, tap: TapAutodeskExports, schema: Mapping[str, Any], name: str | None = None
+    ) -> None:
+        self._hashing = hashing_of(name or self.name, tap.settings)
+        self._properties: Mapping[str, Any] = schema["properties"]
+        super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
 
     @abc.abstractmethod
     def plan(self) -> list[Load]:
@@ -238,15 +265,6 @@ class ExportStream(TapStream, abc.ABC):
 
     def done_with(self, finished: Finished) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
-
-    @override
-    def apply_catalog(self, catalog: Catalog) -> None:
-        """Take the catalog; its `table-key-properties` prevail, as only a user changes them."""
-        if entry := catalog.get_stream(self.name):
-            chosen = getattr(entry.metadata.get(()), "table_key_properties", None)
-            if chosen and tuple(chosen) != tuple(self.primary_keys):
-                entry.key_properties = chosen
-        super().apply_catalog(catalog)
 
     # The loads, one after another
 
@@ -438,11 +456,7 @@ class ExportStream(TapStream, abc.ABC):
         values = self.constant_values(finished)
         own = {*self.constants, *PROVENANCE}
         layout = Layout(
-            columns=tuple(
-                Column(name, type_of(schema))
-                for name, schema in properties.items()
-                if name not in own
-            ),
+            columns=tuple(self._column(name) for name in properties if name not in own),
             key=tuple(self.primary_keys if self._has_key else self.natural_key),
             constants={
                 name: (type_of(properties[name]), values.get(name)) for name in self.constants
@@ -450,6 +464,8 @@ class ExportStream(TapStream, abc.ABC):
             rename=self.rename,
             unique=self._has_key,
             newest=self.newest,
+            copies={copy: name for copy, name in self.copies.items() if copy in properties},
+            hashing=self._hashing,
         )
         return Table(
             path,
@@ -458,6 +474,12 @@ class ExportStream(TapStream, abc.ABC):
             exported_at=finished.exported_at,
             folder=folder,
         )
+
+    def _column(self, name: str) -> Column:
+        """Return a column with the type that its cells have; the catalog shows a hash as text."""
+        hashed = self._hashing and self._hashing.applies(name)
+        schema = self.effective_schema["properties"][name]
+        return Column(name, type_of(self._properties.get(name, schema) if hashed else schema))
 
     @property
     def _has_key(self) -> bool:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 SURE = frozenset({"verified", "documented"})
 """Confidences of a key in the registry that make it the stream's key."""
 SUCCESS = "success"
+DELETED_AT, SDC_DELETED_AT = "deleted_at", "_sdc_deleted_at"
 
 TYPES = {
     "string": Type.STRING,
@@ -77,13 +78,12 @@ class TableStream(ExportStream):
         self.is_dated = self.is_delta or self.is_activity
         self.selected_by_default = table["group_in_request_enum"] and not self.is_dated
         self.natural_key = tuple(table["primary_key"] or table["columns"])
-        super().__init__(
-            tap,
-            name=name,
-            schema=export_schema(
-                {column: TYPES[type_] for column, type_ in table["columns"].items()}
-            ),
-        )
+        columns = {column: TYPES[type_] for column, type_ in table["columns"].items()}
+        marks = tap.settings.data_connector_sdc_deleted_at
+        if self.is_delta and marks and DELETED_AT in columns:
+            self.copies = {SDC_DELETED_AT: DELETED_AT}
+            columns[SDC_DELETED_AT] = Type.TIMESTAMP
+        super().__init__(tap, name=name, schema=export_schema(columns))
         sure = table["primary_key_confidence"] in SURE
         self.primary_keys = tuple(table["primary_key"]) if sure else ("_row_id",)
         self.replication_key = table["replication_key"]
@@ -130,7 +130,7 @@ class Requests(ListStream):
     api = Api.DATA_CONNECTOR
     name = "data_connector_requests"
     primary_keys = ("id",)
-    schema = list_schema(
+    entry_schema = list_schema(
         id=STRING,
         accountId=STRING,
         description=STRING,
@@ -169,7 +169,7 @@ class Jobs(ListStream):
     api = Api.DATA_CONNECTOR
     name = "data_connector_jobs"
     primary_keys = ("id",)
-    schema = list_schema(
+    entry_schema = list_schema(
         id=STRING,
         requestId=STRING,
         accountId=STRING,
@@ -203,7 +203,7 @@ class Files(ListStream):
     api = Api.DATA_CONNECTOR
     name = "data_connector_files"
     primary_keys = ("job_id", "name")
-    schema = list_schema(
+    entry_schema = list_schema(
         account_id=STRING, job_id=STRING, name=STRING, size=NUMBER, createdAt=TIMESTAMP
     )
 

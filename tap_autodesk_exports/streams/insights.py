@@ -53,7 +53,7 @@ class Contexts(ListStream):
     api = Api.INSIGHTS
     name = "insights_contexts"
     primary_keys = ("contextId",)
-    schema = list_schema(contextId=STRING, alias=STRING, reportingBenefits=STRINGS)
+    entry_schema = list_schema(contextId=STRING, alias=STRING, reportingBenefits=STRINGS)
 
     @override
     def entries(self) -> Iterable[Mapping[str, Any]]:
@@ -66,7 +66,7 @@ class Exports(ListStream):
     api = Api.INSIGHTS
     name = "insights_exports"
     primary_keys = ("id",)
-    schema = list_schema(
+    entry_schema = list_schema(
         id=STRING,
         timestamp=TIMESTAMP,
         status=STRING,

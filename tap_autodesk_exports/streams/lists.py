@@ -11,11 +11,14 @@ from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.streams.base import TapStream
+from tap_autodesk_exports.streams.personal import hashed_record, hashed_schema, hashing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from singer_sdk.helpers import types
+
+    from tap_autodesk_exports.tap import TapAutodeskExports
 
 STRING: dict[str, Any] = {"type": ["string", "null"]}
 NUMBER: dict[str, Any] = {"type": ["number", "null"]}
@@ -33,7 +36,18 @@ class ListStream(TapStream, abc.ABC):
     Signed links are left out: whoever has one can read the file.
     """
 
+    entry_schema: Mapping[str, Any]
+    """Schema of the records, as the API has them."""
     left_out: frozenset[str] = frozenset()
+
+    def __init__(self, tap: TapAutodeskExports) -> None:
+        self._hashing = hashing_of(self.name, tap.settings)
+        super().__init__(tap)
+
+    @property
+    @override
+    def schema(self) -> dict[str, Any]:
+        return hashed_schema(self.entry_schema, self._hashing)
 
     @abc.abstractmethod
     def entries(self) -> Iterable[Mapping[str, Any]]:
@@ -47,7 +61,8 @@ class ListStream(TapStream, abc.ABC):
     def get_records(self, context: types.Context | None) -> Iterable[dict[str, Any]]:
         self._begin_version()
         for entry in self.entries():
-            yield fitted(entry, self.schema["properties"], self.left_out)
+            record = fitted(entry, self.entry_schema["properties"], self.left_out)
+            yield hashed_record(record, self._hashing) if self._hashing else record
         self._activate_version()
 
 

@@ -79,7 +79,7 @@ class Contracts(ListStream):
     api = Api.TOKENFLEX
     name = "tokenflex_contracts"
     primary_keys = ("contractNumber",)
-    schema = list_schema(
+    entry_schema = list_schema(
         contractNumber=STRING,
         contractName=STRING,
         contractStartDate=DATE,
@@ -97,7 +97,7 @@ class ContractYears(ContractStream):
 
     name = "tokenflex_contract_years"
     primary_keys = ("contractNumber", "year")
-    schema = list_schema(
+    entry_schema = list_schema(
         contractNumber=STRING,
         year=NUMBER,
         startDate=DATE,
@@ -123,7 +123,7 @@ class Enrichments(ContractStream):
 
     name = "tokenflex_enrichments"
     primary_keys = ("contractNumber", "field")
-    schema = list_schema(contractNumber=STRING, field=STRING, position=NUMBER, label=STRING)
+    entry_schema = list_schema(contractNumber=STRING, field=STRING, position=NUMBER, label=STRING)
 
     @override
     def of_contract(self, number: str) -> Iterable[Mapping[str, Any]]:
@@ -136,7 +136,7 @@ class UsageSummary(ContractStream):
 
     name = "tokenflex_usage_summary"
     primary_keys = ("contractNumber", "usageMonth", "contractYear", "usageCategory")
-    schema = list_schema(
+    entry_schema = list_schema(
         contractNumber=STRING,
         usageMonth=DATE,
         contractYear=NUMBER,
@@ -155,7 +155,7 @@ class LastUsage(ContractStream):
 
     name = "tokenflex_last_usage"
     primary_keys = ("contractNumber", "usageCategory", "chargeCategory")
-    schema = list_schema(
+    entry_schema = list_schema(
         contractNumber=STRING,
         usageCategory=STRING,
         chargeCategory=STRING,
@@ -173,7 +173,7 @@ class ExportRequests(ContractStream):
 
     name = "tokenflex_export_requests"
     primary_keys = ("contractNumber", "requestKey")
-    schema = list_schema(
+    entry_schema = list_schema(
         contractNumber=STRING,
         requestKey=STRING,
         requestStatus=STRING,

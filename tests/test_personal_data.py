@@ -1,0 +1,101 @@
+"""Personal data: a keyed hash in place of the value, on both roads, and the raw value nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import TYPE_CHECKING, Any
+
+import clockwork
+import pytest
+
+from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = "a secret key"
+COLUMNS = ["*.email", "*email*", "tokenflex_*.username", "*.first_name", "*.LAST_NAME", "*.name"]
+HASHED = {"hash_columns": COLUMNS, "hash_key": KEY}
+STREAMS = (
+    "admin_users",
+    "data_connector_requests",
+    "insights_users",
+    "tokenflex_desktop_sessions",
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+def load(server: Sandbox, **config: Any):
+    start = f"{server.clock.now().replace(day=1):%Y-%m-01}"
+    run = clockwork.run(server, {"start_date": start, **config}, *STREAMS)
+    assert run.code == 0, run.stderr
+    return run
+
+
+def test_one_person_has_one_hash_in_every_stream(server):
+    plain, hashed = load(server), load(server, **HASHED)
+    address = {row["email"] for row in plain.records("admin_users") if row["email"]}
+    expected = {
+        hmac.new(KEY.encode(), text.encode(), hashlib.sha256).hexdigest() for text in address
+    }
+    assert {row["email"] for row in hashed.records("admin_users") if row["email"]} == expected
+    users = {row["email"] for row in hashed.records("insights_users")}
+    assert users - {None, "*****"}
+    assert users - {None, "*****"} <= expected
+    assert {row["userName"] for row in hashed.records("tokenflex_desktop_sessions")} <= expected
+    mine = {row["createdByEmail"] for row in hashed.records("data_connector_requests")}
+    assert all(len(value) == 64 for value in mine)
+    masked = [row for row in plain.records("insights_users") if row["email"] == "*****"]
+    assert masked
+    assert len([row for row in hashed.records("insights_users") if row["email"] == "*****"]) == len(
+        masked
+    )
+
+
+def test_no_raw_value_is_anywhere_and_the_ids_stay(server):
+    plain, hashed = load(server), load(server, **HASHED)
+    text = json.dumps(hashed.messages, default=str) + hashed.stderr
+    raw = {row["email"] for row in plain.records("admin_users") if row["email"]}
+    assert raw
+    assert not [value for value in raw if value in text]
+    assert KEY not in text
+    for stream in ("admin_users", "insights_users", "tokenflex_desktop_sessions"):
+        ids = [sorted(row["_row_id"] for row in run.records(stream)) for run in (plain, hashed)]
+        assert ids[0] == ids[1], stream
+
+
+def test_both_roads_hash_alike(server):
+    fast = load(server, **HASHED)
+    maps = {"admin_users": {"extra": "1"}}
+    plain = load(server, **HASHED, stream_maps=maps)
+    assert plain.records("admin_users")[0]["extra"]
+    assert [row["email"] for row in plain.records("admin_users")] == [
+        row["email"] for row in fast.records("admin_users")
+    ]
+
+
+def test_the_schema_of_a_hashed_column_is_text(server):
+    run = load(server, hash_columns=["admin_users.created_at", "*.lastQueuedAt"], hash_key=KEY)
+    for stream, column in (
+        ("admin_users", "created_at"),
+        ("data_connector_requests", "lastQueuedAt"),
+    ):
+        schema = run.of_type("SCHEMA", stream)[0]["schema"]["properties"]
+        if column in schema:
+            assert schema[column] == {"type": ["string", "null"]}, stream
+            assert all(row[column] is None or len(row[column]) == 64 for row in run.records(stream))
+
+
+def test_a_missing_key_is_told():
+    with pytest.raises(ConfigurationError, match="'hash_key' is missing"):
+        Settings.from_config({"hash_columns": ["*.email"]})
+    assert "quiet" not in repr(Settings(hash_key="quiet"))
