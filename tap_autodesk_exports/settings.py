@@ -423,8 +423,18 @@ class Settings:
             raise ConfigurationError(msg)
         return settings
 
-    def period(self, now: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+    def period(
+        self,
+        now: dt.datetime,
+        bookmark: dt.datetime | None = None,
+        lookback: dt.timedelta = dt.timedelta(0),
+    ) -> tuple[dt.datetime, dt.datetime]:
         """Return begin and end of dated exports, both aware, in UTC.
+
+        Args:
+            now: The end, where no end date is set.
+            bookmark: Up to where was read before.
+            lookback: How much of that is read again, though nothing before the start date.
 
         Raises:
             ConfigurationError: The begin is not before the end.
@@ -437,6 +447,9 @@ class Settings:
                 f"({end:%Y-%m-%d}): give an earlier start or a later end."
             )
             raise ConfigurationError(msg)
+        if bookmark:
+            again = bookmark - lookback
+            start = max(start, again) if self.start_date else again
         return start, end
 
 

@@ -110,6 +110,11 @@ class DataConnector:
         """GET /accounts/:a/jobs: one page of the user's own jobs, the newest."""
         return list(self._page(f"/accounts/{account}/jobs", 0, PAGE)["results"])
 
+    def jobs_since(self, account: str, since: dt.datetime) -> list[dt.datetime]:
+        """Return when the user's own jobs of an account began, from an instant on, oldest first."""
+        begun = (instant(job.get("createdAt")) for job in self.jobs(account))
+        return sorted(at for at in begun if at and at > since)
+
     def job(self, account: str, job_id: str) -> dict[str, Any]:
         """GET /accounts/:a/jobs/:j."""
         found: dict[str, Any] = self.http.get(f"/accounts/{account}/jobs/{job_id}")
@@ -312,11 +317,7 @@ class DataConnectorExports:
         """Return the sentence for a used-up day's quota, or None where a 429 had another cause."""
         now = self._data_connector.clock.now()
         day = dt.timedelta(hours=24)
-        begun = sorted(
-            at
-            for job in self._data_connector.jobs(account)
-            if (at := instant(job.get("createdAt"))) and at > now - day
-        )
+        begun = self._data_connector.jobs_since(account, now - day)
         if len(begun) < JOBS_A_DAY:
             return None
         free = begun[-JOBS_A_DAY] + day

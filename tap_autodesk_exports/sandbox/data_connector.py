@@ -62,7 +62,7 @@ class DataConnector:
         self._source = source
         self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
-        self._tables = Tables(services.world, registry.load())
+        self.tables = Tables(services.world, registry.load())
         self.blueprint = self._routes()
 
     def _routes(self) -> flask.Blueprint:
@@ -85,7 +85,7 @@ class DataConnector:
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        documents.add_routes(blueprint, self._tables.registry)
+        documents.add_routes(blueprint, self.tables.registry)
         return blueprint
 
     # Requests.
@@ -127,7 +127,7 @@ class DataConnector:
         )
 
     def _groups(self, given: Any) -> tuple[str, ...]:  # noqa: ANN401
-        known = tuple(dict.fromkeys(table.group for table in self._tables.registry.values()))
+        known = tuple(dict.fromkeys(table.group for table in self.tables.registry.values()))
         if not isinstance(given, list) or not given or not set(given) <= {*known, "all"}:
             _refuse(400, "Bad service groups")
         if given == ["all"]:
@@ -288,7 +288,7 @@ class DataConnector:
             changes=ranges.changes(job.asked, job.course.created),
         )
         content = extract.Content(job.request.groups, snapshot, job.asked)
-        return extract.make(job.id, content, self._tables, folder)
+        return extract.make(job.id, content, self.tables, folder)
 
     def _covered(self, request: Request) -> frozenset[str] | None:
         status = request.body.get("projectStatus", "all")

@@ -11,15 +11,18 @@ import dataclasses
 import datetime as dt
 import functools
 import logging
+import zlib
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.base import Load
 from tap_autodesk_exports.streams.extract import Extract
-from tap_autodesk_exports.streams.windows import Window, cells
+from tap_autodesk_exports.streams.quota import Job, Part, afford
+from tap_autodesk_exports.streams.windows import Window, grid, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +37,9 @@ PROJECTS_A_REQUEST = 50
 ACTIVITY_DAYS = 30
 """Days in one request with activities. Documented: above 31 the range silently falls back to
 yesterday."""
+DAY = dt.timedelta(hours=24)
+FIRST_DAY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""Before everything that an account can hold."""
 OVERLAP = dt.timedelta(days=1)
 """How far behind the bookmark events are read again. Documented: they arrive up to 20 minutes
 late."""
@@ -111,46 +117,84 @@ class Extracts:
     def _plan(self) -> Loads:
         plan: Loads = {table.name: [] for table in self._tables}
         for account in account_ids(self._run):
+            jobs: list[Job] = []
             for part in _parts(self._run.settings.data_connector_project_ids):
-                partition = {"account_id": account} | ({"part": part.name} if part.name else {})
+                partition = _partition(account, part.name)
                 try:
-                    self._plan_part(plan, partition, part)
+                    jobs += self._jobs(plan, partition, part)
                 except TapError as error:
-                    for table in self._tables:
-                        spec = ExportSpec(Api.DATA_CONNECTOR.value, account, "extract")
-                        plan[table.name].append(Load(spec, partition, error))
+                    self._fail(plan, partition, error)
+            try:
+                jobs = self._affordable(account, jobs)
+            except TapError as error:
+                for name in {job.part.name: None for job in jobs}:
+                    self._fail(plan, _partition(account, name), error)
+                continue
+            for job in jobs:
+                spec = self._spec(job.partition, job.part, job.groups, job.window)
+                for table in job.tables:
+                    plan[table.name].append(Load(spec, job.partition))
         return plan
 
-    def _plan_part(self, plan: Loads, partition: dict[str, str], part: _Part) -> None:
-        """Plan the extracts of some projects of one account."""
+    def _fail(self, plan: Loads, partition: dict[str, str], error: TapError) -> None:
+        spec = ExportSpec(Api.DATA_CONNECTOR.value, partition["account_id"], "extract")
+        for table in self._tables:
+            plan[table.name].append(Load(spec, partition, error))
+
+    def _jobs(self, plan: Loads, partition: dict[str, str], part: Part) -> list[Job]:
+        """Return the jobs that some projects of an account need; plan what is there already."""
         if existing := self._given(partition["account_id"], part):
             spec = self._spec(partition, part, {table.service_group for table in self._tables})
             for table in self._tables:
                 plan[table.name].append(Load(_use(spec, existing), partition))
-            return
-        windows = self._windows(partition)
-        snapshots = {table.service_group for table in self._tables if not table.is_dated}
-        last = windows[-1] if windows else None
-        young = self._young_extract(partition, part, snapshots, last) if snapshots else None
-        ranges: list[Window | None] = [*windows] or [None]
-        for window in ranges:
-            dated = [table for table in self._tables if self._needs(table, partition, window)]
-            groups = {table.service_group for table in dated}
-            served = list(dated)
-            if window is last and snapshots and not young:
-                groups |= snapshots
-                served += [table for table in self._tables if not table.is_dated]
-            if groups:
-                spec = self._spec(partition, part, groups, window)
-                for table in served:
-                    plan[table.name].append(Load(spec, partition))
-        if young:
-            spec = self._spec(partition, part, snapshots)
-            for table in self._tables:
-                if not table.is_dated:
-                    plan[table.name].append(Load(_use(spec, young), partition))
+            return []
+        jobs = [
+            Job(partition, part, window, tuple(tables))
+            for window, tables in self._windows(partition)
+        ]
+        snapshots = tuple(table for table in self._tables if not table.is_dated)
+        if not snapshots:
+            return jobs
+        last = jobs.pop() if jobs else Job(partition, part, None)
+        groups = {table.service_group for table in snapshots}
+        if young := self._young_extract(partition, part, groups, last.window):
+            spec = _use(self._spec(partition, part, groups), young)
+            for table in snapshots:
+                plan[table.name].append(Load(spec, partition))
+            return [*jobs, last] if last.dated else jobs
+        return [*jobs, dataclasses.replace(last, snapshots=snapshots)]
 
-    def _given(self, account: str, part: _Part) -> str | None:
+    def _affordable(self, account: str, jobs: list[Job]) -> list[Job]:
+        """Return those jobs that the day's quota allows, and tell about the others.
+
+        Raises:
+            TapError: The account's jobs cannot be listed.
+        """
+        if len(jobs) <= 1:
+            return jobs  # if there is no room for one, the server says so
+        since = self._run.clock.now() - DAY
+        free = JOBS_A_DAY - len(self._run.data_connector.jobs_since(account, since))
+        chosen = afford(jobs, free, self._is_pending)
+        if left := sum(bool(job.dated) for job in jobs) - sum(bool(job.dated) for job in chosen):
+            a_day = max(1, JOBS_A_DAY - sum(bool(job.snapshots) for job in jobs))
+            logger.warning(
+                "Data Connector: account %s has %d of its %d jobs in 24 hours left, so the oldest "
+                "date ranges are loaded first and %d are left for later runs; days needed at a "
+                "run a day: %d.",
+                account,
+                max(0, free),
+                JOBS_A_DAY,
+                left,
+                -(-left // a_day),
+            )
+        return chosen
+
+    def _is_pending(self, job: Job) -> bool:
+        """Tell whether a job was asked for by an earlier run, so that it costs nothing more."""
+        spec = self._spec(job.partition, job.part, job.groups, job.window)
+        return self._run.ledger.pending(spec.key) is not None
+
+    def _given(self, account: str, part: Part) -> str | None:
         """Return the extract that the settings ask for: a certain one, or the latest.
 
         Raises:
@@ -183,36 +227,50 @@ class Extracts:
             raise ConfigurationError(msg) from None
         return f"{job['requestId']}/{job_id}"
 
-    def _windows(self, partition: Mapping[str, str]) -> list[Window]:
-        """Return the date ranges that the activities and changes of a partition need."""
-        dated = [table for table in self._tables if table.is_dated]
-        if not dated:
-            return []
+    def _windows(self, partition: Mapping[str, str]) -> list[tuple[Window, list[TableStream]]]:
+        """Return the date ranges that a partition needs, and the tables that each serves.
+
+        Changes have no longest range (none is documented), so they take one job, and none of their
+        own where the last range of the activities covers them.
+        """
         _, end = self._period()
-        start = min(self._start(table, partition) for table in dated)
-        if any(table.is_activity for table in dated):
-            return list(cells(start, end, ACTIVITY_DAYS))
-        return [Window("changes", start, end)]
+        activities = [table for table in self._tables if table.is_activity]
+        changes = [table for table in self._tables if table.is_delta]
+        found: list[tuple[Window, list[TableStream]]] = []
+        if activities:
+            start = min(self._start(table, partition) for table in activities)
+            found = [
+                (window, [t for t in activities if self._start(t, partition) < window.end])
+                for window in spans(start, end, ACTIVITY_DAYS, OVERLAP)
+            ]
+        if changes:
+            start = min(self._start(table, partition) for table in changes)
+            if found and found[-1][0].start <= start:
+                found[-1][1].extend(changes)
+            elif start < end:
+                found.insert(0, (Window("changes", start, end), changes))
+        return found
 
     def _period(self) -> tuple[dt.datetime, dt.datetime]:
         return self._run.settings.period(self._run.clock.now())
 
     def _start(self, table: TableStream, partition: Mapping[str, str]) -> dt.datetime:
-        start, _ = self._period()
-        bookmark = table.bookmark(partition)
-        return max(start, bookmark - OVERLAP) if bookmark else start
+        """Return from where a table is read: its bookmark less the overlap, or the very begin.
 
-    def _needs(
-        self, table: TableStream, partition: Mapping[str, str], window: Window | None
-    ) -> bool:
-        if window is None or not table.is_dated:
-            return False
-        return self._start(table, partition) < window.end
+        Changes since the first day are all rows, so without a start date the first run has them.
+        """
+        settings = self._run.settings
+        bookmark = table.bookmark(partition)
+        start, _ = settings.period(self._run.clock.now(), bookmark, OVERLAP)
+        if bookmark or settings.start_date:
+            return start
+        # The default begin moves from day to day; its cell of the grid does so only rarely.
+        return FIRST_DAY if table.is_delta else grid(start, ACTIVITY_DAYS - OVERLAP.days)
 
     def _young_extract(
         self,
         partition: Mapping[str, str],
-        part: _Part,
+        part: Part,
         groups: set[str],
         last: Window | None,
     ) -> str | None:
@@ -227,7 +285,7 @@ class Extracts:
         return self._newest(partition["account_id"], part, groups, since)
 
     def _newest(
-        self, account: str, part: _Part, groups: Iterable[str], since: dt.datetime | None
+        self, account: str, part: Part, groups: Iterable[str], since: dt.datetime | None
     ) -> str | None:
         return self._run.data_connector.newest_extract(
             account,
@@ -240,7 +298,7 @@ class Extracts:
     def _spec(
         self,
         partition: Mapping[str, str],
-        part: _Part,
+        part: Part,
         groups: Iterable[str],
         window: Window | None = None,
     ) -> ExportSpec:
@@ -261,20 +319,22 @@ class Extracts:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """The projects of one request: 50 at most (documented)."""
-
-    name: str
-    project_ids: tuple[str, ...]
+def _partition(account: str, part: str) -> dict[str, str]:
+    """Return the context of the bookmarks of some projects of an account."""
+    return {"account_id": account} | ({"part": part} if part else {})
 
 
-def _parts(project_ids: Sequence[str]) -> list[_Part]:
-    if len(project_ids) <= PROJECTS_A_REQUEST:
-        return [_Part("", tuple(project_ids))]
+def _parts(project_ids: Sequence[str]) -> list[Part]:
+    """Cut a list of projects into parts.
+
+    A part is named by its projects, so that its bookmarks are never taken for those of others.
+    """
+    if not project_ids:
+        return [Part("", ())]
     return [
-        _Part(f"projects from {at + 1}", tuple(project_ids[at : at + PROJECTS_A_REQUEST]))
+        Part(f"projects {zlib.crc32(' '.join(chunk).encode()):08x}", tuple(chunk))
         for at in range(0, len(project_ids), PROJECTS_A_REQUEST)
+        if (chunk := project_ids[at : at + PROJECTS_A_REQUEST])
     ]
 
 

@@ -246,10 +246,8 @@ class DatedInsightsStream(InsightsExportStream):
 
     def _period(self, partition: Mapping[str, str]) -> tuple[dt.datetime, dt.datetime]:
         """Return what to read: from the bookmark less the look-back, or from the start date."""
-        start, end = self.run.settings.period(self.run.clock.now())
-        if bookmark := self.bookmark(partition):
-            start = max(start, bookmark - self.run.lookback)
-        return start, end
+        run = self.run
+        return run.settings.period(run.clock.now(), self.bookmark(partition), run.lookback)
 
 
 class Usage(DatedInsightsStream):

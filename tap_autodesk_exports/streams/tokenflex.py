@@ -242,6 +242,11 @@ class TokenFlexExportStream(ExportStream):
         """Yield the exports of one contract, oldest first."""
         raise NotImplementedError
 
+    def period(self, number: str) -> tuple[dt.datetime, dt.datetime]:
+        """Return what to read: from the bookmark less the look-back, or from the start date."""
+        run, bookmark = self.run, self.bookmark({"contract_number": number})
+        return run.settings.period(run.clock.now(), bookmark, run.lookback)
+
     def spec(self, number: str, window: Window | None, where: str | None) -> ExportSpec:
         """Return one export of a contract."""
         body: dict[str, Any] = {"fields": list(self.fields), "metrics": list(self.metrics)}
@@ -277,9 +282,7 @@ class DatedTokenFlexStream(TokenFlexExportStream):
 
     @override
     def specs(self, number: str) -> Iterable[ExportSpec]:
-        start, end = self.run.settings.period(self.run.clock.now())
-        if bookmark := self.bookmark({"contract_number": number}):
-            start = max(start, bookmark - self.run.lookback)
+        start, end = self.period(number)
         for window in years(day_begin(start), end):
             yield self.spec(number, window, _between(window))
 
@@ -386,9 +389,7 @@ class ManualUsage(TokenFlexExportStream):
 
     @override
     def specs(self, number: str) -> Iterable[ExportSpec]:
-        start, end = self.run.settings.period(self.run.clock.now())
-        if bookmark := self.bookmark({"contract_number": number}):
-            start = max(start, bookmark - self.run.lookback)
+        start, end = self.period(number)
         for year in self.run.tokenflex.contract(number).get("contractYears") or ():
             begins, ends = instant(year.get("startDate")), instant(year.get("endDate"))
             if begins and ends and begins < end and ends + dt.timedelta(days=1) > start:

@@ -50,19 +50,30 @@ def years(start: dt.datetime, end: dt.datetime) -> Iterator[Window]:
         begin = after
 
 
-def cells(start: dt.datetime, end: dt.datetime, days: int) -> Iterator[Window]:
-    """Yield the ranges of so many days, counted from 1970, that lie between two instants.
+def spans(
+    start: dt.datetime, end: dt.datetime, days: int, overlap: dt.timedelta
+) -> Iterator[Window]:
+    """Yield ranges of at most so many days that lie between two instants.
 
-    The grid is fixed, so that a run on another day names a range as the run before did.
+    They are cut where a fixed grid says, so that a run on another day names a range as the run
+    before did. The first one begins `overlap` before a bookmark, whose cell names it. What fits
+    into one range is not cut.
     """
+    length = dt.timedelta(days=days) - overlap
+    whole = end - start <= dt.timedelta(days=days)
+    begin, named = start, start + overlap
+    while begin < end:
+        cell = grid(named, length.days)
+        after = end if whole else min(cell + length, end)
+        yield Window(f"{cell:%Y-%m-%d}", begin, after)
+        begin = named = after
+
+
+def grid(instant: dt.datetime, days: int) -> dt.datetime:
+    """Return where the cell of an instant begins, in a grid of so many days from 1970 on."""
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     length = dt.timedelta(days=days)
-    begin = start
-    while begin < end:
-        cell = epoch + (begin - epoch) // length * length
-        after = min(cell + length, end)
-        yield Window(f"{cell:%Y-%m-%d}", begin, after)
-        begin = after
+    return epoch + (instant - epoch) // length * length
 
 
 def month_begin(instant: dt.datetime) -> dt.datetime:

@@ -1,0 +1,179 @@
+"""Windows and the day's quota: the oldest first, nothing twice, and the rest another day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from typing import TYPE_CHECKING, Any
+
+import clockwork
+import pytest
+
+from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.streams.windows import months, spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from surroundings import TapRun
+
+DAY = dt.timedelta(days=1)
+NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
+ACTIVITIES = "activities_issues_activities"
+ONLY = {"apis": ["data_connector"]}
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        sandbox.clock.set(NOW)
+        yield sandbox
+
+
+def asked(server: Sandbox, since: int = 0) -> list[tuple[str, str, list[str]]]:
+    """Return begin, end and groups of the requests, from the n-th on."""
+    return [
+        (
+            str(export.body.get("startDate"))[:10],
+            str(export.body.get("endDate"))[:10],
+            export.body["serviceGroups"],
+        )
+        for export in server.exports[since:]
+    ]
+
+
+def bookmark(run: TapRun, stream: str = ACTIVITIES) -> str:
+    (partition,) = run.state["bookmarks"][stream]["partitions"]
+    value: str = partition["replication_key_value"]
+    return value
+
+
+def truth(server: Sandbox, start: dt.datetime, stream: str = ACTIVITIES) -> set[str]:
+    """Return the IDs of all activities from an instant on that an extract would show now."""
+    tables = server.data_connector.tables
+    now = server.clock.now()
+    from tap_autodesk_exports.sandbox.data.tables import Snapshot
+
+    snapshot = Snapshot(now, activities=(start, now))
+    at = list(tables.registry[stream].columns).index("activity_id")
+    return {str(row[at]) for row in tables.rows(stream, snapshot)}
+
+
+# --- ranges ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [0.5, 29.9, 30, 30.1, 61, 400])
+def test_spans_cover_the_time_without_a_gap_in_at_most_thirty_days(days):
+    for shift in range(0, 64, 7):
+        start = NOW + shift * DAY
+        end = start + days * DAY
+        found = list(spans(start, end, 30, DAY))
+        assert found[0].start == start
+        assert found[-1].end == end
+        assert all(a.end == b.start for a, b in itertools.pairwise(found))
+        assert max(window.end - window.start for window in found) <= 30 * DAY
+        assert len({window.slot for window in found}) == len(found)
+
+
+def test_an_interrupted_backfill_names_its_ranges_as_before():
+    before = list(spans(NOW - 200 * DAY, NOW, 30, DAY))
+    for loaded in range(1, len(before)):
+        after = list(spans(before[loaded - 1].end - DAY, NOW + DAY, 30, DAY))
+        assert [w.slot for w in after][: len(before) - loaded] == [w.slot for w in before[loaded:]]
+
+
+def test_months_are_calendar_months():
+    found = list(months(NOW, NOW + 60 * DAY))
+    assert [f"{w.start:%m-%d}" for w in found] == ["06-15", "07-01", "08-01"]
+
+
+# --- activities and the quota --------------------------------------------------------------------
+
+
+def run_tap(server: Sandbox, *streams: str, state: Any = None, **config: Any) -> TapRun:
+    run = clockwork.run(server, {**ONLY, **config}, *streams, state=state)
+    assert run.code == 0, run.stderr
+    return run
+
+
+def test_a_backfill_spends_the_quota_on_the_oldest_ranges_and_goes_on(server):
+    server.data_connector.jobs_per_day = 24
+    start = NOW - 365 * DAY * 2
+    config = {"start_date": f"{start:%Y-%m-%d}"}
+    run = run_tap(server, ACTIVITIES, "issues_issues", **config)
+    jobs = asked(server)
+    assert len(jobs) == 24
+    assert jobs[-1][2] == ["issues"]  # the snapshot keeps a job of its own
+    assert run.records("issues_issues")
+    (line,) = [line for line in run.stderr.splitlines() if "date ranges are loaded first" in line]
+    assert line.startswith("WARNING")
+    assert "24 of its 24 jobs in 24 hours left" in line
+    # 731 days are 26 or 27 ranges of 29 days, as the grid has it; 23 of them were asked for.
+    assert re.search("[34] are left for later runs; days needed at a run a day: 1", line)
+    assert bookmark(run)[:10] == jobs[-2][1]
+    loaded = {row["activity_id"] for row in run.records(ACTIVITIES)}
+
+    server.clock.advance(86400)
+    second = run_tap(server, ACTIVITIES, "issues_issues", state=run.state, **config)
+    assert len(asked(server)) - 24 <= 4
+    assert "date ranges are loaded first" not in second.stderr
+    again = dt.datetime.fromisoformat(bookmark(run)) - DAY
+    assert min(job[0] for job in asked(server, 24)) == f"{again:%Y-%m-%d}"
+    loaded |= {row["activity_id"] for row in second.records(ACTIVITIES)}
+    assert loaded == truth(
+        server, dt.datetime.fromisoformat(config["start_date"]).replace(tzinfo=dt.UTC)
+    )
+
+
+def test_jobs_of_others_count(server):
+    config = {"start_date": f"{NOW - 100 * DAY:%Y-%m-%d}"}
+    for _ in range(22):
+        by_hand(server)
+    run = run_tap(server, ACTIVITIES, "issues_issues", **config)
+    jobs = asked(server, 22)
+    assert [job[2] for job in jobs] == [["activities"], ["issues"]]
+    assert jobs[0][0] == f"{NOW - 100 * DAY:%Y-%m-%d}"
+    assert "2 of its 24 jobs in 24 hours left" in run.stderr
+    assert bookmark(run)[:10] == jobs[0][1]
+
+
+def by_hand(server: Sandbox) -> None:
+    from sandbox_client import Client
+
+    assert Client(server).request("admin").status_code == 201
+
+
+def test_without_any_job_left_the_past_waits_and_the_run_succeeds(server):
+    for _ in range(24):
+        by_hand(server)
+    run = run_tap(server, ACTIVITIES, start_date=f"{NOW - 100 * DAY:%Y-%m-%d}")
+    assert run.records(ACTIVITIES) == []
+    assert "0 of its 24 jobs in 24 hours left" in run.stderr
+    assert len(server.exports) == 24
+
+
+def test_a_regular_run_takes_one_job(server):
+    streams = (ACTIVITIES, "cdcissues_issues", "issues_issues")
+    state = run_tap(server, *streams, start_date="2026-06-01").state
+    for _ in range(7):  # over a cut of the grid
+        before = len(server.exports)
+        server.clock.advance(5 * 86400)
+        run = run_tap(server, *streams, state=state, start_date="2026-06-01")
+        state = run.state
+        ((begin, end, groups),) = asked(server, before)
+        assert groups == ["activities", "cdcissues", "issues"]
+        assert dt.date.fromisoformat(end) - dt.date.fromisoformat(begin) <= 6 * DAY
+
+
+def test_a_killed_backfill_is_taken_up_range_by_range(server):
+    """The state of a run that asked for everything and loaded two ranges."""
+    config = {"start_date": f"{NOW - 150 * DAY:%Y-%m-%d}"}
+    run = run_tap(server, ACTIVITIES, **config)
+    jobs = len(server.exports)
+    states = [message["value"] for message in run.of_type("STATE")]
+    after_two = next(s for s in states if len(s["exports"]) == jobs - 2 and s["bookmarks"])
+    server.clock.advance(86400)
+    run_tap(server, ACTIVITIES, state=after_two, **config)
+    # Only the days that have come since are asked for: in the last range, or in one of their own.
+    assert len(server.exports) - jobs <= 1
