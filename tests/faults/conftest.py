@@ -1,0 +1,53 @@
+"""Benches for the fault suite: an API in front of a sandbox of the test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cases import CASES, Bench, Case, Clean
+from tap_process import TapServer
+
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def tap_server() -> Iterator[TapServer]:
+    server = TapServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request) -> Case:
+    return request.param
+
+
+@pytest.fixture
+def bench(case, tap_server, tmp_path) -> Iterator[Bench]:
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        yield Bench(case, tap_server, tmp_path, sandbox)
+
+
+@pytest.fixture(scope="session")
+def runs_without_faults(tap_server, tmp_path_factory) -> dict[str, Clean]:
+    """API -> what a run without faults loads, and how many exports it asks for."""
+    found = {}
+    for case in CASES:
+        with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+            bench = Bench(case, tap_server, tmp_path_factory.mktemp(case.api), sandbox)
+            run = bench.run()
+            assert run.code == 0, run.log
+            assert all(bench.tables.values())
+            path = next(served.path for served in sandbox.served if served.path)
+            header = path.read_bytes().index(b"\n") + 1
+            found[case.api] = Clean(bench.tables, len(sandbox.exports), header)
+    return found
+
+
+@pytest.fixture
+def clean(case, runs_without_faults) -> Clean:
+    return runs_without_faults[case.api]
