@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 START_SECONDS = 30
 BEGINNING = re.compile(r"Beginning sync of '(\w+)'")
+END = re.compile(r"\d+ rows of \d+ streams")
 
 
 def main() -> int:
@@ -59,7 +60,7 @@ def main() -> int:
     print("The warehouse holds every row that was served. It is there to be queried:\n")
     shown = database.relative_to(Path.cwd()) if database.is_relative_to(Path.cwd()) else database
     query = "SELECT status, count(*) FROM autodesk.issues_issues GROUP BY 1 ORDER BY 2 DESC"
-    code = f"import duckdb; duckdb.connect('{shown}').sql('{query}').show()"
+    code = f"import duckdb; db = duckdb.connect('{shown}'); db.sql('{query}').show()"
     print(f'  .venv/bin/python -c "{code}"')
     return 0
 
@@ -98,6 +99,7 @@ def load(settings: dict[str, Any], database: Path) -> dict[str, float]:
         "--state-id-suffix=demo",
     ]
     begins: list[tuple[str, dt.datetime]] = []
+    end: dt.datetime | None = None
     last_lines: list[str] = []
     process = subprocess.Popen(
         [str(BIN / "meltano"), *command, "tap-autodesk-exports", "target-duckdb"],
@@ -113,10 +115,13 @@ def load(settings: dict[str, Any], database: Path) -> dict[str, float]:
         if found := BEGINNING.search(last_lines[-1]):
             begins.append((found[1], dt.datetime.fromisoformat(entry["timestamp"])))
             _progress(f"{len(begins)} streams, now {found[1]}")
+        elif END.match(last_lines[-1]):
+            end = dt.datetime.fromisoformat(entry["timestamp"])
+            _progress("all read, now the loader's last tables")
     _progress("")
     if process.wait():
         sys.exit("\n".join([*last_lines, "meltano run has failed: its last lines stand above."]))
-    ends = [at for _, at in begins[1:]] + [dt.datetime.now(dt.UTC)]
+    ends = [*(at for _, at in begins[1:]), end or begins[-1][1]]
     return {name: (end - at).total_seconds() for (name, at), end in zip(begins, ends, strict=True)}
 
 
