@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 import io
 import json
 import logging
 import signal
-import subprocess
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +65,7 @@ def run(
         tap = TapAutodeskExports(
             config=settings,
             state=json.loads(json.dumps(state or {})),
-            catalog=catalog(*streams, metadata=metadata),
+            catalog=catalog(settings, *streams, metadata=metadata),
             validate_config=True,
         )
         tap.clock = SandboxTime(sandbox)
@@ -80,9 +78,12 @@ def run(
     return surroundings.TapRun(messages, "\n".join(log), code)
 
 
-def catalog(*streams: str, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the discovered catalog with just these streams selected."""
-    found = [entry for entry in _discovered()["streams"] if entry["tap_stream_id"] in streams]
+def catalog(
+    settings: Mapping[str, Any], *streams: str, metadata: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what discovery finds with some settings, with just these streams selected."""
+    discovered = TapAutodeskExports(config=dict(settings)).catalog_dict["streams"]
+    found = [entry for entry in discovered if entry["tap_stream_id"] in streams]
     assert len(found) == len(streams), streams
     for entry in (found := json.loads(json.dumps(found))):
         for node in entry["metadata"]:
@@ -92,13 +93,6 @@ def catalog(*streams: str, metadata: Mapping[str, Any] | None = None) -> dict[st
         # As Meltano does it.
         entry.update({name.replace("-", "_"): value for name, value in (metadata or {}).items()})
     return {"streams": found}
-
-
-@functools.cache
-def _discovered() -> dict[str, Any]:
-    command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
-    found: dict[str, Any] = json.loads(subprocess.check_output(command, stderr=subprocess.PIPE))
-    return found
 
 
 @contextlib.contextmanager

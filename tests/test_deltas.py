@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import clockwork
 import pytest
 
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.sandbox.data.tables import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,3 +150,76 @@ def test_incremental_without_a_column_to_go_by_is_told(server, write):
     (failure,) = failures(run)
     assert "replication key 'modified'" in failure
     assert "FULL_TABLE" in failure
+
+
+# --- changes (cdc) -------------------------------------------------------------------------------
+
+
+def test_of_the_versions_of_a_row_the_newest_is_sent_with_its_deletion(server, write):
+    write(
+        "cdcissues_issues",
+        "issue_id,title,deleted_at,adsk_row_id,adsk_updated_at",
+        "i,newest,2026-02-03 00:00:00,r1,2026-02-03 00:00:00",
+        "i,oldest,,r1,2026-02-01 00:00:00",
+        "i,middle,,r1,2026-02-02 12:00:00.123",
+        "j,only,,r2,2026-02-01 00:00:00",
+        "j,only,,r2,2026-02-01 00:00:00",
+    )
+    run = clockwork.run(server, NEW, "cdcissues_issues")
+    assert run.code == 0, run.stderr
+    found = {row["adsk_row_id"]: row for row in run.records("cdcissues_issues")}
+    assert len(run.records("cdcissues_issues")) == 2
+    assert (found["r1"]["title"], found["r2"]["title"]) == ("newest", "only")
+    assert found["r1"]["deleted_at"] == "2026-02-03T00:00:00.000000Z"
+    assert "_sdc_deleted_at" not in found["r1"]
+
+
+def test_deletions_are_told_as_singer_targets_know_them(server, write):
+    write(
+        "cdcissues_issues",
+        "issue_id,deleted_at,adsk_row_id,adsk_updated_at",
+        "i,2026-02-03 00:00:00.5,r1,2026-02-03 00:00:00.5",
+        "j,,r2,2026-02-01 00:00:00",
+        "k,never,r3,2026-02-01 00:00:00",
+    )
+    config = {**NEW, "data_connector_sdc_deleted_at": True}
+    run = clockwork.run(server, config, "cdcissues_issues")
+    properties = run.of_type("SCHEMA")[0]["schema"]["properties"]
+    assert properties["_sdc_deleted_at"] == properties["deleted_at"]
+    for row in run.records("cdcissues_issues"):
+        assert row["_sdc_deleted_at"] == row["deleted_at"]
+    found = {row["issue_id"]: row for row in run.records("cdcissues_issues")}
+    assert found["i"]["_sdc_deleted_at"] == "2026-02-03T00:00:00.500000Z"
+    assert found["k"]["_rescued_data"] == {"deleted_at": "never"}
+
+
+@pytest.mark.parametrize("table", ["issues_issues", "rfis_rfi_assignees"])
+def test_changes_alone_make_up_the_table(table):
+    """Rows that a snapshot marks as deleted, and such as just vanish from it."""
+    stream = f"cdc{table}"
+    with Sandbox(scale=0.3, job_seconds=0) as sandbox:
+        sandbox.clock.set(dt.datetime(2026, 3, 1, 5, tzinfo=dt.UTC))
+        loaded: dict[tuple, dict] = {}
+        state: dict = {}
+        for _ in range(4):
+            run = clockwork.run(sandbox, {"apis": ["data_connector"]}, stream, state=state)
+            assert run.code == 0, run.stderr
+            loaded |= run.table(stream)
+            state = run.state
+            sandbox.clock.advance(40 * 86400)
+        sandbox.clock.advance(-40 * 86400)
+        key = sandbox.data_connector.tables.registry[table].key[0]
+        tables = sandbox.data_connector.tables
+        columns = list(tables.registry[table].columns)
+        rows = [
+            dict(zip(columns, row, strict=True))
+            for row in tables.rows(table, Snapshot(sandbox.clock.now()))
+        ]
+    assert any(row["deleted_at"] for row in loaded.values())
+    assert {row[key] for row in loaded.values() if not row["deleted_at"]} == {
+        row[key] for row in rows if not row.get("deleted_at")
+    }
+    jobs = [export.body for export in sandbox.exports]
+    assert len(jobs) == 4
+    assert jobs[0]["startDate"] < "2001"  # changes since the first day are all rows
+    assert jobs[1]["startDate"][:10] == "2026-02-28"

@@ -113,9 +113,10 @@ class Tables:
         """Yield every row that was ever born until now, the first of each key only."""
         seen: set[tuple[str | None, ...]] = set()
         key = table.key if self._can_repeat(table) else ()
-        lives = [
-            self.life(table.name, index) for index in range(self.count(table.name, snapshot.now))
-        ]
+        count = self.count(table.name, snapshot.now)
+        # The next one may be born already: `count` knows its time of birth only roughly.
+        count += self._size(table.name) > 1 and table.name not in self._specials
+        lives = [self.life(table.name, index) for index in range(count)]
         lives.sort(key=lambda life: (life.created, life.index))
         for life in lives:
             if life.created > snapshot.now or not self._within(life, snapshot, table):
