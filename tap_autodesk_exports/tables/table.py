@@ -61,7 +61,7 @@ class Table:
         export_id: str,
         exported_at: str,
         folder: Path,
-        memory_limit: str = "256MB",
+        memory_limit: str = "160MB",
     ) -> None:
         """Open the file and read it once, whole.
 
