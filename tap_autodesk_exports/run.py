@@ -55,6 +55,7 @@ class Run:
         surroundings = Surroundings(settings.api_url, self.sign_in, self.clock, stop)
         self.insights = Insights(surroundings)
         self.tokenflex = TokenFlex(surroundings)
+        self._tokenflex_last: dict[str, list[dict[str, Any]]] = {}
         self.data_connector = DataConnector(surroundings)
         exports: tuple[ExportService, ...] = (
             InsightsExports(self.insights),
@@ -91,6 +92,12 @@ class Run:
     def tokenflex_contracts(self) -> list[dict[str, Any]]:
         """The contracts of the user, asked for once in a run."""
         return self.tokenflex.contracts()
+
+    def tokenflex_last(self, contract: str) -> list[dict[str, Any]]:
+        """What was used and processed last in a contract, asked for once in a run."""
+        if contract not in self._tokenflex_last:
+            self._tokenflex_last[contract] = self.tokenflex.last(contract)
+        return self._tokenflex_last[contract]
 
     def fetch(self, finished: Finished, file: ExportFile, folder: Path) -> Path:
         """Fetch a file of a finished export into a folder.

@@ -30,7 +30,7 @@ from tap_autodesk_exports.streams.output import Output, TargetGone
 from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import click
     from singer_sdk import Stream
@@ -184,15 +184,18 @@ class TapAutodeskExports(Tap):
         """Key of an export -> how many loads of it are still to come."""
         return Counter(load.spec.key for loads in self._loads.values() for load in loads)
 
-    def loads_of(self, stream: ExportStream) -> list[Load]:
-        """Return what a stream loads.
+    def loads_of(
+        self, stream: ExportStream, partition: Mapping[str, str] | None = None
+    ) -> list[Load]:
+        """Return what a stream loads, in all or of one partition.
 
         Raises:
             TapError: It could not be planned.
         """
         if error := self._failed_plans.get(stream.name):
             raise error
-        return self._loads.get(stream.name, [])
+        loads = self._loads.get(stream.name, [])
+        return [load for load in loads if partition is None or load.partition == partition]
 
     def settle(self, load: Load) -> None:
         """Note that a load is over; with the last one of an export, it is no longer pending."""

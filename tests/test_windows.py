@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import clockwork
 import pytest
+import requests
 
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.windows import months, spans
@@ -177,3 +178,55 @@ def test_a_killed_backfill_is_taken_up_range_by_range(server):
     run_tap(server, ACTIVITIES, state=after_two, **config)
     # Only the days that have come since are asked for: in the last range, or in one of their own.
     assert len(server.exports) - jobs <= 1
+
+
+# --- Token Flex: only categories in which something was processed -----------------------------------
+
+
+def usage_categories(server: Sandbox, since: int) -> list[list[str]]:
+    return [export.body["usageCategory"] for export in server.exports[since:]]
+
+
+def test_categories_in_which_nothing_was_processed_are_left_out(server):
+    streams = ("tokenflex_usage", "tokenflex_manual_usage")
+    config = {"apis": ["tokenflex"], "start_date": "2026-05-01"}
+    first = run_tap(server, *streams, **config)
+    state, loaded = first.state, first.table("tokenflex_manual_usage")
+    processed = {
+        partition["context"]["contract_number"]: partition["processed"]
+        for partition in state["bookmarks"]["tokenflex_manual_usage"]["partitions"]
+    }
+    (found,) = processed.values()
+    settled = [c for c in ("MANUAL_ADJUSTMENT", "MANUAL_CONSUMPTION") if c in found]
+    saved = 0
+    for _ in range(12):
+        before, seen = len(server.exports), last_processed(server)
+        server.clock.advance(86400)
+        run = run_tap(server, *streams, state=state, **config)
+        state = run.state
+        loaded |= run.table("tokenflex_manual_usage")
+        asked_for = {c for some in usage_categories(server, before) for c in some}
+        # Desktop usage comes in every day.
+        assert "DESKTOP_PRODUCT" in asked_for
+        changed = {c for c, day in last_processed(server).items() if day != seen.get(c)}
+        assert changed <= asked_for
+        saved += len({"MANUAL_ADJUSTMENT", "MANUAL_CONSUMPTION"} - asked_for)
+    assert saved > 4, settled
+    whole = run_tap(server, "tokenflex_manual_usage", **config)
+    expected = whole.table("tokenflex_manual_usage")
+    assert expected.keys() <= loaded.keys()
+    for key, row in expected.items():
+        assert row["tokensConsumed"] == loaded[key]["tokensConsumed"]
+
+
+def last_processed(server: Sandbox) -> dict[str, str]:
+    settings = server.settings()
+    headers = {"Authorization": f"Bearer {settings['access_token']}"}
+    url = f"{server.url}/tokenflex/v1"
+    contracts = requests.get(f"{url}/contract", headers=headers, timeout=9).json()
+    (number,) = [c["contractNumber"] for c in contracts if c["isActive"]]
+    found: dict[str, str] = {}
+    for entry in requests.get(f"{url}/usage/{number}/last", headers=headers, timeout=9).json():
+        category = entry["usageCategory"]
+        found[category] = max(found.get(category, ""), entry["lastProcessDate"])
+    return found

@@ -263,6 +263,9 @@ class ExportStream(TapStream, abc.ABC):
     def damaged(self, finished: Finished) -> None:
         """Give up what was kept of the stream's file, because it is to be fetched once more."""
 
+    def remember(self, load: Load, finished: Finished, state: dict[str, Any]) -> None:
+        """Note in a bookmark what the next run must know besides; called when a load is over."""
+
     def done_with(self, finished: Finished) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
 
@@ -529,6 +532,7 @@ class ExportStream(TapStream, abc.ABC):
                     # Rows of a whole snapshot came; a bookmark from before means nothing now.
                     state.pop("replication_key", None)
                     state.pop("replication_key_value", None)
+            self.remember(load, finished, state)
             self.tap.settle(load)
             self._write_state_message()
 

@@ -54,6 +54,8 @@ TYPES = {
 }
 """Types of fields and metrics that are not text."""
 
+LAST_FIELDS = ("chargeCategory", "lastUsageDate", "lastProcessDate")
+NO_TIME = dt.timedelta(0)
 CUSTOM_FIELDS = tuple(f"customField{number}" for number in range(1, 11))
 
 
@@ -165,7 +167,7 @@ class LastUsage(ContractStream):
 
     @override
     def of_contract(self, number: str) -> Iterable[Mapping[str, Any]]:
-        return self.run.tokenflex.last(number)
+        return self.run.tokenflex_last(number)
 
 
 class ExportRequests(ContractStream):
@@ -238,6 +240,10 @@ class TokenFlexExportStream(ExportStream):
             for spec in self.specs(number)
         ]
 
+    def wanted_categories(self, number: str) -> list[str]:  # noqa: ARG002
+        """Return the usage categories to ask for; never none."""
+        return list(self.usage_category or ())
+
     def specs(self, number: str) -> Iterable[ExportSpec]:
         """Yield the exports of one contract, oldest first."""
         raise NotImplementedError
@@ -251,7 +257,7 @@ class TokenFlexExportStream(ExportStream):
         """Return one export of a contract."""
         body: dict[str, Any] = {"fields": list(self.fields), "metrics": list(self.metrics)}
         if self.usage_category:
-            body["usageCategory"] = list(self.usage_category)
+            body["usageCategory"] = self.wanted_categories(number)
         if where:
             body["where"] = where
         return ExportSpec(
@@ -273,12 +279,64 @@ class TokenFlexExportStream(ExportStream):
         return {"contract_number": finished.asked.spec.owner}
 
 
-class DatedTokenFlexStream(TokenFlexExportStream):
+class ProcessedStream(TokenFlexExportStream):
+    """A stream that leaves out usage categories in which nothing was processed since its bookmark.
+
+    `GET usage/:contract/last` tells, by day, when something of a category was processed last. A day
+    that was over when it was seen stays as it was; the zone of the day is unknown, so one more day
+    must have gone by. What was seen stands in the bookmark under `processed`.
+    """
+
+    is_dated = True
+
+    def __init__(self, tap: TapAutodeskExports) -> None:
+        self._asked: dict[str, dt.date] = {}
+        super().__init__(tap)
+
+    @override
+    def plan(self) -> list[Load]:
+        return [load for load in super().plan() if load.spec.body.get("usageCategory")]
+
+    @override
+    def wanted_categories(self, number: str) -> list[str]:
+        state = self.get_context_state({"contract_number": number})
+        seen = state.get("processed") or {}
+        processed = self._processed(number, self.run.clock.now().date())
+        return [
+            category
+            for category in self.usage_category or ()
+            if category not in seen or seen[category] != processed.get(category)
+        ]
+
+    @override
+    def remember(self, load: Load, finished: Finished, state: dict[str, Any]) -> None:
+        number = load.partition["contract_number"]
+        # An export that an earlier run had asked for knows nothing of the days since.
+        asked = dt.date.fromisoformat(finished.asked.asked_at[:10])
+        self._asked[number] = min(asked, self._asked.get(number, asked))
+        if self.tap.loads_of(self, load.partition)[-1] is load:
+            state["processed"] = self._processed(number, self._asked[number])
+
+    def _processed(self, number: str, seen: dt.date) -> dict[str, str]:
+        """Return category -> what was used and processed last in it, where that is settled."""
+        settled = seen - dt.timedelta(days=1)
+        found: dict[str, str] = {}
+        for category in self.usage_category or ():
+            entries = sorted(
+                tuple(str(entry.get(name)) for name in LAST_FIELDS)
+                for entry in self.run.tokenflex_last(number)
+                if entry.get("usageCategory") == category
+            )
+            if all(day < settled.isoformat() for *_, day in entries):
+                found[category] = "; ".join(" ".join(entry) for entry in entries)
+        return found
+
+
+class DatedTokenFlexStream(ProcessedStream):
     """A stream by day of usage, from the bookmark less the look-back up to now."""
 
     primary_keys = ("_row_id",)
     replication_key = "usageDate"
-    is_dated = True
 
     @override
     def specs(self, number: str) -> Iterable[ExportSpec]:
@@ -354,17 +412,16 @@ class DesktopSessions(DatedTokenFlexStream):
     usage_category = ("DESKTOP_PRODUCT",)
 
 
-class ManualUsage(TokenFlexExportStream):
+class ManualUsage(ProcessedStream):
     """Manual adjustments and consumption, which may be entered at any time for any day.
 
-    So whole contract years are read: all that lie in the period the first time, later those from
-    the bookmark less the look-back on.
+    So whole contract years are read: all that lie in the period the first time, later the one of
+    the bookmark less the look-back, and the one before, whose entries may still come.
     """
 
     name = "tokenflex_manual_usage"
     primary_keys = ("_row_id",)
     replication_key = "transactionDate"
-    is_dated = True
     natural_key = (
         "contract_number",
         "usageCategory",
@@ -390,6 +447,7 @@ class ManualUsage(TokenFlexExportStream):
     @override
     def specs(self, number: str) -> Iterable[ExportSpec]:
         start, end = self.period(number)
+        start -= dt.timedelta(days=365) if self.bookmark({"contract_number": number}) else NO_TIME
         for year in self.run.tokenflex.contract(number).get("contractYears") or ():
             begins, ends = instant(year.get("startDate")), instant(year.get("endDate"))
             if begins and ends and begins < end and ends + dt.timedelta(days=1) > start:
