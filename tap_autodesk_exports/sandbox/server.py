@@ -17,7 +17,7 @@ from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.admin import Admin
 from tap_autodesk_exports.sandbox.authentication import Authentication
 from tap_autodesk_exports.sandbox.clock import SandboxClock
-from tap_autodesk_exports.sandbox.data.world import World
+from tap_autodesk_exports.sandbox.data.world import PROJECTS, World
 from tap_autodesk_exports.sandbox.data_connector import DataConnector
 from tap_autodesk_exports.sandbox.faults import Faults
 from tap_autodesk_exports.sandbox.insights import Insights
@@ -71,8 +71,10 @@ class Sandbox:
     Args:
         seed: The made-up data follow from it.
         scale: Multiplies people and rows; 1 is about 60 000 rows in a year.
+        accounts: Data Connector accounts, each with data of its own.
+        projects: Projects of each account.
         extract: A folder of real CSV files to serve as the Data Connector extract, unchanged.
-        job_seconds: How long an export takes on the server.
+        job_seconds: How long an export takes on the server; a function is called for each.
         clock: Tells the sandbox's time.
         folder: Where served files are kept; a temporary folder, removed by `stop`, by default.
 
@@ -91,8 +93,10 @@ class Sandbox:
         *,
         seed: int = 1,
         scale: float = 1.0,
+        accounts: int = 1,
+        projects: int = PROJECTS,
         extract: Path | None = None,
-        job_seconds: float = 0.5,
+        job_seconds: float | Callable[[], float] = 0.5,
         clock: SandboxClock | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -103,9 +107,11 @@ class Sandbox:
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
         root = Path(self._temporary.name) if self._temporary else Path(folder or ".")
         self._record = Record()
+        world = World(seed, scale, projects)
+        others = (World(seed + 1000 * n, scale, projects) for n in range(1, accounts))
         self._services = Services(
             clock=self.clock,
-            world=World(seed, scale),
+            world=world,
             storage=Storage(self.clock, self._record),
             record=self._record,
             authentication=self.authentication,
@@ -114,7 +120,9 @@ class Sandbox:
         )
         self.insights = Insights(self._services, root / "insights")
         self.tokenflex = TokenFlex(self._services, root / "tokenflex")
-        self.data_connector = DataConnector(self._services, root / "data_connector", extract)
+        self.data_connector = DataConnector(
+            self._services, root / "data_connector", extract, [world, *others]
+        )
         self.app = self._application()
         self._faulty = self.faults.around(self.app.wsgi_app, self.app.url_map)
         self._server: _Server | None = None
@@ -231,13 +239,18 @@ class Sandbox:
             "auth_flow": "access_token",
             "access_token": credentials.ACCESS_TOKEN,
             "credentials": {},  # those of a user are for another host
-            "data_connector_account_ids": [self.account_id],
+            "data_connector_account_ids": self.account_ids,
         }
 
     @property
     def account_id(self) -> str:
-        """The Data Connector account."""
+        """The first Data Connector account."""
         return self._services.world.account_id
+
+    @property
+    def account_ids(self) -> list[str]:
+        """All Data Connector accounts."""
+        return list(self.data_connector.tables)
 
     @property
     def served(self) -> list[Served]:

@@ -31,7 +31,7 @@ class Services:
     record: Record
     authentication: Authentication
     faults: Faults
-    job_seconds: float
+    job_seconds: float | Callable[[], float]
 
     def guarded(
         self, view: Callable[..., flask.Response], scope: str, *, two_legged: bool = False
@@ -47,4 +47,6 @@ class Services:
 
     def course(self, api: str) -> Course:
         """Return the course of an export that begins now, with the end that a fault may set."""
-        return Course(self.clock.now(), self.job_seconds, self.faults.ending(api))
+        given = self.job_seconds
+        seconds = given() if callable(given) else given
+        return Course(self.clock.now(), seconds, self.faults.ending(api))

@@ -8,8 +8,6 @@ import pytest
 from cases import CASES, Bench, Case, Clean
 from tap_process import TapServer
 
-from tap_autodesk_exports.sandbox import Sandbox
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,8 +26,9 @@ def case(request) -> Case:
 
 @pytest.fixture
 def bench(case, tap_server, tmp_path) -> Iterator[Bench]:
-    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-        yield Bench(case, tap_server, tmp_path, sandbox)
+    bench = Bench(case, tap_server, tmp_path)
+    with bench.sandbox:
+        yield bench
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +36,10 @@ def runs_without_faults(tap_server, tmp_path_factory) -> dict[str, Clean]:
     """API -> what a run without faults loads, and how many exports it asks for."""
     found = {}
     for case in CASES:
-        with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-            bench = Bench(case, tap_server, tmp_path_factory.mktemp(case.api), sandbox)
+        bench = Bench(case, tap_server, tmp_path_factory.mktemp(case.api))
+        with bench.sandbox as sandbox:
             run = bench.run()
-            assert run.code == 0, run.log
+            assert run.code == 0, run.stderr
             assert all(bench.tables.values())
             path = next(served.path for served in sandbox.served if served.path)
             header = path.read_bytes().index(b"\n") + 1

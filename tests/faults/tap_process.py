@@ -53,6 +53,7 @@ class TapServer:
         until: Callable[[Message], bool] | None = None,
         pace: float = 0.05,
         timeout: float | None = None,
+        grace: float | None = None,
         level: str = "INFO",
     ) -> TapProcess:
         """Begin a run of the tap.
@@ -65,6 +66,7 @@ class TapServer:
             until: Messages are read until this is true of one; then the tap is not read further.
             pace: Length of the tap's pauses, where 1 is their real one.
             timeout: Seconds after which it takes a silent server for dead; None: its own.
+            grace: Seconds that the run gets after a signal; None: as always.
             level: Log level.
         """
         temporary = folder / "tmp"
@@ -83,6 +85,7 @@ class TapServer:
             },
             "pace": pace,
             "timeout": timeout,
+            "grace": grace,
         }
         reader, out = os.pipe()
         fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, SMALL_PIPE)
@@ -162,6 +165,24 @@ class TapProcess:
         self.send(signal.SIGKILL)
         return self.end()
 
+    def read_on(self) -> None:
+        """Take what comes after the moment as well."""
+        self._until = None
+        self._reading.join()
+        self.reached.clear()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def hang_up(self) -> None:
+        """Die as a target does: the tap's next line has no reader."""
+        self._reading.join()
+        self._out.close()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last line that was read is no whole one."""
+        return bool(self.taken) and not self.taken[-1].endswith(b"\n")
+
     def end(self) -> surroundings.TapRun:
         """Wait for its end, and return what a target had got of it.
 
@@ -169,7 +190,7 @@ class TapProcess:
         """
         code = int(self._news.readline())
         self._reading.join()
-        if self.reached.is_set():
+        if self.reached.is_set() and not self._out.closed:
             self._not_taken = self._out.read()
         self._out.close()
         log = self.log()

@@ -14,7 +14,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports import tap
+from tap_autodesk_exports import signals, tap
 from tap_autodesk_exports.autodesk import http
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.exports import download
@@ -74,6 +74,8 @@ def run(order: dict[str, Any]) -> None:
     tap.TapAutodeskExports.clock = QuickClock(order["pace"])
     if order["timeout"] is not None:
         http.TIMEOUT = download.TIMEOUT = (order["timeout"], order["timeout"])
+    if order["grace"] is not None:
+        signals.GRACE = order["grace"]
     tap.TapAutodeskExports.cli(order["arguments"], prog_name="tap-autodesk-exports")
 
 

@@ -14,7 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cases import Bench, Clean
 
 APIS = ("insights", "tokenflex", "data_connector")
 LOOK, LINK = "look", "link"
@@ -77,7 +76,13 @@ ROWS = (
     Row("429 with Retry-After to the POST", answer(429, "submit", headers={"Retry-After": "1"})),
     Row("429 without it to the POST", answer(429, "submit")),
     Row("429 for the link", answer(429, LINK, headers={"Retry-After": "1"})),
-    Row("a quota used up", fault("quota", "submit", **ALWAYS), 1, "limit is used up"),
+    Row(
+        "a quota used up",
+        fault("quota", "submit", **ALWAYS),
+        1,
+        "limit is used up",
+        order={"pace": 0.002},
+    ),
     # A server that fails
     *(Row(f"{status} while looking", answer(status, LOOK, times=2)) for status in (500, 502, 503)),
     Row("504 to the POST", answer(504, "submit")),
@@ -143,9 +148,7 @@ ROWS = (
         apis=("insights",),
     ),
 )
-CELLS = [
-    pytest.param(api, row, id=f"{row.name}-{api}") for row in ROWS for api in row.apis
-]
+CELLS = [pytest.param(api, row, id=f"{row.name}-{api}") for row in ROWS for api in row.apis]
 
 
 @pytest.fixture
