@@ -137,7 +137,8 @@ class Insights:
         offset = max(0, arguments.get("offset", 0, type=int))
         limit = max(1, arguments.get("limit", DEFAULT_LIMIT, type=int))
         page = [self._shape(export) for export in found[offset : offset + limit]]
-        self._services.record.add_list("insights", "exports", len(page))
+        endpoint = "exports" if team is None else "exports of a team"
+        self._services.record.add_list("insights", endpoint, len(page))
         pagination = {"offset": offset, "limit": limit, "totalResults": len(found)}
         return flask.jsonify({"exports": page, "pagination": pagination})
 
