@@ -208,8 +208,8 @@ def test_changes_alone_make_up_the_table(table):
             state = run.state
             sandbox.clock.advance(40 * 86400)
         sandbox.clock.advance(-40 * 86400)
-        key = sandbox.data_connector.tables.registry[table].key[0]
-        tables = sandbox.data_connector.tables
+        key = sandbox.data_connector.registry[table].key[0]
+        tables = sandbox.data_connector.tables[sandbox.account_id]
         columns = list(tables.registry[table].columns)
         rows = [
             dict(zip(columns, row, strict=True))

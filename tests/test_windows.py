@@ -52,7 +52,7 @@ def bookmark(run: TapRun, stream: str = ACTIVITIES) -> str:
 
 def truth(server: Sandbox, start: dt.datetime, stream: str = ACTIVITIES) -> set[str]:
     """Return the IDs of all activities from an instant on that an extract would show now."""
-    tables = server.data_connector.tables
+    tables = server.data_connector.tables[server.account_id]
     now = server.clock.now()
     from tap_autodesk_exports.sandbox.data.tables import Snapshot
 
@@ -180,7 +180,7 @@ def test_a_killed_backfill_is_taken_up_range_by_range(server):
     assert len(server.exports) - jobs <= 1
 
 
-# --- Token Flex: only categories in which something was processed -----------------------------------
+# --- Token Flex: only categories in which something was processed ----------------------------------
 
 
 def usage_categories(server: Sandbox, since: int) -> list[list[str]]:

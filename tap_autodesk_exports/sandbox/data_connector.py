@@ -27,9 +27,11 @@ from tap_autodesk_exports.sandbox.data_connector_jobs import Job, Request, shape
 from tap_autodesk_exports.sandbox.record import Posted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from tap_autodesk_exports.sandbox.data.registry import Table
+    from tap_autodesk_exports.sandbox.data.world import World
     from tap_autodesk_exports.sandbox.services import Services
     from tap_autodesk_exports.sandbox.storage import StoredFile
 
@@ -50,20 +52,38 @@ CHANGEABLE = frozenset(
 class DataConnector:
     """The API's state and its routes below `/data-connector/v1`.
 
+    Args:
+        services: What all APIs share.
+        folder: Where files are kept.
+        source: A folder of real CSV files to serve in place of made-up ones.
+        worlds: The accounts, each a world of its own.
+
     Attributes:
-        jobs_per_day: The quota of jobs within 24 hours.
+        jobs_per_day: The quota of jobs of an account within 24 hours.
+        tables: The tables of each account, by its ID.
+        closed: Accounts that the user may not see.
+        schema_changes: What `/doc/changes` tells besides, in the documented shape.
     """
 
-    def __init__(self, services: Services, folder: Path, source: Path | None) -> None:
+    def __init__(
+        self, services: Services, folder: Path, source: Path | None, worlds: Iterable[World]
+    ) -> None:
         self.jobs_per_day = JOBS_PER_DAY
+        self.closed: set[str] = set()
+        self.schema_changes: list[dict[str, Any]] = []
         self._services = services
-        self._account = services.world.account_id
+        self._worlds = {world.account_id: world for world in worlds}
         self._folder = folder
         self._source = source
         self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
-        self.tables = Tables(services.world, registry.load())
+        self.change_schema(registry.load())
         self.blueprint = self._routes()
+
+    def change_schema(self, tables: Mapping[str, Table]) -> None:
+        """Have extracts from now on, and `/doc/schema`, show these tables and columns."""
+        self.registry = tables
+        self.tables = {account: Tables(world, tables) for account, world in self._worlds.items()}
 
     def _routes(self) -> flask.Blueprint:
         blueprint = flask.Blueprint("data_connector", __name__, url_prefix="/data-connector/v1")
@@ -85,7 +105,7 @@ class DataConnector:
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        documents.add_routes(blueprint, self.tables.registry)
+        documents.add_routes(blueprint, lambda: self.registry, lambda: self.schema_changes)
         return blueprint
 
     # Requests.
@@ -96,16 +116,16 @@ class DataConnector:
         if not isinstance(body, dict):
             _refuse(400, "The request body is not a JSON object.")
         now = self._services.clock.now()
-        request = self._read(body, now)
+        request = self._read(account, body, now)
         with self._lock:
-            if request.next_job is not None and self._jobs_today(now) >= self.jobs_per_day:
+            if request.next_job is not None and self._jobs_today(account, now) >= self.jobs_per_day:
                 _refuse(429, "Quota limit exceeded.")
             self._requests[request.id] = request
             self._spawn(now)
         self._services.record.add(Posted("data_connector", request.id, account, body, now))
-        return _created(shape_request(request, self._account))
+        return _created(shape_request(request))
 
-    def _read(self, body: dict[str, Any], now: dt.datetime) -> Request:
+    def _read(self, account: str, body: dict[str, Any], now: dt.datetime) -> Request:
         interval = body.get("scheduleInterval", "ONE_TIME")
         if interval != "ONE_TIME" and (interval not in INTERVALS or not body.get("effectiveTo")):
             _refuse(400, "Bad scheduleInterval, or a schedule without effectiveTo.")
@@ -118,16 +138,17 @@ class DataConnector:
             _refuse(400, f"Bad date: {error}")
         return Request(
             id=str(uuid.uuid4()),
+            account=account,
             body=body,
             groups=self._groups(body.get("serviceGroups")),
-            projects=self._projects(body),
+            projects=self._projects(account, body),
             created=now,
             updated=now,
             next_job=max(begin, now) if body.get("isActive", True) else None,
         )
 
     def _groups(self, given: Any) -> tuple[str, ...]:  # noqa: ANN401
-        known = tuple(dict.fromkeys(table.group for table in self.tables.registry.values()))
+        known = tuple(dict.fromkeys(table.group for table in self.registry.values()))
         if not isinstance(given, list) or not given or not set(given) <= {*known, "all"}:
             _refuse(400, "Bad service groups")
         if given == ["all"]:
@@ -136,7 +157,7 @@ class DataConnector:
             _refuse(400, "Bad service groups")
         return tuple(given)
 
-    def _projects(self, body: dict[str, Any]) -> list[str]:
+    def _projects(self, account: str, body: dict[str, Any]) -> list[str]:
         """Return the projects of a request, whichever form the list comes in; empty: all."""
         given = body.get("projectIdList") or []
         if isinstance(given, str):
@@ -146,7 +167,7 @@ class DataConnector:
                 _refuse(400, "Bad projectIdList")
         if not given and body.get("projectId"):
             given = [body["projectId"]]
-        known = {project.id for project in self._services.world.projects}
+        known = {project.id for project in self._worlds[account].projects}
         if len(given) > MAX_PROJECTS:
             _refuse(400, f"projectIdList holds more than {MAX_PROJECTS} projects.")
         if self._source is None and not set(given) <= known:
@@ -155,15 +176,15 @@ class DataConnector:
             _refuse(400, "Bad projectStatus")
         return list(given)
 
-    def _jobs_today(self, now: dt.datetime) -> int:
-        return sum(job.course.created > now - DAY for job in self._all_jobs())
+    def _jobs_today(self, account: str, now: dt.datetime) -> int:
+        return sum(job.course.created > now - DAY for job in self._all_jobs(account))
 
     def _spawn(self, now: dt.datetime) -> None:
         """Start the jobs that are due; beyond the day's quota a schedule waits."""
         for request in self._requests.values():
             while request.next_job is not None and request.next_job <= now:
-                if self._jobs_today(now) >= self.jobs_per_day:
-                    return
+                if self._jobs_today(request.account, now) >= self.jobs_per_day:
+                    break
                 course = dataclasses.replace(
                     self._services.course("data_connector"), created=request.next_job
                 )
@@ -184,7 +205,7 @@ class DataConnector:
         with self._lock:
             self._spawn(self._services.clock.now())
             request = self._requests.get(request_id)
-        if request is None:
+        if request is None or request.account != account:
             _refuse(404, "The requested resource does not exist.")
         return request
 
@@ -192,11 +213,15 @@ class DataConnector:
         self._check_account(account)
         with self._lock:
             self._spawn(self._services.clock.now())
-            shapes = [shape_request(request, self._account) for request in self._requests.values()]
+            shapes = [
+                shape_request(request)
+                for request in self._requests.values()
+                if request.account == account
+            ]
         return self._paged("requests", shapes)
 
     def _get_request(self, account: str, request_id: str) -> flask.Response:
-        return flask.jsonify(shape_request(self._request(account, request_id), self._account))
+        return flask.jsonify(shape_request(self._request(account, request_id)))
 
     def _change(self, account: str, request_id: str) -> flask.Response:
         request = self._request(account, request_id)
@@ -204,13 +229,13 @@ class DataConnector:
         if not isinstance(body, dict) or not set(body) <= CHANGEABLE:
             _refuse(400, "The request body holds what cannot be changed.")
         now = self._services.clock.now()
-        changed = self._read({**request.body, **body}, now)
+        changed = self._read(account, {**request.body, **body}, now)
         request.body, request.groups, request.projects, request.updated = (
             changed.body, changed.groups, changed.projects, now,
         )  # fmt: skip
         if not request.body.get("isActive", True):
             request.next_job = None
-        return flask.jsonify(shape_request(request, self._account))
+        return flask.jsonify(shape_request(request))
 
     def _delete(self, account: str, request_id: str) -> flask.Response:
         self._request(account, request_id)
@@ -220,16 +245,13 @@ class DataConnector:
 
     # Jobs.
 
-    def _all_jobs(self) -> list[Job]:
-        return [job for request in self._requests.values() for job in request.jobs]
+    def _all_jobs(self, account: str) -> list[Job]:
+        requests = (one for one in self._requests.values() if one.account == account)
+        return [job for request in requests for job in request.jobs]
 
     def _visible(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
         now = self._services.clock.now()
-        return [
-            shape_job(job, self._account, now)
-            for job in jobs
-            if job.course.phase(now) is not Phase.ABSENT
-        ]
+        return [shape_job(job, now) for job in jobs if job.course.phase(now) is not Phase.ABSENT]
 
     def _request_jobs(self, account: str, request_id: str) -> flask.Response:
         return self._paged("request_jobs", self._visible(self._request(account, request_id).jobs))
@@ -241,7 +263,7 @@ class DataConnector:
             self._spawn(self._services.clock.now())
             jobs = [
                 job
-                for job in self._all_jobs()
+                for job in self._all_jobs(account)
                 if project is None or project in job.request.projects
             ]
         return self._paged("jobs", self._visible(jobs))
@@ -250,15 +272,13 @@ class DataConnector:
         self._check_account(account)
         now = self._services.clock.now()
         with self._lock:
-            found = [job for job in self._all_jobs() if job.id == job_id]
+            found = [job for job in self._all_jobs(account) if job.id == job_id]
         if not found or found[0].course.phase(now) is Phase.ABSENT:
             _refuse(404, "The requested resource does not exist.")
         return found[0]
 
     def _get_job(self, account: str, job_id: str) -> flask.Response:
-        return flask.jsonify(
-            shape_job(self._job(account, job_id), self._account, self._services.clock.now())
-        )
+        return flask.jsonify(shape_job(self._job(account, job_id), self._services.clock.now()))
 
     def _cancel(self, account: str, job_id: str) -> flask.Response:
         self._job(account, job_id).course.cancel(self._services.clock.now())
@@ -288,7 +308,7 @@ class DataConnector:
             changes=ranges.changes(job.asked, job.course.created),
         )
         content = extract.Content(job.request.groups, snapshot, job.asked)
-        return extract.make(job.id, content, self.tables, folder)
+        return extract.make(job.id, content, self.tables[job.request.account], folder)
 
     def _covered(self, request: Request) -> frozenset[str] | None:
         status = request.body.get("projectStatus", "all")
@@ -296,7 +316,7 @@ class DataConnector:
             return frozenset(request.projects) or None
         return frozenset(
             project.id
-            for project in self._services.world.projects
+            for project in self._worlds[request.account].projects
             if project.status == status and (not request.projects or project.id in request.projects)
         )
 
@@ -326,7 +346,7 @@ class DataConnector:
     # Shared by the routes.
 
     def _check_account(self, account: str) -> None:
-        if account != self._account:
+        if account not in self._worlds or account in self.closed:
             detail = (
                 "The app is not a custom integration of this account, or the user lacks a role."
             )

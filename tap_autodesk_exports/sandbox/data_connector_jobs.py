@@ -36,6 +36,7 @@ class Request:
     """A data request and the jobs that it spawned."""
 
     id: str
+    account: str
     body: dict[str, Any]
     groups: tuple[str, ...]
     projects: list[str]
@@ -45,7 +46,7 @@ class Request:
     jobs: list[Job] = dataclasses.field(default_factory=list)
 
 
-def shape_request(request: Request, account_id: str) -> dict[str, Any]:
+def shape_request(request: Request) -> dict[str, Any]:
     """Return the documented object; the list of projects is JSON inside a string, as there."""
     queued = [job.course.created for job in request.jobs]
     return {
@@ -61,7 +62,7 @@ def shape_request(request: Request, account_id: str) -> dict[str, Any]:
         **request.body,
         "projectIdList": json.dumps(request.projects) if request.projects else None,
         "id": request.id,
-        "accountId": account_id,
+        "accountId": request.account,
         "createdBy": USER_ID,
         "createdByEmail": USER_EMAIL,
         "createdAt": iso(request.created),
@@ -71,7 +72,7 @@ def shape_request(request: Request, account_id: str) -> dict[str, Any]:
     }
 
 
-def shape_job(job: Job, account_id: str, now: dt.datetime) -> dict[str, Any]:
+def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
     """Return the documented object; it has a completion status only once it is complete."""
     course, request = job.course, job.request
     phase = course.phase(now)
@@ -85,7 +86,7 @@ def shape_job(job: Job, account_id: str, now: dt.datetime) -> dict[str, Any]:
     return {
         "id": job.id,
         "requestId": request.id,
-        "accountId": account_id,
+        "accountId": request.account,
         "projectId": request.projects[0] if len(request.projects) == 1 else None,
         "projectIdList": request.projects,
         "createdBy": USER_ID,

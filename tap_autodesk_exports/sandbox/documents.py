@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_autodesk_exports.sandbox.data.registry import Table
 
@@ -95,16 +95,26 @@ def schema_files(registry: Mapping[str, Table], groups: Iterable[str]) -> dict[s
     return files
 
 
-def add_routes(blueprint: flask.Blueprint, registry: Mapping[str, Table]) -> None:
-    """Add `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented)."""
-    groups = dict.fromkeys(table.group for table in registry.values())
+def add_routes(
+    blueprint: flask.Blueprint,
+    registry: Callable[[], Mapping[str, Table]],
+    added: Callable[[], Iterable[Mapping[str, Any]]],
+) -> None:
+    """Add `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented).
+
+    Args:
+        blueprint: Where to add them.
+        registry: Returns the present tables.
+        added: Returns further changes of the schema.
+    """
 
     def show_index() -> flask.Response:
+        groups = dict.fromkeys(table.group for table in registry().values())
         return flask.Response(index(groups), content_type="text/html")
 
     def show_schema() -> flask.Response:
         group = flask.request.args.get("name", "")
-        tables = [table for table in registry.values() if table.group == group]
+        tables = [table for table in registry().values() if table.group == group]
         if not tables:
             return flask.Response("There is no such schema.", status=404, content_type="text/plain")
         if flask.request.args.get("format", "html") == "json":
@@ -113,4 +123,4 @@ def add_routes(blueprint: flask.Blueprint, registry: Mapping[str, Table]) -> Non
 
     blueprint.add_url_rule("/doc", "doc", show_index)
     blueprint.add_url_rule("/doc/schema", "schema", show_schema)
-    blueprint.add_url_rule("/doc/changes", "changes", lambda: flask.jsonify(changes()))
+    blueprint.add_url_rule("/doc/changes", "changes", lambda: flask.jsonify(changes(added())))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_autodesk_exports.clock import instant
-from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
@@ -234,11 +234,16 @@ class TokenFlexExportStream(ExportStream):
 
     @override
     def plan(self) -> list[Load]:
-        return [
-            Load(spec, {"contract_number": number})
-            for number in contract_numbers(self)
-            for spec in self.specs(number)
-        ]
+        return [load for number in contract_numbers(self) for load in self._loads_of(number)]
+
+    def _loads_of(self, number: str) -> list[Load]:
+        """Plan one contract; where that fails, it fails alone."""
+        partition = {"contract_number": number}
+        try:
+            return [Load(spec, partition) for spec in self.specs(number)]
+        except TapError as error:
+            spec = ExportSpec(Api.TOKENFLEX.value, number, self.name)
+            return [Load(spec, partition, error)]
 
     def wanted_categories(self, number: str) -> list[str]:  # noqa: ARG002
         """Return the usage categories to ask for; never none."""
@@ -295,7 +300,9 @@ class ProcessedStream(TokenFlexExportStream):
 
     @override
     def plan(self) -> list[Load]:
-        return [load for load in super().plan() if load.spec.body.get("usageCategory")]
+        return [
+            load for load in super().plan() if load.error or load.spec.body.get("usageCategory")
+        ]
 
     @override
     def wanted_categories(self, number: str) -> list[str]:

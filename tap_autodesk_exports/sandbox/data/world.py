@@ -117,7 +117,7 @@ class Project:
 class World:
     """Everything that exists, from a seed; `scale` multiplies people and rows."""
 
-    def __init__(self, seed: int = 1, scale: float = 1.0) -> None:
+    def __init__(self, seed: int = 1, scale: float = 1.0, projects: int = PROJECTS) -> None:
         self.seed = seed
         self.scale = scale
         self.account_id = self.uuid("account")
@@ -125,7 +125,7 @@ class World:
         self.companies = tuple(f"{name} GmbH & Co" for name in _LAST[:6])
         self.roles = _ROLES
         self.people = tuple(_person(self, i) for i in range(max(8, round(PEOPLE * scale))))
-        self.projects = tuple(_project(self, i) for i in range(PROJECTS))
+        self.projects = tuple(_project(self, i, projects) for i in range(projects))
 
     def random(self, *parts: object) -> random.Random:
         """Return the random numbers that belong to `parts`: always the same ones."""
@@ -184,7 +184,7 @@ def _person(world: World, index: int) -> Person:
     )
 
 
-def _project(world: World, index: int) -> Project:
+def _project(world: World, index: int, among: int) -> Project:
     rng = world.random("project", index)
     count = max(4, len(world.people) // 5)
     others = rng.sample(range(1, len(world.people)), min(count, len(world.people)) - 1)
@@ -192,7 +192,7 @@ def _project(world: World, index: int) -> Project:
         index=index,
         id=world.uuid("project", index),
         name=f"{_PLACES[index % len(_PLACES)]} {index + 1}",
-        status="archived" if index >= PROJECTS - 2 else "active",
+        status="archived" if index >= among - 2 else "active",
         created=EPOCH + dt.timedelta(hours=index, milliseconds=rng.randrange(1000)),
         members=(0, *sorted(others)),
     )

@@ -1,0 +1,146 @@
+"""Many accounts, projects, contracts and workers: each on its own, and no job too many."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime as dt
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import clockwork
+import pytest
+import surroundings
+
+from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.sandbox.data.tables import Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONLY = {"apis": ["data_connector"]}
+TABLES = ("admin_projects", "issues_issues")
+NOW = dt.datetime(2026, 5, 20, 6, tzinfo=dt.UTC)
+
+
+def failures(run: surroundings.TapRun) -> list[str]:
+    return [line.split(" | ", 2)[2] for line in run.stderr.splitlines() if "| FAILED " in line]
+
+
+def test_twenty_accounts_of_which_two_fail():
+    with Sandbox(scale=0.1, accounts=20, job_seconds=0) as server:
+        server.data_connector.closed = set(server.account_ids[4:6])
+        first = clockwork.run(server, ONLY, *TABLES)
+        assert first.code == 1
+        sentences = failures(first)
+        assert len(sentences) == 2
+        for account, sentence in zip(server.account_ids[4:6], sentences, strict=True):
+            assert account in sentence
+            assert "admin_projects, issues_issues" in sentence
+        loaded = {row["bim360_account_id"] for row in first.records("issues_issues")}
+        assert loaded == set(server.account_ids) - server.data_connector.closed
+        assert Counter(export.owner for export in server.exports) == dict.fromkeys(loaded, 1)
+
+        server.data_connector.closed = set()
+        second = clockwork.run(server, ONLY, *TABLES, state=first.state)
+        assert second.code == 0, second.stderr
+        new = {row["bim360_account_id"] for row in second.records("issues_issues")}
+        assert new == set(server.account_ids[4:6])
+        assert len(server.exports) == 20
+        assert len(second.state["bookmarks"]["issues_issues"]["partitions"]) == 20
+
+
+def test_120_projects_in_requests_of_at_most_50_each_with_a_bookmark():
+    streams = ("issues_issues", "activities_issues_activities")
+    with Sandbox(scale=0.3, projects=120, job_seconds=0) as server:
+        server.clock.set(NOW)
+        tables = server.data_connector.tables[server.account_id]
+        projects = [project.id for project in tables.world.projects]
+        config = {**ONLY, "data_connector_project_ids": projects, "start_date": "2026-05-01"}
+        run = clockwork.run(server, config, *streams)
+        assert run.code == 0, run.stderr
+        sizes = [len(export.body["projectIdList"]) for export in server.exports]
+        assert sizes == [50, 50, 20]
+        column = list(tables.registry["issues_issues"].columns).index("issue_id")
+        expected = {row[column] for row in tables.rows("issues_issues", Snapshot(NOW))}
+        assert {row["issue_id"] for row in run.records("issues_issues")} == expected
+        for stream in streams:
+            assert len(run.state["bookmarks"][stream]["partitions"]) == 3
+
+        # A project more: only the part that it is in has no bookmark yet.
+        server.clock.advance(86400)
+        config = {**config, "data_connector_project_ids": projects[:119]}
+        again = clockwork.run(server, config, *streams, state=run.state)
+        assert again.code == 0, again.stderr
+        begins = [export.body["startDate"][:10] for export in server.exports[3:]]
+        assert begins == ["2026-05-19", "2026-05-19", "2026-05-01"]
+
+
+def test_a_part_that_fails_leaves_the_others_alone():
+    with Sandbox(scale=0.1, projects=60, job_seconds=0) as server:
+        world = server.data_connector.tables[server.account_id].world
+        projects = [project.id for project in world.projects]
+        unknown = "00000000-0000-4000-8000-000000000000"
+        config = {**ONLY, "data_connector_project_ids": [*projects[:50], unknown]}
+        run = clockwork.run(server, config, "issues_issues")
+        assert run.code == 1
+        (sentence,) = failures(run)
+        assert "project admin" in sentence
+        assert {row["bim360_project_id"] for row in run.records("issues_issues")} <= set(
+            projects[:50]
+        )
+        assert run.records("issues_issues")
+
+
+def test_contracts_each_with_a_bookmark_of_its_own():
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(dt.datetime(2025, 3, 1, tzinfo=dt.UTC))
+        numbers = ["110000900001", "110000900002", "999999999999"]
+        config = {
+            "apis": ["tokenflex"],
+            "tokenflex_contract_numbers": numbers,
+            "start_date": "2025-01-01",
+        }
+        run = clockwork.run(server, config, "tokenflex_desktop_sessions")
+        assert run.code == 1
+        (sentence,) = failures(run)
+        assert "999999999999" in sentence
+        rows = run.records("tokenflex_desktop_sessions")
+        assert {row["contract_number"] for row in rows} == set(numbers[:2])
+        partitions = run.state["bookmarks"]["tokenflex_desktop_sessions"]["partitions"]
+        done = [p for p in partitions if p.get("replication_key_value")]
+        assert [p["context"]["contract_number"] for p in done] == numbers[:2]
+
+
+@pytest.mark.timeout(120)
+def test_ten_processes_share_one_pinned_extract(tmp_path: Path):
+    with Sandbox(scale=0.2, job_seconds=0) as server:
+        tables = [name for name in server.data_connector.registry if name.startswith("admin_")]
+        tables += [name for name in server.data_connector.registry if name.startswith("issues_")]
+        first = clockwork.run(server, ONLY, *tables)
+        assert first.code == 0, first.stderr
+        job = first.records("issues_issues")[0]["_export_id"]
+        jobs = len(server.exports)
+        config = {
+            **server.settings(),
+            **ONLY,
+            "data_connector_job_id": job,
+            "data_connector_service_groups": ["admin", "issues"],
+        }
+
+        def work(number: int) -> surroundings.TapRun:
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            catalog = clockwork.catalog(config, *tables[number::10])
+            return surroundings.run_tap(folder, config, catalog=catalog)
+
+        catalogs: list[Any] = list(range(10))
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            runs = list(pool.map(work, catalogs))
+        assert [run.code for run in runs] == [0] * 10, [run.stderr[-500:] for run in runs]
+        assert len(server.exports) == jobs
+    for number, run in enumerate(runs):
+        assert set(run.state["bookmarks"]) == set(tables[number::10])
+        for name in tables[number::10]:
+            expected = sorted(row["_row_id"] for row in first.records(name))
+            assert sorted(row["_row_id"] for row in run.records(name)) == expected, name
+            assert {row["_export_id"] for row in run.records(name)} <= {job}
