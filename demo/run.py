@@ -59,7 +59,7 @@ def main() -> int:
         return 1
     print("The warehouse holds every row that was served. It is there to be queried:\n")
     shown = database.relative_to(Path.cwd()) if database.is_relative_to(Path.cwd()) else database
-    query = "SELECT status, count(*) FROM autodesk.issues_issues GROUP BY 1 ORDER BY 2 DESC"
+    query = "SELECT offering_name, count(*) FROM autodesk.insights_usage GROUP BY 1 ORDER BY 2 DESC"
     code = f"import duckdb; db = duckdb.connect('{shown}'); db.sql('{query}').show()"
     print(f'  .venv/bin/python -c "{code}"')
     return 0
