@@ -230,6 +230,8 @@ class ExportStream(TapStream, abc.ABC):
     """Whether exports are asked for by date, so that the bookmark is the end of a window."""
     constants: Sequence[str] = ()
     """Columns that are not in the file, with one value for each export."""
+    remedy = "A newer release of this tap may know them."
+    """What to do about columns that the catalog does not know."""
     rename: Callable[[str], str] = staticmethod(str)
     """Header of a file -> name of a column."""
 
@@ -237,6 +239,7 @@ class ExportStream(TapStream, abc.ABC):
         self, tap: TapAutodeskExports, schema: Mapping[str, Any], name: str | None = None
     ) -> None:
         self._hashing = hashing_of(name or self.name, tap.settings)
+        self._told: tuple[Sequence[str], Sequence[str]] = ((), ())
         self._properties: Mapping[str, Any] = schema["properties"]
         super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
 
@@ -490,12 +493,16 @@ class ExportStream(TapStream, abc.ABC):
         return bool(self.primary_keys) and "_row_id" not in self.primary_keys
 
     def _tell_differences(self, table: Table, file: str) -> None:
+        told = (table.unknown, table.missing)
+        if told == self._told:
+            return
+        self._told = told
         if table.unknown:
             self.logger.warning(
-                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. "
-                "Refresh the catalog to have them as columns.",
+                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
                 file,
                 ", ".join(table.unknown),
+                self.remedy,
             )
         if table.missing:
             self.logger.info("Not in '%s', so null: %s.", file, ", ".join(table.missing))

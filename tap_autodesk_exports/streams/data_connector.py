@@ -1,14 +1,11 @@
 """Streams of Data Connector: a table each, and one extract of an account for all of them.
 
 The tables and their columns come from the registry in `schemas/`, made from Autodesk's published
-schema of March 2026 (documented: names, order and types; inferred: keys, with a confidence each).
+schema (documented: names, order and types; inferred: keys, with a confidence each).
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -16,6 +13,8 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.data_connector import project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.schemas.live import published
+from tap_autodesk_exports.schemas.registry import bundled, renewed
 from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
 from tap_autodesk_exports.streams.extracts import account_ids
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.schemas.registry import Registry
+    from tap_autodesk_exports.settings import Settings
     from tap_autodesk_exports.tap import TapAutodeskExports
 
 SURE = frozenset({"verified", "documented"})
@@ -54,21 +55,31 @@ TYPES = {
     "time": Type.TIME,
     "timestamp: SQL": Type.TIMESTAMP,
 }
-"""The nine types of the published schema. UUIDs stay text as they are written."""
+"""The nine types of the published schema; another one is text. UUIDs stay as they are written."""
 
 
-@functools.cache
-def registry() -> dict[str, dict[str, Any]]:
-    """Return the tables: name of the stream -> service group, columns, keys, replication."""
-    text = resources.files("tap_autodesk_exports.schemas").joinpath("data_connector.json")
-    tables: dict[str, dict[str, Any]] = json.loads(text.read_text(encoding="utf-8"))
-    return tables
+def registry(settings: Settings) -> Registry:
+    """Return the tables that discovery offers: the bundled ones, or those published now.
+
+    Raises:
+        TapError: The published schema cannot be had.
+    """
+    known = bundled()
+    if settings.data_connector_schema == "bundled" or settings.sandbox:
+        return known
+    groups = {table["service_group"] for table in known.values()}
+    return renewed(known, published(settings.api_url, groups))
 
 
 class TableStream(ExportStream):
     """A table of the Data Connector."""
 
     api = Api.DATA_CONNECTOR
+    remedy = (
+        "To have them as columns, set 'data_connector_schema: live' and refresh the catalog: "
+        "`meltano run --refresh-catalog …`, or `tap-autodesk-exports --discover`. "
+        "`autodesk-exports schema` shows what has changed."
+    )
 
     def __init__(self, tap: TapAutodeskExports, name: str, table: Mapping[str, Any]) -> None:
         self.service_group: str = table["service_group"]
@@ -78,7 +89,9 @@ class TableStream(ExportStream):
         self.is_dated = self.is_delta or self.is_activity
         self.selected_by_default = table["group_in_request_enum"] and not self.is_dated
         self.natural_key = tuple(table["primary_key"] or table["columns"])
-        columns = {column: TYPES[type_] for column, type_ in table["columns"].items()}
+        columns = {
+            column: TYPES.get(type_, Type.STRING) for column, type_ in table["columns"].items()
+        }
         marks = tap.settings.data_connector_sdc_deleted_at
         if self.is_delta and marks and DELETED_AT in columns:
             self.copies = {SDC_DELETED_AT: DELETED_AT}
