@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from made_up_service import FastClock, LostAnswerError, MadeUpService
 
+from tap_autodesk_exports.autodesk.http import Surroundings
+from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
+from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
+from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import (
     ExportError,
@@ -18,6 +23,9 @@ from tap_autodesk_exports.exports.export import (
 )
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import GROWTH, Runner
+from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.signin import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -244,3 +252,166 @@ def test_an_existing_extract_is_used_without_asking(live):
     assert life.result(spec).export_id == "request/job"
     assert service.submitted == []
     assert life.states == []
+
+
+def test_what_may_look_alike_waits_until_a_lost_export_was_searched_for(live):
+    """Two windows of one report look alike to an API that does not echo dates."""
+    service = MadeUpService([READY], [READY])
+    killed = live(service)
+    killed.result()
+    service.log.clear()
+    again = live(service, killed.states[0])
+    other = ExportSpec(**{**SPEC.__dict__, "slot": "2026-02"})
+    again.result(other)
+    assert again.result().export_id == "export-1"
+    assert service.log.index("find") < service.log.index("submit export-2")
+    assert service.log.count("find") == 1
+    assert len(service.submitted) == 2
+
+
+def test_one_lost_export_that_cannot_be_searched_for_stops_no_other(live):
+    service = MadeUpService([READY], [READY])
+    killed = live(service)
+    killed.result()
+
+    def refuse(*_: Any) -> None:
+        raise TapError("That team is not yours any more.")
+
+    service.find = refuse
+    again = live(service, killed.states[0])
+    other = ExportSpec(**{**SPEC.__dict__, "slot": "2026-02"})
+    assert again.result(other).export_id == "export-2"
+    with pytest.raises(TapError, match="not yours"):
+        again.result()
+    assert [entry["id"] for entry in again.ledger.entries()] == [None, "export-2"]
+
+
+def test_a_pending_window_that_begins_later_than_the_wanted_one_does_not_serve(live):
+    asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-10", "end": "2026-02-01"})
+    killed = live(MadeUpService([PENDING]))
+    killed.is_killed()
+    with pytest.raises(Stopped):
+        killed.result(asked)
+    wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-02-01"})
+    service = MadeUpService([READY])
+    finished = live(service, killed.states[-1]).result(wanted)
+    assert finished.asked.spec.start == "2026-01-01"
+    assert len(service.submitted) == 1
+
+
+def test_what_expired_while_it_was_pending_is_asked_for_as_it_is_wanted_now(live):
+    asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
+    killed = live(MadeUpService([PENDING]))
+    killed.is_killed()
+    with pytest.raises(Stopped):
+        killed.result(asked)
+    wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-02-01"})
+    service = MadeUpService([Status.GONE], [READY])
+    service.submitted.append(killed.ledger.pending(SPEC.key))
+    finished = live(service, killed.states[-1]).result(wanted)
+    assert finished.export_id == "export-2"
+    assert finished.asked.spec.end == "2026-02-01"
+
+
+def test_a_lost_export_that_no_search_finds_stays_noted_for_the_next_run(live):
+    service = MadeUpService([READY])
+
+    def lose(_: int) -> None:
+        raise LostAnswerError("The answer was lost.")
+
+    service.fail_submit = lose
+    service.find = lambda *_: None
+    life = live(service)
+    with pytest.raises(LostAnswerError):
+        life.result()
+    assert [entry["id"] for entry in life.ledger.entries()] == [None]
+    assert len(service.submitted) == service.attempts
+
+
+def test_an_export_that_nobody_selects_stays_pending_until_it_has_expired(live):
+    killed = live(MadeUpService([READY]))
+    killed.result()
+    life = live(MadeUpService([READY], [READY]), killed.states[-1])
+    life.result(ExportSpec(**{**SPEC.__dict__, "slot": "another"}))
+    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=29))
+    assert life.ledger.pending(SPEC.key)
+    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=31))
+    assert life.ledger.entries() == []
+
+
+def test_a_failed_export_is_retried_by_the_server_first_and_then_asked_for_anew(live):
+    service = MadeUpService([FAILED, FAILED], [READY])
+    service.can_retry = True
+    assert live(service).result().export_id == "export-2"
+    assert service.log.count("retry export-1") == 1
+
+
+def test_what_the_server_makes_already_and_the_state_does_not_know_is_taken_up(live):
+    first = MadeUpService([PENDING])
+    killed = live(first)
+    killed.is_killed()
+    with pytest.raises(Stopped):
+        killed.result()
+    service = MadeUpService([READY])
+    service.under_way = lambda *_: killed.ledger.pending(SPEC.key)
+    life = live(service)
+    assert life.result().export_id == "export-1"
+    assert service.submitted == []
+    assert life.states[0][0]["id"] == "export-1"
+
+
+def test_a_server_that_hangs_keeps_nobody_who_wants_to_stop(live):
+    service = MadeUpService([READY])
+    begun, hang = threading.Event(), threading.Event()
+
+    def look(_: Any) -> Any:
+        begun.set()
+        hang.wait(60)
+
+    service.look = look
+    life = live(service)
+    life.runner.start(SPEC)
+    assert begun.wait(60)
+    life.stop.set()
+    with pytest.raises(Stopped):
+        life.runner.result(SPEC)
+    hang.set()
+
+
+def test_twelve_exports_end_soon_after_the_slowest_of_them():
+    """With the real clock and pauses, over real HTTP, and as many at once as is the default."""
+    clock, stop = Clock(), threading.Event()
+    seconds = iter([1, 10, 2, 9, 3, 8, 4, 7, 5, 6, 10, 1])
+    with Sandbox(scale=0.1, job_seconds=lambda: next(seconds)) as sandbox:
+        settings = Settings.from_config(sandbox.settings())
+        around = Surroundings(sandbox.url, SignIn.from_settings(settings, clock), clock, stop)
+        tokenflex = TokenFlex(around)
+        services = (InsightsExports(Insights(around)), TokenFlexExports(tokenflex))
+        contract = tokenflex.contracts()[0]["contractNumber"]
+        runner = Runner(
+            {service.name: service for service in services},
+            Ledger([], threading.RLock(), lambda: None),
+            clock,
+            stop,
+            at_once=settings.max_concurrent_exports,
+            longest_pause=None,
+            timeout=60,
+        )
+        users = {"outputFormat": "CSV", "reports": ["USERS"]}
+        usage = {"fields": ["usageDate"], "metrics": ["tokensConsumed"], "where": "contractYear=1"}
+        specs = [
+            spec
+            for slot in "123456"
+            for spec in (
+                ExportSpec(api="insights", owner="", name="users", slot=slot, body=users),
+                ExportSpec(api="tokenflex", owner=contract, name="usage", slot=slot, body=usage),
+            )
+        ]
+        begin = clock.monotonic()
+        for spec in specs:
+            runner.start(spec)
+        ids = {runner.result(spec).export_id for spec in specs}
+        duration = clock.monotonic() - begin
+        runner.close()
+    assert len(ids) == len(sandbox.exports) == 12
+    assert 10 <= duration <= 13

@@ -41,6 +41,9 @@ _PREFIX = "tap-autodesk-exports"
 CLOCK_SKEW = dt.timedelta(minutes=10)
 """A request begins so long ago, which means at once (documented): a moment that is still to come by
 the server's clock would hold its job back."""
+APPEARS_WITHIN = dt.timedelta(minutes=10)
+"""How long a request may be without a job before it is asked for by itself, which costs one of the
+minute's requests. Documented: "a few minutes"."""
 FRESH_SECONDS = 1.0
 """How long a list of jobs serves for further looks. Jobs take minutes."""
 
@@ -298,8 +301,9 @@ class DataConnectorExports:
         if job_id:
             return self._data_connector.job(account, job_id)
         jobs = [job for job in self._jobs(account) if job.get("requestId") == request_id]
-        if not jobs:
-            # Behind the first page, or not there yet; a 404 where the request itself is gone.
+        at = instant(asked.asked_at)
+        if not jobs and at and self._data_connector.clock.now() - at > APPEARS_WITHIN:
+            # Behind the first page, or late; a 404 where the request itself is gone.
             jobs = self._data_connector.request_jobs(account, request_id)
         return jobs[0] if jobs else None
 

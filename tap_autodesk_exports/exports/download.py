@@ -29,7 +29,8 @@ TRIES = 6
 FIRST_PAUSE = 1.0
 TIMEOUT = (15, 120)
 """Seconds to connect, and to wait for the next bytes."""
-CHUNK = 1 << 20
+CHUNK = 1 << 17
+"""Bytes that are written at a time; of a broken download, less than that is fetched twice."""
 
 
 class DownloadError(TapError):
