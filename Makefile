@@ -12,7 +12,7 @@ PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs lock set-up plugins clean
+.PHONY: help demo test faults lint format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano 
 
 test: plugins lint ## Run every check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(ARGS)
+
+faults: set-up ## Run the whole fault suite: every fault in front of every API
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults -m "whole or not whole" $(ARGS)
 
 lint: set-up ## Run ruff and mypy
 	@$(BIN)/ruff check

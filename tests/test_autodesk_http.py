@@ -1,4 +1,4 @@
-"""HTTP of the APIs: patience where it helps, an end where it does not, one budget for all threads."""
+"""HTTP of the APIs: patience where it helps, an end where it does not, a budget for all threads."""
 
 from __future__ import annotations
 

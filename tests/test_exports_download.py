@@ -12,7 +12,7 @@ from made_up_service import FastClock
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.exports import download
-from tap_autodesk_exports.exports.download import DownloadError, Downloader
+from tap_autodesk_exports.exports.download import Downloader, DownloadError
 from tap_autodesk_exports.exports.export import (
     Asked,
     ExportFile,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import surroundings
 from meltano.core.state_store import MeltanoState
 from meltano.core.state_store.filesystem import LocalFilesystemStateStoreManager
 
@@ -95,7 +97,7 @@ def test_a_bookmark_does_not_pass_over_days_that_a_pending_export_lacks(
 ):
     """An export of an earlier run ends where that run stood; the rest must come next."""
     with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-        catalog = selected(run_tap, "insights_usage")
+        catalog = selected("insights_usage")
         config = {
             **sandbox.settings(),
             "apis": ["insights"],
@@ -132,11 +134,7 @@ def value(run: TapRun) -> str:
     return str(run.state["bookmarks"]["insights_usage"]["replication_key_value"])
 
 
-def selected(run_tap: Callable[..., TapRun], name: str) -> dict[str, Any]:
-    import subprocess
-
-    import surroundings
-
+def selected(name: str) -> dict[str, Any]:
     command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
     found = json.loads(subprocess.check_output(command, stderr=subprocess.PIPE))
     (stream,) = (each for each in found["streams"] if each["tap_stream_id"] == name)

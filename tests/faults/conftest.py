@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,26 @@ from tap_process import TapServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `whole` all cells of a fault but one, of each API in turn; kills are never left out.
+
+    `make test` takes what is not marked, `make faults` takes all.
+    """
+    turns: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        params = getattr(item, "callspec", None)
+        api = params and (params.params.get("api") or params.params.get("case"))
+        if api and item.path.parent == HERE and item.path.name != "test_kills.py":
+            turns.setdefault(item.nodeid.replace(str(api), ""), []).append(item)
+    for turn, cells in enumerate(turns.values()):
+        for number, item in enumerate(cells):
+            if number != turn % len(cells):
+                item.add_marker(pytest.mark.whole)
 
 
 @pytest.fixture(scope="session")

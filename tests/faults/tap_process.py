@@ -43,7 +43,7 @@ class TapServer:
         )
         theirs.close()
 
-    def begin(
+    def begin(  # noqa: PLR0913
         self,
         folder: Path,
         config: Mapping[str, Any],
@@ -111,7 +111,7 @@ class TapProcess:
             target would have had.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         reader: int,
         errors: Any,

@@ -1,4 +1,4 @@
-"""How a run ends before its time: signals, a target that dies, a disk that is full, a lost state."""
+"""How a run ends before its time: signals, a dead target, a full disk, a state that was lost."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_without_any_state_what_the_server_is_making_is_taken_up(bench, clean):
     bench.assert_whole(clean, extra=int(dated))
 
 
-def test_what_a_killed_run_left_on_disk_goes_and_what_is_in_use_stays(bench, clean):
+def test_what_a_killed_run_left_on_disk_goes_and_what_is_in_use_stays(bench):
     struck = bench.fault("stall_body", endpoint="file", seconds=LONG)
     killed = bench.begin()
     killed.wait_until(lambda: struck.struck)

@@ -36,46 +36,46 @@ def pending(message: Message) -> list[str | None]:
     return [entry["id"] for entry in exports]
 
 
-def before_anything_is_asked_for(bench: Bench, clean: Clean):
+def before_anything_is_asked_for(bench: Bench, _: Clean):
     return reach(bench, effect="stall", endpoint=bench.case.list, method="GET", seconds=LONG)
 
 
-def when_the_post_is_announced_in_the_state(bench: Bench, clean: Clean):
+def when_the_post_is_announced_in_the_state(bench: Bench, _: Clean):
     return reach(bench, lambda message: None in pending(message))
 
 
-def when_the_post_was_lost_on_its_way(bench: Bench, clean: Clean):
+def when_the_post_was_lost_on_its_way(bench: Bench, _: Clean):
     return reach(bench, effect="reset", endpoint="submit", times=None)
 
 
-def when_the_post_was_executed_and_not_answered(bench: Bench, clean: Clean):
+def when_the_post_was_executed_and_not_answered(bench: Bench, _: Clean):
     fault = {"effect": "stall_body", "endpoint": "submit", "after_bytes": 0, "seconds": LONG}
     tap = reach(bench, **fault)
     tap.wait_until(lambda: bench.sandbox.exports)
     return tap
 
 
-def when_its_id_is_in_the_state(bench: Bench, clean: Clean):
+def when_its_id_is_in_the_state(bench: Bench, _: Clean):
     return reach(bench, lambda message: any(pending(message)))
 
 
-def while_it_is_looked_at(bench: Bench, clean: Clean):
+def while_it_is_looked_at(bench: Bench, _: Clean):
     return reach(bench, effect="stall", endpoint=bench.case.look, method="GET", seconds=LONG)
 
 
-def while_its_link_is_fetched(bench: Bench, clean: Clean):
+def while_its_link_is_fetched(bench: Bench, _: Clean):
     endpoint, occasion = bench.case.link
     fault = {"effect": "stall_body", "endpoint": endpoint, "occasions": [occasion]}
     return reach(bench, seconds=LONG, **fault)
 
 
-def in_the_middle_of_a_download(bench: Bench, clean: Clean):
+def in_the_middle_of_a_download(bench: Bench, _: Clean):
     tap = reach(bench, effect="stall_body", endpoint="file", seconds=LONG)
     tap.wait_until(lambda: any(name.endswith(".part") for name in tap.files()))
     return tap
 
 
-def between_two_tables(bench: Bench, clean: Clean):
+def between_two_tables(bench: Bench, _: Clean):
     first, second = bench.case.streams
 
     def between(message: Message) -> bool:
@@ -90,11 +90,11 @@ def is_moved(bookmark: Any) -> bool:
     return "replication_key_value" in text or "export_id" in text
 
 
-def while_the_second_table_is_fetched(bench: Bench, clean: Clean):
+def while_the_second_table_is_fetched(bench: Bench, _: Clean):
     return reach(bench, effect="stall_body", endpoint="file", occasions=[2], seconds=LONG)
 
 
-def in_the_middle_of_emitting(bench: Bench, clean: Clean):
+def in_the_middle_of_emitting(bench: Bench, _: Clean):
     return reach(bench, after_records(3))
 
 
