@@ -442,6 +442,12 @@ def test_quoted_text_that_looks_like_rows_is_one_cell_across_any_buffer(table) -
     assert found == dict(enumerate(texts))
 
 
+def test_rows_of_many_kilobytes_get_the_memory_that_they_need(table) -> None:
+    text = "some text " * 4000
+    rows = table("id,amount\n" + "".join(f"{text},{at}\n" for at in range(3000)))
+    assert sum(len(line) for line in rows.lines("s", everything(rows), time_extracted="x")) > 1.2e8
+
+
 def test_a_cell_of_many_megabytes_comes_whole(table) -> None:
     large = "ab\n" * (10 << 20)
     rows = table(f'id,amount\nx,1\n"{large}",2\n')
@@ -469,7 +475,7 @@ from tap_autodesk_exports.tables import Column, Layout, Table
 layout = Layout((Column("id"), Column("text")))
 folder = Path(sys.argv[1])
 with Table(folder / "rows.csv", layout, export_id="e", exported_at="2026-01-01", folder=folder,
-           memory_limit="128MB") as table:
+           memory_limit=128 << 20) as table:
     size = sum(map(len, table.lines("s", {"id", "text", "_row_id"}, time_extracted="x")))
 print(table.count(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import (
     Archive,
     Column,

@@ -24,7 +24,9 @@ _LONG_RECORDS = (
     f", buffer_size = {2 * dialect.MAX_RECORD}, parallel = false"
 )
 """Options for files with records above DuckDB's ordinary limit of 2 MB."""
-_LONG_RECORDS_MEMORY = "4GB"
+_MOST_MEMORY = 4 << 30
+_COPIES = 32_768
+"""Rows in memory at once: 2048 for each of two threads, in up to eight stages of being written."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,19 @@ class Reading:
     """The cells that stand in the usual spelling of their type in every row."""
     distinct: int
     """Number of different keys, by the cells as they stand; a few may be counted as one."""
+    longest: int
+    """Bytes of the longest row."""
     widths: dict[str, tuple[int, int]]
     """Of plain number cells: the most characters before the point, and behind it."""
 
 
-def read(
+def read(  # noqa: PLR0913, PLR0917
     database: duckdb.DuckDBPyConnection,
     path: Path,
     types: Sequence[Type],
     key: Collection[str],
     copy: Path,
+    memory: int,
 ) -> Reading:
     """Read a file once, whole.
 
@@ -59,6 +64,7 @@ def read(
         types: The type of each column of the header.
         key: The cells (c0, c1, …) whose different values are counted.
         copy: Where to write the file anew if DuckDB cannot read it as it stands.
+        memory: Bytes that DuckDB may take, apart from what long rows need.
 
     Raises:
         FileError: The file breaks the rules of the dialect.
@@ -67,23 +73,33 @@ def read(
 
     header = dialect.read_header(path)
     for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
-        if options == _LONG_RECORDS:
-            # Cells of many MB take what they take: several copies of each are in memory at once.
-            database.execute(f"SET memory_limit = '{_LONG_RECORDS_MEMORY}'")
         source = _source(path, len(types), options)
         try:
-            reading = _profile(database, path, header, source, types, key)
+            if options == _LONG_RECORDS:
+                _allow(database, _MOST_MEMORY)
+            try:
+                reading = _profile(database, path, header, source, types, key)
+            except duckdb.OutOfMemoryException:
+                _allow(database, _MOST_MEMORY)
+                reading = _profile(database, path, header, source, types, key)
         except duckdb.InvalidInputException:
             continue
         if reading is not None:
+            if options != _LONG_RECORDS:
+                _allow(database, min(memory + reading.longest * _COPIES, _MOST_MEMORY))
             return reading
     # DuckDB and the file disagree: the dialect module decides who is right.
     rows = dialect.rewrite(path, copy)
+    _allow(database, _MOST_MEMORY)
     source = _source(copy, len(types), _LONG_RECORDS)
     reading = _profile(database, copy, dialect.read_header(copy), source, types, key)
     if reading is None or reading.rows != rows:
         raise FileError(path, "cannot be read exactly. Please report this.")
     return reading
+
+
+def _allow(database: duckdb.DuckDBPyConnection, memory: int) -> None:
+    database.execute(f"SET memory_limit = '{memory} bytes'")
 
 
 def _source(path: Path, width: int, options: str) -> str:
@@ -125,6 +141,7 @@ def _profile(  # noqa: PLR0913, PLR0917
     outputs = [
         "count(*)",
         f"coalesce(sum(strlen({text})), 0)",
+        f"coalesce(max(strlen({text})), 0)",
         *(_quotes_inside(text, cells) if quotes else ("0", "0")),
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
@@ -132,7 +149,9 @@ def _profile(  # noqa: PLR0913, PLR0917
         *(part for cell in numbers for part in number_widths(cell)),
     ]
     query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
-    rows, length, inside, bare, distinct, *found = database.cursor().execute(query).fetchone() or ()
+    rows, length, longest, inside, bare, distinct, *found = (
+        database.cursor().execute(query).fetchone() or ()
+    )
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
@@ -150,6 +169,7 @@ def _profile(  # noqa: PLR0913, PLR0917
         filled=frozenset(cell for cell, count in zip(cells, counts, strict=True) if count),
         plain=frozenset(plain),
         distinct=distinct,
+        longest=longest,
         widths={
             cell: (widths[2 * at], widths[2 * at + 1])
             for at, cell in enumerate(numbers)

@@ -61,7 +61,7 @@ class Table:
         export_id: str,
         exported_at: str,
         folder: Path,
-        memory_limit: str = "160MB",
+        memory_limit: int = 160 << 20,
     ) -> None:
         """Open the file and read it once, whole.
 
@@ -71,7 +71,8 @@ class Table:
             export_id: The export that it comes from.
             exported_at: When the source took the snapshot, as a timestamp.
             folder: Where temporary files may go; `close` leaves nothing behind.
-            memory_limit: What DuckDB may take before it writes to `folder`.
+            memory_limit: Bytes that DuckDB may take before it writes to `folder`. Rows of many
+                kilobytes are given more.
 
         Raises:
             FileError: The file is damaged, is not CSV, has none of the layout's columns, or holds
@@ -220,13 +221,13 @@ class Table:
         """Close the table."""
         self.close()
 
-    def _open(self, spill: Path, memory_limit: str, export_id: str, exported_at: str) -> None:
+    def _open(self, spill: Path, memory_limit: int, export_id: str, exported_at: str) -> None:
         import duckdb  # noqa: PLC0415 - takes a third of a second, which discovery need not spend
 
         self._database = database = duckdb.connect(
             config={
                 "threads": 2,
-                "memory_limit": memory_limit,
+                "memory_limit": f"{memory_limit} bytes",
                 "temp_directory": str(spill / "duckdb"),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
@@ -244,6 +245,7 @@ class Table:
                 [layout.types[names[cell]] if cell in names else Type.STRING for cell in cells],
                 [known[name] for name in layout.natural_key if name in known],
                 spill / "rewritten.csv",
+                memory_limit,
             )
             if layout.hashing:
                 layout.hashing.define(database)
