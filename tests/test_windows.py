@@ -180,7 +180,7 @@ def test_a_killed_backfill_is_taken_up_range_by_range(server):
     assert len(server.exports) - jobs <= 1
 
 
-# --- Token Flex: only categories in which something was processed ----------------------------------
+# --- Token Flex: only categories in which something was processed ---
 
 
 def usage_categories(server: Sandbox, since: int) -> list[list[str]]:
