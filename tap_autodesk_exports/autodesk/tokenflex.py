@@ -144,6 +144,7 @@ class TokenFlexExports:
         self._looking = threading.Lock()
         self._seen: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._lists = 0
+        self._looked_at: set[str] = set()
 
     def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the file name tells this tap's exports apart."""
@@ -152,7 +153,6 @@ class TokenFlexExports:
     def submit(self, asked: Asked) -> str:
         """POST the export request."""
         body = {**asked.spec.body, "downloadFileName": _file_name(asked)}
-        self._forget(asked.spec.owner)
         try:
             return str(self._tokenflex.create_request(asked.spec.owner, body)["requestKey"])
         except ApiError as error:
@@ -187,7 +187,10 @@ class TokenFlexExports:
     def look(self, asked: Asked) -> Look:
         """GET the export request."""
         key = str(asked.id)
-        listed = (r for r in self._newest(asked.spec.owner) if r.get("requestKey") == key)
+        # The first look is at the export itself, later ones at the list, shared by all.
+        requests = self._newest(asked.spec.owner) if key in self._looked_at else []
+        self._looked_at.add(key)
+        listed = (request for request in requests if request.get("requestKey") == key)
         try:
             request = next(listed, None) or self._tokenflex.request(asked.spec.owner, key)
         except NotFound:
@@ -214,15 +217,11 @@ class TokenFlexExports:
                 self._lists += 1
             return requests
 
-    def _forget(self, contract: str) -> None:
-        """Forget the list: an export is changing now, and would be looked up as it was."""
-        with self._looking:
-            self._seen.pop(contract, None)
-
     def retry(self, asked: Asked) -> bool:
         """POST retry: the export keeps its key."""
         self._tokenflex.retry(asked.spec.owner, str(asked.id))
-        self._forget(asked.spec.owner)
+        with self._looking:
+            self._seen.pop(asked.spec.owner, None)  # the list tells of its failure
         return True
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:

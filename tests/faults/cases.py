@@ -114,6 +114,7 @@ class Bench:
         self.state: Mapping[str, Any] | None = None
         self.config: dict[str, Any] = {}
         self._asked_anew = 0
+        self._begun: list[TapProcess] = []
         self._server = server
 
     def fault(self, effect: str, **where: Any) -> Any:
@@ -129,7 +130,7 @@ class Bench:
             **self.case.config,
             **self.config,
         }
-        return self._server.begin(
+        tap = self._server.begin(
             self.folder,
             config,
             state=self.state,
@@ -137,6 +138,13 @@ class Bench:
             until=until,
             **order,
         )
+        self._begun.append(tap)
+        return tap
+
+    def close(self) -> None:
+        """End the processes that a test left when it failed."""
+        for tap in self._begun:
+            tap.close()
 
     def run(self, **order: Any) -> TapRun:
         """Run the tap to its end, and take what it says."""

@@ -50,6 +50,7 @@ def bench(case, tap_server, tmp_path) -> Iterator[Bench]:
     bench = Bench(case, tap_server, tmp_path)
     with bench.sandbox:
         yield bench
+        bench.close()
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,7 @@ class TapProcess:
         self._api_url = api_url
         self._until = until
         self._not_taken = b""
+        self._ended = False
         self.taken: list[bytes] = []
         self.reached = threading.Event()
         self.pid = int(self._news.readline())
@@ -189,18 +190,27 @@ class TapProcess:
         Nothing that it said anywhere may hold a secret of the sandbox.
         """
         code = int(self._news.readline())
+        self._ended = True
         self._reading.join()
         if self.reached.is_set() and not self._out.closed:
             self._not_taken = self._out.read()
-        self._out.close()
         log = self.log()
-        self._errors.close()
-        self._news.close()
+        self.close()
         said = b"".join([*self.taken, self._not_taken, self.command_line]).decode()
         surroundings.assert_no_secret(self._api_url, said, log, *self.files())
         whole = [line for line in self.taken if line.endswith(b"\n")]
         messages = [json.loads(line, parse_float=Decimal) for line in whole]
         return surroundings.TapRun(messages, log, code)
+
+    def close(self) -> None:
+        """Kill it, if it still runs, and close what it was read through."""
+        if not self._news.closed:
+            if not self._ended:
+                self.send(signal.SIGKILL)
+            self._reading.join()
+            self._out.close()
+            self._errors.close()
+            self._news.close()
 
     def log(self) -> str:
         """Return what it logged so far."""
