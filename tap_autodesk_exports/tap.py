@@ -101,7 +101,8 @@ class TapAutodeskExports(Tap):
     def _data_connector_streams(self) -> Iterator[TapStream]:
         yield from (stream(self) for stream in data_connector.STREAMS)
         groups = self.settings.data_connector_service_groups
-        for name, table in data_connector.registry(self.settings).items():
+        tables = data_connector.registry(self.settings, self.input_catalog)
+        for name, table in tables.items():
             if groups is None or table["service_group"] in groups:
                 yield TableStream(self, name, table)
 

@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import surroundings
 
@@ -42,12 +42,14 @@ class SandboxTime(Clock):
         return stop.is_set()
 
 
-def run(
+def run(  # noqa: PLR0913
     sandbox: Sandbox,
     config: Mapping[str, Any],
     *streams: str,
     state: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    sink: IO[bytes] | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> surroundings.TapRun:
     """Run the tap with the sandbox's settings and `config`; what it said is returned.
 
@@ -57,6 +59,8 @@ def run(
         streams: The selected streams.
         state: The state to begin with.
         metadata: Further metadata of each stream, such as a replication method.
+        found: The catalog; without it, discovery comes first.
+        sink: Where its output goes besides, such as a target.
     """
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     groups = sorted({stream.partition("_")[0] for stream in streams})
@@ -65,7 +69,7 @@ def run(
         tap = TapAutodeskExports(
             config=settings,
             state=json.loads(json.dumps(state or {})),
-            catalog=catalog(settings, *streams, metadata=metadata),
+            catalog=dict(found) if found else catalog(settings, *streams, metadata=metadata),
             validate_config=True,
         )
         tap.clock = SandboxTime(sandbox)
@@ -73,6 +77,8 @@ def run(
             tap.sync_all()
         finally:
             code = tap.close()
+    if sink:
+        sink.write(output.buffer.getvalue())  # type: ignore[attr-defined]
     raw = output.buffer.getvalue().decode()  # type: ignore[attr-defined]
     messages = [json.loads(line, parse_float=Decimal) for line in raw.split("\n") if line]
     return surroundings.TapRun(messages, "\n".join(log), code)

@@ -46,18 +46,31 @@ def renewed(known: Registry, published: Mapping[str, Mapping[str, Mapping[str, s
     for group, tables in published.items():
         for table, columns in tables.items():
             name = f"{group}_{table}"
-            before = known.get(name) or _inferred(group, table, columns, group in documented)
+            before = known.get(name) or _inferred(
+                group, table, columns, in_enum=group in documented
+            )
             renewed_tables[name] = {**before, "columns": dict(columns)}
             if not set(before["primary_key"] or ()) <= set(columns):
                 renewed_tables[name] |= {"primary_key": [], "primary_key_confidence": "none"}
     return dict(sorted(renewed_tables.items()))
 
 
+def from_catalog(group: str, table: str, columns: Mapping[str, str]) -> Table:
+    """Return a table that only a catalog knows, which was discovered from another schema.
+
+    Args:
+        group: Service group.
+        table: Name of the table.
+        columns: Columns, with types as they are published.
+    """
+    return _inferred(group, table, columns, in_enum=True)
+
+
 def _in_enum(table: Table) -> bool:
     return bool(table["group_in_request_enum"])
 
 
-def _inferred(group: str, table: str, columns: Mapping[str, str], in_enum: bool) -> Table:  # noqa: FBT001
+def _inferred(group: str, table: str, columns: Mapping[str, str], *, in_enum: bool) -> Table:
     """Return what follows from a new table's service group, as for its neighbours."""
     key, confidence, replication_key = [], "none", None
     if group.startswith("cdc"):

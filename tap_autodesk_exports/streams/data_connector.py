@@ -14,9 +14,15 @@ from tap_autodesk_exports.autodesk.data_connector import project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.schemas.live import published
-from tap_autodesk_exports.schemas.registry import bundled, renewed
+from tap_autodesk_exports.schemas.registry import bundled, from_catalog, renewed
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
+from tap_autodesk_exports.streams.base import (
+    PROVENANCE,
+    ExportStream,
+    Load,
+    export_schema,
+    type_of,
+)
 from tap_autodesk_exports.streams.extracts import account_ids
 from tap_autodesk_exports.streams.lists import (
     BOOLEAN,
@@ -28,11 +34,14 @@ from tap_autodesk_exports.streams.lists import (
     list_schema,
 )
 from tap_autodesk_exports.tables.files import as_csv
+from tap_autodesk_exports.tables.layout import EXPORT_ID
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from singer_sdk.singerlib import Catalog, CatalogEntry
 
     from tap_autodesk_exports.exports.export import Finished
     from tap_autodesk_exports.schemas.registry import Registry
@@ -44,6 +53,14 @@ SURE = frozenset({"verified", "documented"})
 SUCCESS = "success"
 DELETED_AT, SDC_DELETED_AT = "deleted_at", "_sdc_deleted_at"
 
+PUBLISHED_TYPES = {
+    Type.STRING: "string",
+    Type.NUMBER: "number",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date: string",
+    Type.TIME: "time",
+    Type.TIMESTAMP: "timestamp: SQL",
+}
 TYPES = {
     "string": Type.STRING,
     "string: UUID": Type.STRING,
@@ -58,8 +75,11 @@ TYPES = {
 """The nine types of the published schema; another one is text. UUIDs stay as they are written."""
 
 
-def registry(settings: Settings) -> Registry:
-    """Return the tables that discovery offers: the bundled ones, or those published now.
+def registry(settings: Settings, catalog: Catalog | None) -> Registry:
+    """Return the tables: the bundled ones, or for discovery those published now.
+
+    A run has a catalog, so it needs no other schema: tables that only the catalog knows are taken
+    from there.
 
     Raises:
         TapError: The published schema cannot be had.
@@ -67,8 +87,30 @@ def registry(settings: Settings) -> Registry:
     known = bundled()
     if settings.data_connector_schema == "bundled" or settings.sandbox:
         return known
+    if catalog is not None:
+        others = (entry for entry in catalog.streams if entry.tap_stream_id not in known)
+        return known | {
+            entry.tap_stream_id: _of_entry(entry) for entry in others if _is_table(entry)
+        }
     groups = {table["service_group"] for table in known.values()}
     return renewed(known, published(settings.api_url, groups))
+
+
+def _is_table(entry: CatalogEntry) -> bool:
+    return EXPORT_ID in (entry.schema.properties or {}) and not entry.tap_stream_id.startswith(
+        (f"{Api.INSIGHTS}_", f"{Api.TOKENFLEX}_")
+    )
+
+
+def _of_entry(entry: CatalogEntry) -> dict[str, Any]:
+    group, _, table = entry.tap_stream_id.partition("_")
+    properties = entry.schema.to_dict()["properties"]
+    columns = {
+        name: PUBLISHED_TYPES[type_of(schema)]
+        for name, schema in properties.items()
+        if name not in PROVENANCE
+    }
+    return from_catalog(group, table, columns)
 
 
 class TableStream(ExportStream):

@@ -225,7 +225,10 @@ class Tables:
             )
         )
         changed = tuple(at.replace(microsecond=at.microsecond // 1000 * 1000) for at in changed)
-        return Life(index, project, born, changed, self._end(table, changed, born, rng), parents)
+        end = self._end(table, changed, born, rng)
+        if table.group == "activities":
+            changed, end = (), None  # what has happened does not change
+        return Life(index, project, born, changed, end, parents)
 
     def _born(self, name: str, index: int, rng: Random) -> dt.datetime:
         precision = rng.choice((1_000_000, 1_000, 1_000, 10_000, 1))
