@@ -124,3 +124,10 @@ def test_a_long_download_ends_with_the_run(storage, tmp_path):
     storage.stop.set()
     with pytest.raises(Stopped):
         storage.fetch(tmp_path)
+
+
+def test_a_link_that_expired_while_waiting_is_not_followed_again(storage, tmp_path):
+    storage.sandbox.faults.add("truncate", endpoint="file")
+    storage.clock.wait = lambda _, __: bool(storage.sandbox.clock.advance(400))
+    assert storage.fetch(tmp_path).read_bytes() == storage.content
+    assert 403 not in [request.status for request in storage.sandbox.requests]
