@@ -26,9 +26,6 @@ test: plugins lint ## Run every check
 faults: set-up ## Run the whole fault suite: every fault in front of every API
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults -m "whole or not whole" $(ARGS)
 
-faults: set-up ## Run the fault suite: every fault against every API
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults $(ARGS)
-
 lint: set-up ## Run ruff and mypy
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
