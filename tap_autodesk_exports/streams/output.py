@@ -59,6 +59,7 @@ class Output(SingerWriter):
                 self.publish_pending()
             else:
                 with self._whole():
+                    self._last_state = ""
                     super().write_message(message)
 
     def write_lines(self, lines: bytes) -> None:
@@ -68,6 +69,7 @@ class Output(SingerWriter):
             TargetGone: Nobody reads any more.
         """
         with self._whole():
+            self._last_state = ""
             # Not in a test that replaces standard output by a text buffer.
             if (binary := getattr(sys.stdout, "buffer", None)) is None:
                 sys.stdout.write(lines.decode())
@@ -92,7 +94,7 @@ class Output(SingerWriter):
         with self._whole():
             exports = serialize_json(self.pending())
             value = f'{{"bookmarks":{self._bookmarks},"exports":{exports}}}'
-            if value == self._last_state:
+            if value == self._last_state:  # nothing stands between this one and the last
                 return
             sys.stdout.write(f'{{"type":"STATE","value":{value}}}\n')
             sys.stdout.flush()
