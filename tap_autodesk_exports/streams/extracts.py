@@ -155,6 +155,9 @@ class Extracts:
         snapshots = tuple(table for table in self._tables if not table.is_dated)
         if not snapshots:
             return jobs
+        alone = Job(partition, part, None, snapshots=snapshots)
+        if self._is_pending(alone):
+            return [*jobs, alone]
         last = jobs.pop() if jobs else Job(partition, part, None)
         groups = {table.service_group for table in snapshots}
         if young := self._young_extract(partition, part, groups, last.window):
