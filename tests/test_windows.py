@@ -33,15 +33,18 @@ def server() -> Iterator[Sandbox]:
 
 
 def asked(server: Sandbox, since: int = 0) -> list[tuple[str, str, list[str]]]:
-    """Return begin, end and groups of the requests, from the n-th on."""
-    return [
+    """Return begin, end and groups of the requests from the n-th on, by date, snapshots last.
+
+    They are made side by side, so that the server sees them in any order.
+    """
+    return sorted(
         (
             str(export.body.get("startDate"))[:10],
             str(export.body.get("endDate"))[:10],
             export.body["serviceGroups"],
         )
         for export in server.exports[since:]
-    ]
+    )
 
 
 def bookmark(run: TapRun, stream: str = ACTIVITIES) -> str:
