@@ -152,6 +152,108 @@ def test_incremental_without_a_column_to_go_by_is_told(server, write):
     assert "FULL_TABLE" in failure
 
 
+def test_timestamps_are_compared_as_instants_whatever_their_offset(server, write):
+    header = "issue_id,updated_at"
+    write("issues_issues", header, "a,2026-01-01T12:00:00+02:00", "b,2026-01-01 09:00:00")
+    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    (partition,) = first.state["bookmarks"]["issues_issues"]["partitions"]
+    assert partition["replication_key_value"] == "2026-01-01T10:00:00.000000Z"
+    write(
+        "issues_issues",
+        header,
+        "a,2026-01-01T12:00:00+02:00",
+        "c,2026-01-01T12:00:00.001+02:00",
+        "d,2026-01-01T11:59:59+02:00",
+    )
+    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    assert [row["issue_id"] for row in second.records("issues_issues")] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("display_id", (9, 10, 11)), ("due_date", ("2026-01-09", "2026-01-10", "2026-01-11"))],
+)
+def test_other_types_can_be_gone_by_too(server, write, column, values):
+    chosen = {**BY_UPDATE, "replication-key": column}
+    state, lines = {}, []
+    for number, value in enumerate(values):
+        lines.append(f"{number},{value}")
+        write("issues_issues", f"issue_id,{column}", *lines)
+        run = clockwork.run(server, NEW, "issues_issues", state=state, metadata=chosen)
+        sent = [row["issue_id"] for row in run.records("issues_issues")]
+        assert sent == [str(at) for at in range(max(0, number - 1), number + 1)]
+        state = run.state
+
+
+def test_a_bookmark_is_not_taken_for_that_of_another_replication_key(server, write):
+    header = "issue_id,created_at,updated_at"
+    old = "a,2026-01-01 00:00:00,2026-03-01 00:00:00"
+    write("issues_issues", header, old)
+    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    write("issues_issues", header, old, "b,2026-02-01 00:00:00,2026-03-02 00:00:00")
+    other = {**BY_UPDATE, "replication-key": "created_at"}
+    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=other)
+    assert len(second.records("issues_issues")) == 2
+    (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
+    assert partition["replication_key_value"] == "2026-02-01T00:00:00.000000Z"
+
+
+def test_the_same_extract_is_not_sent_twice_where_no_row_has_a_value_to_go_by(server, write):
+    auto = {**NEW, "data_connector_extract": "auto"}
+    write("issues_issues", "issue_id,updated_at", "a,", "b,")
+    first = clockwork.run(server, auto, "issues_issues", metadata=BY_UPDATE)
+    assert len(first.records("issues_issues")) == 2
+    second = clockwork.run(server, auto, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    assert second.records("issues_issues") == []
+
+
+# --- hard deletes ------------------------------------------------------------------------------
+
+
+def activated(run: TapRun) -> list[str]:
+    return [message["stream"] for message in run.of_type("ACTIVATE_VERSION")]
+
+
+VERSIONS = {"apis": ["data_connector"], "emit_activate_version_messages": True}
+
+
+def test_a_part_that_fails_holds_hard_deletes_back_and_they_are_not_lost():
+    with Sandbox(scale=0.1, accounts=3, job_seconds=0) as sandbox:
+        state = clockwork.run(sandbox, VERSIONS, "issues_issues").state
+        sandbox.clock.advance(2 * 86400)
+        sandbox.data_connector.closed = {sandbox.account_ids[2]}
+        failed = clockwork.run(sandbox, VERSIONS, "issues_issues", state=state)
+        assert failed.code == 1
+        assert len({row["bim360_account_id"] for row in failed.records("issues_issues")}) == 2
+        assert activated(failed) == []
+        again = clockwork.run(sandbox, VERSIONS, "issues_issues", state=failed.state)
+        assert again.records("issues_issues") == []  # the same extracts are not sent twice
+        # The third account has nothing new, and what the others have deleted still counts.
+        sandbox.data_connector.closed = set()
+        latest = {**VERSIONS, "data_connector_extract": "latest"}
+        last = clockwork.run(sandbox, latest, "issues_issues", state=again.state)
+        assert last.code == 0, last.stderr
+        assert activated(last) == ["issues_issues"]
+        assert len({row["bim360_account_id"] for row in last.records("issues_issues")}) == 3
+        assert len(sandbox.exports) == 5
+        done = clockwork.run(sandbox, latest, "issues_issues", state=last.state)
+        assert done.records("issues_issues") == []
+        assert activated(done) == []
+
+
+def test_a_run_that_ends_before_it_could_activate_is_made_up_for():
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        run = clockwork.run(sandbox, VERSIONS, "issues_issues")
+        types = [message["type"] for message in run.messages]
+        before = run.messages[: types.index("ACTIVATE_VERSION")]
+        state = [message["value"] for message in before if message["type"] == "STATE"][-1]
+        assert state["bookmarks"]["issues_issues"]
+        again = clockwork.run(sandbox, VERSIONS, "issues_issues", state=state)
+        assert again.table("issues_issues") == run.table("issues_issues")
+        assert activated(again) == ["issues_issues"]
+        assert len(sandbox.exports) == 1
+
+
 # --- changes (cdc) -------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import abc
 import dataclasses
 import functools
 import zlib
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 After = tuple[str, str] | None
 """A column and the bound from which rows are sent; None for all."""
+
+SENT_ALONE = "version_is_open"
+"""Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, as other rows failed."""
 
 PROVENANCE: dict[str, dict[str, Any]] = {
     "_export_id": {"type": ["string"]},
@@ -239,7 +243,7 @@ class ExportStream(TapStream, abc.ABC):
         self, tap: TapAutodeskExports, schema: Mapping[str, Any], name: str | None = None
     ) -> None:
         self._hashing = hashing_of(name or self.name, tap.settings)
-        self._told: tuple[Sequence[str], Sequence[str]] = ((), ())
+        self._told: dict[str, set[str]] = {"unknown": set(), "missing": set()}
         self._properties: Mapping[str, Any] = schema["properties"]
         super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
 
@@ -349,9 +353,9 @@ class ExportStream(TapStream, abc.ABC):
         """Load each export; after a failure, nothing more of the same partition."""
         loads = self.tap.loads_of(self)
         self._check_replication_key()
+        self._tell_earlier_start()
         self._begin_version()
-        # A new version of a table replaces all of it, so it needs every partition's rows.
-        whole = self._versions and any(self._is_new(load) for load in loads)
+        whole = self._versions and self._needs_version(loads)
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
@@ -366,6 +370,25 @@ class ExportStream(TapStream, abc.ABC):
                 self.tap.give_up(load, error)
         if whole and not ended:
             self._activate_version()
+            for load in loads:
+                self.get_context_state(load.partition).pop(SENT_ALONE, None)
+            self._write_state_message()
+
+    def _needs_version(self, loads: Iterable[Load]) -> bool:
+        """Whether a new version of the table is due, and rows of every partition can be had.
+
+        It replaces the whole table, so it needs the rows of all, also of those that are unchanged.
+        """
+        try:
+            due = [
+                not self._is_loaded(load, self._finished(load))
+                or SENT_ALONE in self.get_context_state(load.partition)
+                for load in loads
+            ]
+        except TapError:
+            self.logger.info("Not everything can be had, so rows that are gone are not removed.")
+            return False
+        return any(due)
 
     def _ends_early(self, load: Load) -> bool:
         """Whether an export of an earlier run was taken up whose window ends before the planned.
@@ -387,6 +410,8 @@ class ExportStream(TapStream, abc.ABC):
                     "Export %s was loaded before; nothing is sent again.", finished.export_id
                 )
             else:
+                if self._versions:
+                    self.get_context_state(load.partition)[SENT_ALONE] = True
                 newest = yield from self._emit(load, finished, emit)
         finally:
             self.done_with(finished)
@@ -418,7 +443,7 @@ class ExportStream(TapStream, abc.ABC):
                     yield from emit(table, None)
                     return None
                 key = str(self.replication_key)
-                bound = self.get_context_state(load.partition).get("replication_key_value")
+                bound = self._bound(load.partition)
                 yield from emit(table, (key, bound) if bound else None)
                 return table.maximum(key)
 
@@ -436,12 +461,34 @@ class ExportStream(TapStream, abc.ABC):
                 "such as 'updated_at' where there is one, or FULL_TABLE."
             )
             raise ConfigurationError(msg)
+        if self._is_filtered and self._hashing and self._hashing.applies(str(self.replication_key)):
+            msg = (
+                f"'hash_columns' hides the column '{self.replication_key}', whose greatest value "
+                "the bookmark would show: leave it out, or choose another replication key."
+            )
+            raise ConfigurationError(msg)
 
-    def _is_new(self, load: Load) -> bool:
-        try:
-            return not self._is_loaded(load, self._finished(load))
-        except TapError:
-            return True
+    def _bound(self, partition: Mapping[str, str]) -> str | None:
+        """Return the bookmark of the replication key; None where it is that of another one."""
+        state = self.get_context_state(partition)
+        value: str | None = state.get("replication_key_value")
+        return value if state.get("replication_key") == self.replication_key else None
+
+    def _tell_earlier_start(self) -> None:
+        """Say that a start date has no effect behind which a stream has begun already."""
+        start = self.run.settings.start_date
+        if not (self.is_dated and start):
+            return
+        states = self.stream_state.get("partitions") or [self.stream_state]
+        begun = min((state["start"] for state in states if "start" in state), default=None)
+        if begun and canonical(start) < begun:
+            self.logger.warning(
+                "Setting 'start_date' (%s) was later when this stream began, at %s, and what lies "
+                "before that is not asked for. To have it, run once without the stream's state, "
+                "such as by `meltano run --full-refresh`.",
+                f"{start:%Y-%m-%d}",
+                begun[:10],
+            )
 
     def _finished(self, load: Load) -> Finished:
         if load.error:
@@ -452,7 +499,8 @@ class ExportStream(TapStream, abc.ABC):
         """Whether the rows of this very export were sent before, with the same columns."""
         state = self.get_context_state(load.partition)
         return (
-            (self._is_filtered or "replication_key" not in state)
+            state.get("replication_key")
+            in {None, self.replication_key if self._is_filtered else None}
             and state.get("export_id") == finished.export_id
             and state.get("columns") == self._selection()
         )
@@ -493,19 +541,19 @@ class ExportStream(TapStream, abc.ABC):
         return bool(self.primary_keys) and "_row_id" not in self.primary_keys
 
     def _tell_differences(self, table: Table, file: str) -> None:
-        told = (table.unknown, table.missing)
-        if told == self._told:
-            return
-        self._told = told
-        if table.unknown:
+        unknown = [name for name in table.unknown if name not in self._told["unknown"]]
+        missing = [name for name in table.missing if name not in self._told["missing"]]
+        self._told["unknown"].update(unknown)
+        self._told["missing"].update(missing)
+        if unknown:
             self.logger.warning(
                 "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
                 file,
-                ", ".join(table.unknown),
+                ", ".join(unknown),
                 self.remedy,
             )
-        if table.missing:
-            self.logger.info("Not in '%s', so null: %s.", file, ", ".join(table.missing))
+        if missing:
+            self.logger.info("Not in '%s', so null: %s.", file, ", ".join(missing))
 
     def _selected(self) -> list[str]:
         """Return the selected columns, in the catalog's order."""
@@ -514,8 +562,13 @@ class ExportStream(TapStream, abc.ABC):
         ]
 
     def _selection(self) -> str:
-        """Return a short mark of the selected columns."""
-        return f"{zlib.crc32(' '.join(self._selected()).encode()):08x}"
+        """Return a short mark of the selected columns, of those hashed and of the hashes' key."""
+        selected = self._selected()
+        names = " ".join(selected)
+        hashing = self._hashing
+        if hashing and (hashed := [name for name in selected if hashing.applies(name)]):
+            names += f" {hashing.of(' '.join(hashed))}"
+        return f"{zlib.crc32(names.encode()):08x}"
 
     # Bookmarks
 
@@ -527,11 +580,13 @@ class ExportStream(TapStream, abc.ABC):
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self.run.ledger.lock:
             state = self.get_context_state(load.partition)
-            end = newest if self._is_filtered else finished.asked.spec.end
+            spec = finished.asked.spec
+            before, end = self._bound(load.partition), newest if self._is_filtered else spec.end
+            if self.is_dated and spec.start and (not before or spec.start < state.get("start", "")):
+                state["start"] = spec.start
             if self.replication_method == "INCREMENTAL" and end:
-                before = state.get("replication_key_value")
                 state["replication_key"] = self.replication_key
-                state["replication_key_value"] = max(before, end) if before else end
+                state["replication_key_value"] = self._later(before, end) if before else end
             if not self.is_dated:
                 state["export_id"] = finished.export_id
                 state["columns"] = self._selection()
@@ -542,6 +597,11 @@ class ExportStream(TapStream, abc.ABC):
             self.remember(load, finished, state)
             self.tap.settle(load)
             self._write_state_message()
+
+    def _later(self, one: str, other: str) -> str:
+        """Return the greater of two values of the replication key."""
+        schema = self.effective_schema["properties"].get(str(self.replication_key), {})
+        return max(one, other, key=Decimal if type_of(schema) is Type.NUMBER else None)
 
 
 def batch_encoding(config: BatchConfig) -> Encoding:
