@@ -55,9 +55,9 @@ def duckdb_parquet(path: Path, layout: Layout, folder: Path) -> None:
 
 def tap_lines(path: Path, layout: Layout, folder: Path) -> None:
     """This tap's tables: RECORD messages."""
-    from tap_autodesk_exports.tables import Table  # noqa: PLC0415
+    from tap_autodesk_exports.tables import Engine, Table  # noqa: PLC0415
 
-    with Table(path, layout, **EXPORT, folder=folder) as table:
+    with Table(path, layout, **EXPORT, engine=Engine(folder)) as table:
         selected = {column.name for column in table.columns}
         for chunk in table.lines(STREAM, selected, time_extracted=EXTRACTED):
             sys.stdout.buffer.write(chunk)
@@ -65,9 +65,9 @@ def tap_lines(path: Path, layout: Layout, folder: Path) -> None:
 
 def tap_records(path: Path, layout: Layout, folder: Path) -> None:
     """This tap's tables: the plain road, one dictionary a row, nothing written."""
-    from tap_autodesk_exports.tables import Table  # noqa: PLC0415
+    from tap_autodesk_exports.tables import Engine, Table  # noqa: PLC0415
 
-    with Table(path, layout, **EXPORT, folder=folder) as table:
+    with Table(path, layout, **EXPORT, engine=Engine(folder)) as table:
         for _ in table.records({column.name for column in table.columns}):
             pass
 
@@ -101,9 +101,9 @@ WAYS = {
 
 
 def _batches(path: Path, layout: Layout, folder: Path, encoding: str) -> None:
-    from tap_autodesk_exports.tables import Encoding, Table  # noqa: PLC0415
+    from tap_autodesk_exports.tables import Encoding, Engine, Table  # noqa: PLC0415
 
-    with Table(path, layout, **EXPORT, folder=folder) as table:
+    with Table(path, layout, **EXPORT, engine=Engine(folder)) as table:
         for _ in table.batches(
             lambda number: (folder / f"batch-{number}").open("wb"),
             {column.name for column in table.columns},

@@ -14,6 +14,7 @@ from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import Runner
 from tap_autodesk_exports.signin import SignIn
+from tap_autodesk_exports.tables.engine import Engine
 from tap_autodesk_exports.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Run:
         )
         self._downloader = Downloader(self.clock, stop)
         self.workspace = Workspace()
+        self.engine = Engine(self.workspace.path)
 
     @functools.cached_property
     def lookback(self) -> dt.timedelta:
@@ -112,4 +114,5 @@ class Run:
     def close(self) -> None:
         """End waits and threads, and remove temporary files."""
         self.runner.close()
+        self.engine.close()
         self.workspace.close()

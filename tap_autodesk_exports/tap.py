@@ -27,6 +27,7 @@ from tap_autodesk_exports.streams.base import ExportStream, Load
 from tap_autodesk_exports.streams.data_connector import TableStream
 from tap_autodesk_exports.streams.extracts import Extracts
 from tap_autodesk_exports.streams.output import Output, TargetGone
+from tap_autodesk_exports.streams.personal import unmatched
 from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class TapAutodeskExports(Tap):
         """What became of each stream."""
         return Report()
 
+    _begun = False
+    """Whether the exports of the run were asked for."""
+
     @property
     def output(self) -> Output:
         """Standard output."""
@@ -107,6 +111,16 @@ class TapAutodeskExports(Tap):
                 yield TableStream(self, name, table)
 
     # A run
+
+    @override
+    def sync_all(self) -> None:
+        for pattern in unmatched(self.settings, self.streams):
+            self.logger.warning(
+                "The pattern '%s' of 'hash_columns' matches no column of any stream, so it hides "
+                "nothing: it is compared with `stream.column`.",
+                pattern,
+            )
+        super().sync_all()
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
@@ -163,10 +177,13 @@ class TapAutodeskExports(Tap):
 
     def begin_exports(self) -> None:
         """Have all exports of the run made, side by side, before the first stream waits."""
+        if self._begun:
+            return
         for loads in self._loads.values():
             for load in loads:
                 if load.error is None:
                     self.run.runner.start(load.spec)
+        self._begun = True
 
     @functools.cached_property
     def _loads(self) -> dict[str, list[Load]]:

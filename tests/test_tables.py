@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_autodesk_exports.tables import Column, FileError, Layout, Table, Type, json_schema
+from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def table(tmp_path: Path) -> Callable[..., Table]:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         export = {"export_id": "e1", "exported_at": "2026-02-12 04:42:48"}
-        opened.append(Table(path, layout, **{**export, "folder": tmp_path, **more}))  # type: ignore[arg-type]
+        opened.append(Table(path, layout, **{**export, "engine": Engine(tmp_path), **more}))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_table  # type: ignore[misc]
@@ -273,7 +273,7 @@ def test_constants_are_typed_like_cells(table) -> None:
 
 
 def test_a_constant_that_does_not_fit_its_type_is_refused(table) -> None:
-    with pytest.raises(ValueError, match="'soon' of 'start'"):
+    with pytest.raises(ValueError, match="'soon' is no date"):
         table("id\nx\n", Layout((Column("id"),), constants={"start": (Type.DATE, "soon")}))
 
 
@@ -461,9 +461,36 @@ def test_a_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
     for name in ("t[1].csv", "t*.csv", "it's.csv.gz"):
         (folder / name).write_text("id\nx\n")
         with Table(
-            folder / name, LAYOUT, export_id="e", exported_at="2026-01-01", folder=folder
+            folder / name, LAYOUT, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
         ) as rows:
             assert column_of(rows, "id") == ["x"]
+
+
+def test_tables_of_one_engine_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    texts = {"one": "id,amount\na,1\na,2\n", "two": "id,amount\nb,1\nb,1\nb,3\n"}
+    tables = []
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        layout = Layout(LAYOUT.columns, key=("id",))
+        tables.append(
+            Table(tmp_path / name, layout, export_id=name, exported_at="2026-01-01", engine=engine)
+        )
+    first, second = (table.records(everything(table)) for table in tables)
+    together = [next(first), next(second), *first, *second]
+    for table in tables:
+        table.close()
+    assert sorted((row["_export_id"], row["amount"]) for row in together) == [
+        ("one", 1), ("one", 2), ("two", 1), ("two", 1), ("two", 3),
+    ]  # fmt: skip
+    assert len({row["_row_id"] for row in together}) == 5
+
+
+@pytest.mark.parametrize("rows", [3000, 30_000])
+def test_a_table_can_be_read_again_when_it_was_left_halfway(table, rows: int) -> None:
+    halfway = table("id,amount\n" + "".join(f"{at},{at}\n" for at in range(rows)))
+    next(halfway.lines("s", {"id"}, time_extracted="x"))
+    assert len(column_of(halfway, "amount")) == rows
 
 
 # --- resources -----------------------------------------------------------------------------------
@@ -471,11 +498,11 @@ def test_a_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from tap_autodesk_exports.tables import Column, Layout, Table
+from tap_autodesk_exports.tables import Column, Engine, Layout, Table
 layout = Layout((Column("id"), Column("text")))
 folder = Path(sys.argv[1])
-with Table(folder / "rows.csv", layout, export_id="e", exported_at="2026-01-01", folder=folder,
-           memory_limit=128 << 20) as table:
+with Table(folder / "rows.csv", layout, export_id="e", exported_at="2026-01-01",
+           engine=Engine(folder, 128 << 20)) as table:
     size = sum(map(len, table.lines("s", {"id", "text", "_row_id"}, time_extracted="x")))
 print(table.count(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tap_autodesk_exports.tables import Column, Encoding, Layout, Table, Type
+from tap_autodesk_exports.tables import Column, Encoding, Engine, Layout, Table, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ bad,7,x,junk,,2024-01-02 00:00:00+01:00,
 def table_of(folder: Path, text: str, layout: Layout = LAYOUT) -> Table:
     path = folder / "rows.csv"
     path.write_text(text)
-    return Table(path, layout, export_id="e", exported_at="2026-01-01", folder=folder)
+    return Table(path, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder))
 
 
 def creator(folder: Path) -> Callable[[int], IO[bytes]]:

@@ -16,12 +16,16 @@ import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tap_autodesk_exports.tables import Column, FileError, Layout, Table, Type, as_csv
+from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type, as_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
 EXTRACT = Path(__file__).parents[1] / "../shared/data/extract"
@@ -228,7 +232,15 @@ def canonical(records: list[dict]) -> list[tuple]:
     )
 
 
-def compare(data: bytes, layout: Layout, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One engine for all files, as in a run of the tap."""
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.close()
+
+
+def compare(data: bytes, layout: Layout, folder: Path, engine: Engine) -> None:
     path = folder / "rows.csv"
     path.write_bytes(data)
     try:
@@ -236,16 +248,16 @@ def compare(data: bytes, layout: Layout, folder: Path) -> None:
     except Damaged:
         with (
             pytest.raises(FileError, match=r"rows\.csv"),
-            Table(path, layout, **EXPORT, folder=folder),
+            Table(path, layout, **EXPORT, engine=engine),
         ):
             pass
         return
-    with Table(path, layout, **EXPORT, folder=folder) as table:
+    with Table(path, layout, **EXPORT, engine=engine) as table:
         selected = {column.name for column in table.columns}
         assert table.count() == len(expected)
         assert canonical(fast(table, selected)) == expected
         assert canonical(plain(table, selected)) == expected
-    assert [entry.name for entry in folder.iterdir()] == ["rows.csv"]
+    assert list(engine.folder.iterdir()) == []
 
 
 # --- generated files -----------------------------------------------------------------------------
@@ -352,9 +364,11 @@ SOUP = st.lists(
 @example(data=b's,n\n"""",""\n"""""",""""\n', layout=Layout((Column("s"), Column("n"))))
 @example(data=b"s\n\n\n1\n", layout=Layout((Column("s"),)))
 @example(data=b"s,n\n1,2\r\n3,4\n", layout=Layout((Column("s"), Column("n"))))
-def test_both_roads_and_the_referee_agree_or_refuse_alike(data: bytes, layout: Layout) -> None:
+def test_both_roads_and_the_referee_agree_or_refuse_alike(
+    engine: Engine, data: bytes, layout: Layout
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        compare(data, layout, Path(folder))
+        compare(data, layout, Path(folder), engine)
 
 
 # --- the real extract ----------------------------------------------------------------------------
@@ -363,14 +377,16 @@ REAL = sorted(EXTRACT.glob("*.csv"))
 
 
 @pytest.mark.skipif(not REAL, reason="the anonymised extract is not beside this repository")
-def test_the_real_extract_reads_as_pythons_csv_module_reads_it(tmp_path: Path) -> None:
+def test_the_real_extract_reads_as_pythons_csv_module_reads_it(
+    engine: Engine, tmp_path: Path
+) -> None:
     assert len(REAL) == 254
     for path in REAL:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = csv.reader(file, strict=True)
         data = path.read_bytes()
         layout = Layout(tuple(map(Column, header)))
-        with Table(as_csv(path, tmp_path), layout, **EXPORT, folder=tmp_path) as table:
+        with Table(as_csv(path, tmp_path), layout, **EXPORT, engine=engine) as table:
             records = list(fast(table, set(header)))
             assert table.unknown == table.missing == ()
         assert [[record[name] or "" for name in header] for record in records] == rows

@@ -16,6 +16,7 @@ from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import (
     Archive,
     Column,
+    Engine,
     FileError,
     Kind,
     Layout,
@@ -38,7 +39,9 @@ def rows_of(
     names = [column.name for column in columns]
     csv = as_csv(path, folder, expected=names, rename=rename)
     layout = Layout(columns, rename=rename)
-    with Table(csv, layout, export_id="e", exported_at="2026-01-01", folder=folder) as table:
+    with Table(
+        csv, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
+    ) as table:
         return list(table.records([*names, "_rescued_data"]))
 
 

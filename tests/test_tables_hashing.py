@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
-from tap_autodesk_exports.tables import Column, Encoding, Layout, Table, Type
+from tap_autodesk_exports.tables import Column, Encoding, Engine, Layout, Table, Type
 from tap_autodesk_exports.tables.hashing import Hashing
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def read(folder: Path, hashing: Hashing | None, **more: Any) -> list[dict[str, A
     path.write_text(ROWS)
     team = {"team": (Type.STRING, "Team 7"), "none": (Type.STRING, None)}
     layout = Layout(COLUMNS, hashing=hashing, constants=team, **more)
-    with Table(path, layout, export_id="e", exported_at="2026-01-01", folder=folder) as table:
+    with Table(
+        path, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
+    ) as table:
         names = {column.name for column in table.columns}
         found = list(table.records(names))
         table_files: list[Path] = []
@@ -96,7 +98,7 @@ def test_the_database_hashes_as_python_does(key):
     hashing = Hashing(str.isalpha, key)
     hashing.define(database)
     for text in ("a", "", "*****", "Ada.Ä@EXAMPLE.com", "Ada", "'", "東京\n\t\0", "x" * 5000):
-        (found,) = database.cursor().execute("SELECT keyed_hash(?)", [text]).fetchone() or ()
-        assert found == hashing.of(text)
+        found = database.execute("SELECT keyed_hash(?)", [text]).fetchall()
+        assert found == [(hashing.of(text),)]
     assert database.execute("SELECT keyed_hash(NULL)").fetchone() == (None,)
     assert str(key) not in repr(hashing)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_autodesk_exports.tables import Column, FileError, Layout, Table, Type
+from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,11 @@ def rows(tmp_path: Path) -> Callable[..., list[dict]]:
     def read(content: str, layout: Layout = KEYED) -> list[dict]:
         path = tmp_path / "issues_issues.csv"
         path.write_text(HEADER + content)
-        export = {"export_id": "e", "exported_at": "2026-02-12 04:42:48", "folder": tmp_path}
+        export = {
+            "export_id": "e",
+            "exported_at": "2026-02-12 04:42:48",
+            "engine": Engine(tmp_path),
+        }
         with Table(path, layout, **export) as table:
             names = {column.name for column in table.columns}
             found = list(table.records(names))

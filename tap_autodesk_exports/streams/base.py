@@ -437,7 +437,7 @@ class ExportStream(TapStream, abc.ABC):
             path = self.fetch(finished, folder)
             if path is None:
                 return None
-            with self._table(path, finished, folder) as table:
+            with self._table(path, finished) as table:
                 self._tell_differences(table, path.name)
                 if not self._is_filtered:
                     yield from emit(table, None)
@@ -505,7 +505,7 @@ class ExportStream(TapStream, abc.ABC):
             and state.get("columns") == self._selection()
         )
 
-    def _table(self, path: Path, finished: Finished, folder: Path) -> Table:
+    def _table(self, path: Path, finished: Finished) -> Table:
         properties = self.effective_schema["properties"]
         values = self.constant_values(finished)
         own = {*self.constants, *PROVENANCE}
@@ -526,7 +526,7 @@ class ExportStream(TapStream, abc.ABC):
             layout,
             export_id=finished.export_id,
             exported_at=finished.exported_at,
-            folder=folder,
+            engine=self.run.engine,
         )
 
     def _column(self, name: str) -> Column:
@@ -571,6 +571,10 @@ class ExportStream(TapStream, abc.ABC):
         return f"{zlib.crc32(names.encode()):08x}"
 
     # Bookmarks
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Nothing: each load has written the state that it left."""
 
     def bookmark(self, partition: Mapping[str, str]) -> dt.datetime | None:
         """Return the instant up to which a partition is loaded."""

@@ -61,13 +61,19 @@ class Extract:
         if file in self._files:
             self._damaged.add(file)
         else:
-            self._archive = None
+            self._close_archive()
 
     def done(self) -> None:
         """Count one table as loaded; with the last one, remove what was fetched."""
         self._tables -= 1
         if self._tables <= 0:
+            self._close_archive()
             self._folder.cleanup()
+
+    def _close_archive(self) -> None:
+        if self._archive:
+            self._archive.close()
+            self._archive = None
 
     def _unpacked(self) -> Archive:
         if self._archive is None:

@@ -1,6 +1,7 @@
 """A file becomes a typed table: no Autodesk, no network."""
 
 from tap_autodesk_exports.tables.batches import Encoding
+from tap_autodesk_exports.tables.engine import Engine
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.files import Archive, ArchiveMember, Kind, as_csv, kind_of
 from tap_autodesk_exports.tables.layout import Layout
@@ -12,6 +13,7 @@ __all__ = [
     "ArchiveMember",
     "Column",
     "Encoding",
+    "Engine",
     "FileError",
     "Kind",
     "Layout",

@@ -145,11 +145,10 @@ class Archive:
         self._path = path
         self._members: dict[str, zipfile.ZipInfo] = {}
         try:
-            with zipfile.ZipFile(path) as archive:
-                members = archive.infolist()
+            self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError):
             raise FileError(path, "is not a whole ZIP archive. Fetch it again.") from None
-        for member in sorted(members, key=lambda member: member.filename.count("/")):
+        for member in sorted(self._zip.infolist(), key=lambda member: member.filename.count("/")):
             if not member.is_dir():
                 self._members.setdefault(self._base_name(member), member)
 
@@ -169,11 +168,7 @@ class Archive:
         self._check_size(member, folder)
         target = folder / name
         try:
-            with (
-                zipfile.ZipFile(self._path) as archive,
-                archive.open(member) as source,
-                target.open("wb") as out,
-            ):
+            with self._zip.open(member) as source, target.open("wb") as out:
                 # zipfile hands out no more than the declared size, and checks the CRC at the end.
                 shutil.copyfileobj(source, out, _BLOCK)
         except (
@@ -191,6 +186,10 @@ class Archive:
             target.unlink(missing_ok=True)
             raise
         return target
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
 
     def _base_name(self, member: zipfile.ZipInfo) -> str:
         parts = PurePosixPath(member.filename.replace("\\", "/"))

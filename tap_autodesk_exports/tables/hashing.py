@@ -53,10 +53,11 @@ class Hashing:
         )
         kept = ", ".join(f"'{text}'" for text in _KEPT)
         database.execute(
-            f"CREATE MACRO mac(text) AS sha256({outer} || unhex(sha256({inner} || encode(text))))"
+            "CREATE TEMP MACRO mac(text) AS"
+            f" sha256({outer} || unhex(sha256({inner} || encode(text))))"
         )
         database.execute(
-            "CREATE MACRO keyed_hash(text) AS CASE"
+            "CREATE TEMP MACRO keyed_hash(text) AS CASE"
             f" WHEN text IN ({kept}) THEN text"
             f" WHEN contains(text, '@') THEN mac(translate(text, '{string.ascii_uppercase}',"
             f" '{string.ascii_lowercase}')) WHEN text IS NOT NULL THEN mac(text) END"

@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables.cells import typed
+from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def unique(
         for name, cell in zip(names, cells, strict=True)
     )
     database.execute(
-        f"CREATE TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
+        f"CREATE TEMP TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
         " GROUP BY hash HAVING count(*) > 1"
     )
     database.execute(
-        f"CREATE TABLE repeated AS SELECT * FROM {reading.source}"  # noqa: S608
+        f"CREATE TEMP TABLE repeated AS SELECT * FROM {reading.source}"  # noqa: S608
         f" WHERE hash({key}) IN (FROM shared_keys)"
     )
     newest = match.known.get(layout.newest or "")
@@ -62,11 +63,11 @@ def unique(
     if newest:
         order = typed(newest, layout.types[str(layout.newest)])
         versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
-    database.execute(f"CREATE TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")  # noqa: S608
+    database.execute(f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")  # noqa: S608
     _check(database, path, layout, key)
-    (repeated, kept) = database.execute(
-        "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"
-    ).fetchone() or (0, 0)
+    repeated, kept = one_row(
+        database, "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"
+    )
     rows = reading.rows - repeated + kept
     source = (
         f"(SELECT * FROM {reading.source} WHERE hash({key}) NOT IN (FROM shared_keys)"  # noqa: S608
@@ -76,10 +77,11 @@ def unique(
 
 
 def _check(database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, key: str) -> None:
-    keys, most = database.execute(
+    keys, most = one_row(
+        database,
         f"SELECT count(*), max(rows) FROM (SELECT count(*) AS rows FROM kept GROUP BY {key}"  # noqa: S608
-        " HAVING count(*) > 1)"
-    ).fetchone() or (0, 0)
+        " HAVING count(*) > 1)",
+    )
     if keys:
         times = "1 key stands" if keys == 1 else f"{keys} keys stand"
         problem = f"holds different rows with one key ({_names(layout.key)}): {times} for several"

@@ -42,10 +42,14 @@ def fetch(database: duckdb.DuckDBPyConnection, query: str, rows: int) -> Iterato
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only where it is needed
 
         # In an Arrow array the texts of all rows stand one behind the other, ready to be written.
-        for array in nanoarrow.c_array_stream(database.sql(query)):
-            text = memoryview(array.view().child(0).buffer(2))
-            yield Lines(bytes(text), array.length)
+        with nanoarrow.c_array_stream(database.sql(query)) as arrays:
+            for array in arrays:
+                text = memoryview(array.view().child(0).buffer(2))
+                yield Lines(bytes(text), array.length)
     else:
         result = database.execute(query)
-        while lines := result.fetchmany(_CHUNK):
-            yield Lines("".join([line for (line,) in lines]).encode(), len(lines))
+        try:
+            while lines := result.fetchmany(_CHUNK):
+                yield Lines("".join([line for (line,) in lines]).encode(), len(lines))
+        finally:
+            database.abort()  # nothing, unless nobody wanted the rest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
+from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.types import Type
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+
+    from tap_autodesk_exports.tables.engine import Engine
 
 _ORDINARY = ", buffer_size = 4194304"
 """Small buffers keep memory low, as rows leave DuckDB by the buffer; it is no slower (measured)."""
@@ -49,22 +52,22 @@ class Reading:
 
 
 def read(  # noqa: PLR0913, PLR0917
+    engine: Engine,
     database: duckdb.DuckDBPyConnection,
     path: Path,
     types: Sequence[Type],
     key: Collection[str],
     copy: Path,
-    memory: int,
 ) -> Reading:
     """Read a file once, whole.
 
     Args:
-        database: Where to read it.
+        engine: Gives the memory that long rows need.
+        database: The connection in which to read it.
         path: The CSV file.
         types: The type of each column of the header.
         key: The cells (c0, c1, …) whose different values are counted.
         copy: Where to write the file anew if DuckDB cannot read it as it stands.
-        memory: Bytes that DuckDB may take, apart from what long rows need.
 
     Raises:
         FileError: The file breaks the rules of the dialect.
@@ -76,30 +79,26 @@ def read(  # noqa: PLR0913, PLR0917
         source = _source(path, len(types), options)
         try:
             if options == _LONG_RECORDS:
-                _allow(database, _MOST_MEMORY)
+                engine.allow(_MOST_MEMORY)
             try:
                 reading = _profile(database, path, header, source, types, key)
             except duckdb.OutOfMemoryException:
-                _allow(database, _MOST_MEMORY)
+                engine.allow(_MOST_MEMORY)
                 reading = _profile(database, path, header, source, types, key)
         except duckdb.InvalidInputException:
             continue
         if reading is not None:
             if options != _LONG_RECORDS:
-                _allow(database, min(memory + reading.longest * _COPIES, _MOST_MEMORY))
+                engine.allow(min(reading.longest * _COPIES, _MOST_MEMORY))
             return reading
     # DuckDB and the file disagree: the dialect module decides who is right.
     rows = dialect.rewrite(path, copy)
-    _allow(database, _MOST_MEMORY)
+    engine.allow(_MOST_MEMORY)
     source = _source(copy, len(types), _LONG_RECORDS)
     reading = _profile(database, copy, dialect.read_header(copy), source, types, key)
     if reading is None or reading.rows != rows:
         raise FileError(path, "cannot be read exactly. Please report this.")
     return reading
-
-
-def _allow(database: duckdb.DuckDBPyConnection, memory: int) -> None:
-    database.execute(f"SET memory_limit = '{memory} bytes'")
 
 
 def _source(path: Path, width: int, options: str) -> str:
@@ -136,22 +135,24 @@ def _profile(  # noqa: PLR0913, PLR0917
     typed = [
         (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
     ]
-    text = f"concat({', '.join(cells)})"
     numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
     outputs = [
         "count(*)",
-        f"coalesce(sum(strlen({text})), 0)",
-        f"coalesce(max(strlen({text})), 0)",
-        *(_quotes_inside(text, cells) if quotes else ("0", "0")),
+        "coalesce(sum(length), 0)",
+        "coalesce(max(length), 0)",
+        "coalesce(sum(inside), 0)",
+        f"coalesce(sum({_bare(cells)}), 0)" if quotes else "0",
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
         *(part for cell in numbers for part in number_widths(cell)),
     ]
-    query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
-    rows, length, longest, inside, bare, distinct, *found = (
-        database.cursor().execute(query).fetchone() or ()
-    )
+    line = f"SELECT *, concat({', '.join(cells)}) AS line FROM {source}"  # noqa: S608
+    inside = "strlen(line) - strlen(replace(line, '\"', ''))"
+    inside = f"CASE WHEN contains(line, '\"') THEN {inside} ELSE 0 END" if quotes else "0"
+    measured = f"SELECT *, strlen(line) AS length, {inside} AS inside FROM ({line})"  # noqa: S608
+    query = f"SELECT {', '.join(outputs)} FROM ({measured})"  # noqa: S608
+    rows, length, longest, inside, bare, distinct, *found = one_row(database, query)
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
@@ -178,21 +179,8 @@ def _profile(  # noqa: PLR0913, PLR0917
     )
 
 
-def _quotes_inside(text: str, cells: Sequence[str]) -> tuple[str, str]:
-    """Return SQL for the quotes inside cells, and for the cells of nothing but quotes or nothing.
-
-    Args:
-        text: SQL of all cells of a row, one behind the other.
-        cells: SQL of each.
-    """
-    holds = f"contains({text}, '\"')"
-    only_quotes = " + ".join(
-        f"CASE WHEN {cell} <> '' AND replace({cell}, '\"', '') = '' THEN 1 ELSE 0 END"
-        for cell in cells
-    )
-    empty = " + ".join(f"count(*) FILTER ({cell} = '')" for cell in cells)
-    inside = f"strlen({text}) - strlen(replace({text}, '\"', ''))"
-    return (
-        f"coalesce(sum(CASE WHEN {holds} THEN {inside} END), 0)",
-        f"coalesce(sum(CASE WHEN {holds} THEN {only_quotes} END), 0) + {empty}",
-    )
+def _bare(cells: Sequence[str]) -> str:
+    """Return SQL for how many cells of a row consist of nothing but quotes, or of nothing."""
+    bare = " + ".join(f"coalesce((replace({cell}, '\"', '') = '')::INT, 0)" for cell in cells)
+    # Rows that can have such a cell are few, so that the others are spared the look at each.
+    return f"CASE WHEN inside > 0 OR least({', '.join(cells)}) = '' THEN {bare} END"

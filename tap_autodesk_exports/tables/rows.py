@@ -19,6 +19,7 @@ from tap_autodesk_exports.tables.cells import (
     typed_plain,
     value,
 )
+from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
 from tap_autodesk_exports.tables.types import Type
 
@@ -134,7 +135,7 @@ class Rows:
             ]
             source = self._typed(uneven, None, with_id=False)
             query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
-            found = self._database.execute(query).fetchone() or ()
+            found = one_row(self._database, query)
         types = {
             name: _number_type(*self._reading.widths.get(cells.get(name, ""), (1, 0)))
             for name in names
@@ -317,10 +318,10 @@ class Rows:
             return False
         source, hashed = self._reading.source, self._hash()
         self._database.execute(
-            f"CREATE TABLE shared AS SELECT {hashed} AS hash FROM {source}"  # noqa: S608
+            f"CREATE TEMP TABLE shared AS SELECT {hashed} AS hash FROM {source}"  # noqa: S608
             " GROUP BY hash HAVING count(*) > 1"
         )
-        (shared,) = self._database.execute("SELECT count(*) FROM shared").fetchone() or (0,)
+        (shared,) = one_row(self._database, "SELECT count(*) FROM shared")
         if not shared:
             return False
         names = [*self._layout.types]
@@ -328,7 +329,8 @@ class Rows:
         known = self._content([column.name for column in self._layout.columns])
         unknown = ", ".join(self._match.unknown.values()) or "NULL"
         self._database.execute(
-            f"CREATE TABLE twins AS SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"  # noqa: S608
+            "CREATE TEMP TABLE twins AS"  # noqa: S608
+            f" SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"
             f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
             f" FROM (SELECT *{uneven} FROM {source} WHERE {hashed} IN (FROM shared))"
         )

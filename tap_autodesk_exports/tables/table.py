@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
-from tap_autodesk_exports.tables.cells import quoted, typed
+from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import (
@@ -31,12 +31,13 @@ from tap_autodesk_exports.tables.rows import Rows
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
     from types import TracebackType
 
     import duckdb
 
     from tap_autodesk_exports.tables.batches import Create
+    from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout
     from tap_autodesk_exports.tables.types import Column
 
@@ -53,15 +54,14 @@ class Table:
       share it. The same row gets the same id in every export, wherever it stands in the file.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         path: Path,
         layout: Layout,
         *,
         export_id: str,
         exported_at: str,
-        folder: Path,
-        memory_limit: int = 160 << 20,
+        engine: Engine,
     ) -> None:
         """Open the file and read it once, whole.
 
@@ -70,9 +70,7 @@ class Table:
             layout: What is known of it.
             export_id: The export that it comes from.
             exported_at: When the source took the snapshot, as a timestamp.
-            folder: Where temporary files may go; `close` leaves nothing behind.
-            memory_limit: Bytes that DuckDB may take before it writes to `folder`. Rows of many
-                kilobytes are given more.
+            engine: Reads it; `close` leaves nothing behind in its folder.
 
         Raises:
             FileError: The file is damaged, is not CSV, has none of the layout's columns, or holds
@@ -80,6 +78,7 @@ class Table:
         """
         self._path = path
         self._layout = layout
+        self._engine = engine
         header = dialect.read_header(path)
         self.header = header.names
         self._match = match_header(path, header.names, layout)
@@ -88,8 +87,8 @@ class Table:
         self._count = 0
         if path.stat().st_size > header.end:
             try:
-                self._spill = Path(tempfile.mkdtemp(prefix="table-", dir=folder))
-                self._open(self._spill, memory_limit, export_id, exported_at)
+                self._spill = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
+                self._open(self._spill, export_id, exported_at)
             except BaseException:
                 self.close()
                 raise
@@ -124,7 +123,7 @@ class Table:
             return None
         with self._resources():
             query = self._rows.maximum(column)
-            (value,) = self._database.cursor().execute(query).fetchone() or (None,)
+            (value,) = one_row(self._database, query)
         return None if value is None else str(value)
 
     def lines(
@@ -193,12 +192,12 @@ class Table:
             if encoding is Encoding.PARQUET:
                 numbers = self._rows.number_types(selected)
                 query = self._rows.columnar(numbers, selected, after)
-                cursor, folder = self._database.cursor(), self._spill / "parquet"
-                yield from write_parquet(cursor, query, create, rows_per_file, folder)
+                folder = self._spill / "parquet"
+                yield from write_parquet(self._database, query, create, rows_per_file, folder)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
-            lines = fetch(self._database.cursor(), query, self._count)
+            lines = fetch(self._database, query, self._count)
             yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
 
     def close(self) -> None:
@@ -221,31 +220,19 @@ class Table:
         """Close the table."""
         self.close()
 
-    def _open(self, spill: Path, memory_limit: int, export_id: str, exported_at: str) -> None:
-        import duckdb  # noqa: PLC0415 - takes a third of a second, which discovery need not spend
-
-        self._database = database = duckdb.connect(
-            config={
-                "threads": 2,
-                "memory_limit": f"{memory_limit} bytes",
-                "temp_directory": str(spill / "duckdb"),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "python_enable_replacements": False,
-                "arrow_large_buffer_size": True,
-            }
-        )
+    def _open(self, spill: Path, export_id: str, exported_at: str) -> None:
+        self._database = database = self._engine.connection()
         layout, known = self._layout, self._match.known
         names = {cell: name for name, cell in known.items()}
         cells = [f"c{at}" for at in range(len(self.header))]
         with self._resources():
             reading = read(
+                self._engine,
                 database,
                 self._path,
                 [layout.types[names[cell]] if cell in names else Type.STRING for cell in cells],
                 [known[name] for name in layout.natural_key if name in known],
                 spill / "rewritten.csv",
-                memory_limit,
             )
             if layout.hashing:
                 layout.hashing.define(database)
@@ -256,7 +243,11 @@ class Table:
             EXPORT_ID: (Type.STRING, export_id),
             EXPORTED_AT: (Type.TIMESTAMP, exported_at),
         }
-        self._rows = Rows(database, layout, self._match, reading, _canonical(database, constants))
+        texts = {
+            name: None if text is None else self._engine.canonical(type_, text)
+            for name, (type_, text) in constants.items()
+        }
+        self._rows = Rows(database, layout, self._match, reading, texts)
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
@@ -266,7 +257,7 @@ class Table:
         with self._resources():
             query = self._rows.records(before, selected, behind, after)
             sent = 0
-            for lines in fetch(self._database.cursor(), query, self._count):
+            for lines in fetch(self._database, query, self._count):
                 sent += lines.count
                 yield lines.text
         if after is None and sent != self._count:
@@ -289,26 +280,6 @@ class Table:
                 f" ({reason}). Free some space in the temporary folder, or point TMPDIR elsewhere."
             )
             raise TapError(message) from error
-
-
-def _canonical(
-    database: duckdb.DuckDBPyConnection, constants: Mapping[str, tuple[Type, str | None]]
-) -> dict[str, str | None]:
-    """Return the canonical texts of constants.
-
-    Raises:
-        ValueError: A text does not fit its type.
-    """
-    texts: dict[str, str | None] = {}
-    for name, (type_, text) in constants.items():
-        if text is None or type_ is Type.STRING:
-            texts[name] = text
-            continue
-        (texts[name],) = database.execute(f"SELECT {typed(quoted(text), type_)}").fetchone() or ()
-        if texts[name] is None:
-            message = f"The value {text!r} of '{name}' is no {type_.value}."
-            raise ValueError(message)
-    return texts
 
 
 def _read_integer(token: str) -> int | Decimal:
