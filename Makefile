@@ -7,9 +7,10 @@ UV := $(BIN)/uv
 LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requirements/uv.txt \
 	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt
 
-# uv and Meltano's installs look where pip is told to look, unless uv is told otherwise.
+# uv and Meltano's installs look where pip is told to look, unless uv is told otherwise. Bytecode is
+# written once, at set-up, so that no start pays for it where Python may not write it.
 PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}
-INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}"
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" UV_COMPILE_BYTECODE=1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults year lint format docs lock set-up plugins clean
@@ -52,6 +53,7 @@ plugins: .meltano/.ready
 	@$(INDEX) $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(INDEX) $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 		--build-constraint requirements/build.txt --editable .
+	@$(BIN)/python -m compileall -q tap_autodesk_exports
 	@touch $@
 
 .meltano/.ready: .venv/.ready meltano.yml $(LOCKS)
