@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 API_URL = "https://developer.api.autodesk.com"
 DEFAULT_HISTORY_DAYS = 365
+SHORTEST_HASH_KEY = 16
+"""Characters: 64 random bits as hexadecimal digits."""
+CONCURRENT_EXPORTS = 16
+"""A year is twelve monthly windows, and they are to take as long as the slowest of them. It stays
+below what is documented: 50 open exports of a Token Flex user, 24 jobs a day of a Data Connector
+account. Limits of requests a minute do not depend on it: each API's client keeps to them."""
 
 
 class Api(StrEnum):
@@ -317,9 +323,9 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "max_concurrent_exports",
         th.IntegerType(minimum=1),
-        default=8,
+        default=CONCURRENT_EXPORTS,
         title="Concurrent exports",
-        description="How many exports may run on the server at the same time.",
+        description="How many exports of one API may run on the server at the same time.",
     ),
     th.Property(
         "poll_interval_seconds",
@@ -395,7 +401,7 @@ class Settings:
     data_connector_sdc_deleted_at: bool = False
     hash_columns: tuple[str, ...] = ()
     hash_key: str | None = dataclasses.field(default=None, repr=False)
-    max_concurrent_exports: int = 8
+    max_concurrent_exports: int = CONCURRENT_EXPORTS
     poll_interval_seconds: float | None = None
     export_timeout_minutes: float = 1440
     sandbox: bool = False
@@ -415,13 +421,31 @@ class Settings:
         settings = cls(
             **{name: _read(name, value) for name, value in given.items() if value is not None}
         )
-        if settings.hash_columns and not settings.hash_key:
+        settings._check_hashing()
+        return settings
+
+    def _check_hashing(self) -> None:
+        """Raise an error where personal data would not be hidden, or badly."""
+        if not self.hash_columns:
+            return
+        if bare := [text for text in self.hash_columns if not {".", "*"} & set(text)]:
             msg = (
-                "Setting 'hash_columns' names columns to hash, and 'hash_key' is missing: give a "
-                "secret key, such as the output of `openssl rand -hex 32`, and keep it."
+                f"Setting 'hash_columns' holds {bare[0]!r}, which names no column: write "
+                f"`stream.column`, such as '*.{bare[0]}'."
             )
             raise ConfigurationError(msg)
-        return settings
+        wanted = "give a secret key, such as the output of `openssl rand -hex 32`, and keep it."
+        if not self.hash_key:
+            msg = (
+                f"Setting 'hash_columns' names columns to hash, and 'hash_key' is missing: {wanted}"
+            )
+            raise ConfigurationError(msg)
+        if len(self.hash_key) < SHORTEST_HASH_KEY:
+            msg = (
+                f"Setting 'hash_key' has fewer than {SHORTEST_HASH_KEY} characters, so that it "
+                f"could be found out by trying, and the hashed values with it: {wanted}"
+            )
+            raise ConfigurationError(msg)
 
     def period(
         self,

@@ -104,7 +104,7 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, 
     assert ":" in asked.id
     assert "#" in asked.id
     # Step 3: look under the encoded key; Error, retry, Requested, Download.
-    service._newest = lambda _: []  # one by one, as the tutorial does, and not by the list
+    service._requests.of = lambda *_, **__: []  # one by one, as the tutorial does, and not by the list
     assert service.look(asked).said == "Requested"
     server.clock.advance(JOB_SECONDS)
     look = service.look(asked)

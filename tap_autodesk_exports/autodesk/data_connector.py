@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings, pages
+from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
@@ -44,8 +44,9 @@ the server's clock would hold its job back."""
 APPEARS_WITHIN = dt.timedelta(minutes=10)
 """How long a request may be without a job before it is asked for by itself, which costs one of the
 minute's requests. Documented: "a few minutes"."""
-FRESH_SECONDS = 1.0
-"""How long a list of jobs serves for further looks. Jobs take minutes."""
+LOOKS = Freshness(first=1.0, lists=20, later=2.0)
+"""Later on, looks take half of the minute's requests at most: the rest is for links. Jobs take
+minutes."""
 
 STATUSES = {
     "queued": Status.PENDING,
@@ -150,18 +151,18 @@ class DataConnector:
             project_status: The status of projects that it must have been asked for.
             since: The earliest begin of its job; None for any that can still be downloaded.
         """
-        requests = {request["id"]: request for request in self.requests(account)}
-        for job in self.jobs(account):
+        wanted = set(service_groups)
+        covering = {
+            request["id"]
+            for request in self.requests(account)
+            if wanted <= {str(group).lower() for group in request.get("serviceGroups") or ()}
+            and sorted(project_id_list(request)) == sorted(project_ids)
+            and (request.get("projectStatus") or "all") == project_status
+        }
+        for job in self.jobs(account) if covering else ():
             begun = instant(job.get("startedAt") or job.get("createdAt"))
-            if _ending(job) is not Status.READY or (since and (begun is None or begun < since)):
-                continue
-            request = requests.get(job.get("requestId"), {})
-            groups = {str(group).lower() for group in request.get("serviceGroups") or ()}
-            if (
-                set(service_groups) <= groups
-                and sorted(project_id_list(request)) == sorted(project_ids)
-                and (request.get("projectStatus") or "all") == project_status
-            ):
+            old = since and (begun is None or begun < since)
+            if job.get("requestId") in covering and _ending(job) is Status.READY and not old:
                 return f"{job['requestId']}/{job['id']}"
         return None
 
@@ -188,8 +189,8 @@ class DataConnectorExports:
 
     def __init__(self, data_connector: DataConnector) -> None:
         self._data_connector = data_connector
-        self._looking = threading.Lock()
-        self._seen: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+        self._jobs = SharedList(data_connector.newest_jobs, LOOKS, data_connector.clock)
+        self._there_before: dict[str, list[dict[str, Any]]] = {}
 
     def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the description tells this tap's requests apart."""
@@ -231,14 +232,14 @@ class DataConnectorExports:
         begin = f"{_PREFIX} {spec.name} {spec.content} "
         requests = [
             request
-            for request in self._data_connector.requests(spec.owner)
+            for request in self._requests_before(spec.owner)
             if str(request.get("description")).startswith(begin) and request["id"] not in known
         ]
         if not requests:
             return None
         complete = {
             job.get("requestId")
-            for job in self._data_connector.newest_jobs(spec.owner)
+            for job in self._jobs.of(spec.owner)
             if STATUSES.get(str(job.get("status")).lower()) is not Status.PENDING
         }
         for request in requests:
@@ -251,6 +252,15 @@ class DataConnectorExports:
             ):
                 return asked
         return None
+
+    def _requests_before(self, account: str) -> list[dict[str, Any]]:
+        """Return the requests that were there when this run first asked for them.
+
+        Those of this run are in the ledger: one list serves all that an account is asked for.
+        """
+        if account not in self._there_before:
+            self._there_before[account] = self._data_connector.requests(account)
+        return self._there_before[account]
 
     def look(self, asked: Asked) -> Look:
         """GET the job, once there is one; a complete one is listed with its files."""
@@ -300,22 +310,12 @@ class DataConnectorExports:
         account = asked.spec.owner
         if job_id:
             return self._data_connector.job(account, job_id)
-        jobs = [job for job in self._jobs(account) if job.get("requestId") == request_id]
+        jobs = [job for job in self._jobs.of(account) if job.get("requestId") == request_id]
         at = instant(asked.asked_at)
         if not jobs and at and self._data_connector.clock.now() - at > APPEARS_WITHIN:
             # Behind the first page, or late; a 404 where the request itself is gone.
             jobs = self._data_connector.request_jobs(account, request_id)
         return jobs[0] if jobs else None
-
-    def _jobs(self, account: str) -> list[dict[str, Any]]:
-        """Return the newest jobs: one answer serves all exports that look within a moment."""
-        with self._looking:
-            now = self._data_connector.clock.monotonic()
-            at, jobs = self._seen.get(account, (float("-inf"), []))
-            if now - at > FRESH_SECONDS:
-                jobs = self._data_connector.newest_jobs(account)
-                self._seen[account] = (self._data_connector.clock.monotonic(), jobs)
-            return jobs
 
     def _quota_used_up(self, account: str) -> str | None:
         """Return the sentence for a used-up day's quota, or None where a 429 had another cause."""

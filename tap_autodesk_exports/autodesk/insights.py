@@ -12,6 +12,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.http import ApiClient, NotFound, Surroundings, pages
+from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """The documented default of `limit`; its maximum is not documented."""
+
+LOOKS = Freshness(first=0.5, lists=40, later=2.0)
+"""No limit of requests is documented; so many exports as are under way are no reason for more."""
 
 STATUSES = {
     "SUBMITTED": Status.PENDING,
@@ -51,6 +55,7 @@ class Insights:
     """The endpoints that this tap calls."""
 
     def __init__(self, surroundings: Surroundings) -> None:
+        self.clock = surroundings.clock
         self.http = ApiClient(
             api=Api.INSIGHTS,
             title="Insights",
@@ -75,6 +80,11 @@ class Insights:
             PAGE,
         )
 
+    def newest_exports(self) -> list[dict[str, Any]]:
+        """GET /exports: one page, of all teams; the newest come first in the documented example."""
+        page = self.http.get("/exports", {"offset": 0, "limit": PAGE})
+        return list(page.get("exports") or ())
+
     def export(self, export_id: str) -> dict[str, Any]:
         """GET /exports/:exportId: one export, with fresh links once it is COMPLETED."""
         found: dict[str, Any] = self.http.get(f"/exports/{export_id}")
@@ -98,6 +108,7 @@ class InsightsExports:
 
     def __init__(self, insights: Insights) -> None:
         self._insights = insights
+        self._exports = SharedList(lambda _: insights.newest_exports(), LOOKS, insights.clock)
 
     def before(self, spec: ExportSpec) -> list[str]:
         """Note the IDs of the exports that look like this one, because dates are not echoed."""
@@ -147,10 +158,10 @@ class InsightsExports:
         return None
 
     def look(self, asked: Asked) -> Look:
-        """GET the export."""
+        """GET the export, or the list that tells of it."""
         export_id = str(asked.id)
         try:
-            export = self._insights.export(export_id)
+            export = self._listed(export_id) or self._insights.export(export_id)
         except NotFound:
             return Look(Status.GONE, "unknown to the server", export_id)
         said = str(export.get("status"))
@@ -159,6 +170,13 @@ class InsightsExports:
             _file(number, download) for number, download in enumerate(export.get("downloads") or ())
         )
         return Look(status, said, export_id, export.get("timestamp"), files)
+
+    def _listed(self, export_id: str) -> dict[str, Any] | None:
+        """Return what the list tells of an export, unless its files are there."""
+        export = self._exports.listed("", "id", export_id)
+        # That the list tells the files as well is not documented.
+        ready = export and STATUSES.get(str(export.get("status"))) is Status.READY
+        return None if ready else export
 
     def retry(self, asked: Asked) -> bool:  # noqa: ARG002
         """Insights cannot make an export again under its ID."""

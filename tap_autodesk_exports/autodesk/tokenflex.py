@@ -9,11 +9,11 @@ then the metrics as they were asked for.
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings
+from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     Asked,
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LIMITS = ((50, 60.0), (2400, 8 * 3600.0))
-BURST = 20
-FRESH_SECONDS, LATER_FRESH_SECONDS = 1.0, 20.0
-"""How long a list of requests serves for further looks: for the first so many lists, and then. All
-looks of a run must keep within five requests a minute, however many exports there are."""
+LOOKS = Freshness(first=1.0, lists=12, later=20.0)
+"""All looks of a run must keep within five requests a minute, however many exports there are. The
+first ones are part of the burst of 50, which with them is enough for twelve exports: each is asked
+for, looked at by itself and given a link, once."""
 TOO_MANY_REQUESTS = 429
 
 STATUSES = {
@@ -141,10 +141,7 @@ class TokenFlexExports:
 
     def __init__(self, tokenflex: TokenFlex) -> None:
         self._tokenflex = tokenflex
-        self._looking = threading.Lock()
-        self._seen: dict[str, tuple[float, list[dict[str, Any]]]] = {}
-        self._lists = 0
-        self._looked_at: set[str] = set()
+        self._requests = SharedList(self._newest, LOOKS, tokenflex.clock)
 
     def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the file name tells this tap's exports apart."""
@@ -172,7 +169,7 @@ class TokenFlexExports:
 
     def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
         """Return the request that is being made and whose file name tells the same content."""
-        for request in self._newest(spec.owner):
+        for request in self._requests.of(spec.owner):
             asked_at = instant(request.get("exportRequestDate"))
             begin = f"{spec.name}-{spec.content}-"
             if (
@@ -185,14 +182,12 @@ class TokenFlexExports:
         return None
 
     def look(self, asked: Asked) -> Look:
-        """GET the export request."""
+        """GET the export request, or the list that tells of it."""
         key = str(asked.id)
-        # The first look is at the export itself, later ones at the list, shared by all.
-        requests = self._newest(asked.spec.owner) if key in self._looked_at else []
-        self._looked_at.add(key)
-        listed = (request for request in requests if request.get("requestKey") == key)
+        owner = asked.spec.owner
         try:
-            request = next(listed, None) or self._tokenflex.request(asked.spec.owner, key)
+            listed = self._requests.listed(owner, "requestKey", key)
+            request = listed or self._tokenflex.request(owner, key)
         except NotFound:
             return Look(Status.GONE, "unknown to the server", key)
         said = str(request.get("requestStatus"))
@@ -206,22 +201,13 @@ class TokenFlexExports:
         )
 
     def _newest(self, contract: str) -> list[dict[str, Any]]:
-        """Return the newest requests: one answer serves all exports that look within a while."""
-        with self._looking:
-            now = self._tokenflex.clock.monotonic()
-            at, requests = self._seen.get(contract, (float("-inf"), []))
-            if now - at > (FRESH_SECONDS if self._lists < BURST else LATER_FRESH_SECONDS):
-                today, day = self._tokenflex.clock.now().date(), dt.timedelta(days=1)
-                requests = self._tokenflex.requests(contract, today - day, today + day)
-                self._seen[contract] = (self._tokenflex.clock.monotonic(), requests)
-                self._lists += 1
-            return requests
+        today, day = self._tokenflex.clock.now().date(), dt.timedelta(days=1)
+        return self._tokenflex.requests(contract, today - day, today + day)
 
     def retry(self, asked: Asked) -> bool:
         """POST retry: the export keeps its key."""
         self._tokenflex.retry(asked.spec.owner, str(asked.id))
-        with self._looking:
-            self._seen.pop(asked.spec.owner, None)  # the list tells of its failure
+        self._requests.forget(asked.spec.owner)  # the list tells of its failure
         return True
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-autodesk-exports")
 
 FIRST_PAUSE = 0.5
-GROWTH = 0.25
-"""The next look waits this share of the time waited so far: a finished export is noticed at the
-latest when a quarter of its own time has passed again."""
+GROWTH = 0.05
+"""The next look waits this share of the time waited so far: a finished export is noticed when at
+most a twentieth of its own time has passed again. What so many looks may cost in requests is for
+the service to say: one list serves the looks of all its exports."""
 LOST_ANSWER_SEARCHES = 3
 LOST_ANSWER_PAUSE = 2.0
 STOP_NOTICED = 0.5
@@ -107,6 +108,11 @@ class Runner:
                 raise Stopped
             wait([life], STOP_NOTICED)
         return life.result()
+
+    def ready(self, spec: ExportSpec) -> Finished | None:
+        """Return an export that is finished, without waiting for it; else None."""
+        life = self._lives.get(spec.key)
+        return life.result() if life and life.done() and not life.exception() else None
 
     def close(self) -> None:
         """End every wait and every thread. Exports on the server go on."""
