@@ -13,6 +13,7 @@ from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
 from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import Runner
+from tap_autodesk_exports.redaction import Redaction
 from tap_autodesk_exports.signin import SignIn
 from tap_autodesk_exports.tables.engine import Engine
 from tap_autodesk_exports.workspace import Workspace
@@ -53,6 +54,7 @@ class Run:
         self.clock = clock
         self.stop = stop
         self.sign_in = SignIn.from_settings(settings, self.clock)
+        self.redaction = Redaction(self._secrets)
         surroundings = Surroundings(settings.api_url, self.sign_in, self.clock, stop)
         self.insights = Insights(surroundings)
         self.tokenflex = TokenFlex(surroundings)
@@ -76,9 +78,12 @@ class Run:
             longest_pause=settings.poll_interval_seconds,
             timeout=settings.export_timeout_minutes * 60,
         )
-        self._downloader = Downloader(self.clock, stop)
+        self._downloader = Downloader(self.clock, stop, self.redaction.keep_link)
         self.workspace = Workspace()
         self.engine = Engine(self.workspace.path)
+
+    def _secrets(self) -> list[str]:
+        return [*self.sign_in.secrets(), *filter(None, [self.settings.hash_key])]
 
     @functools.cached_property
     def lookback(self) -> dt.timedelta:

@@ -23,6 +23,7 @@ from tap_autodesk_exports.run import Run
 from tap_autodesk_exports.settings import SETTINGS, Api, Settings
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
+from tap_autodesk_exports.streams.ahead import Ahead
 from tap_autodesk_exports.streams.base import ExportStream, Load
 from tap_autodesk_exports.streams.data_connector import TableStream
 from tap_autodesk_exports.streams.extracts import Extracts
@@ -113,16 +114,6 @@ class TapAutodeskExports(Tap):
     # A run
 
     @override
-    def sync_all(self) -> None:
-        for pattern in unmatched(self.settings, self.streams):
-            self.logger.warning(
-                "The pattern '%s' of 'hash_columns' matches no column of any stream, so it hides "
-                "nothing: it is compared with `stream.column`.",
-                pattern,
-            )
-        super().sync_all()
-
-    @override
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self.state.setdefault("bookmarks", {})
@@ -189,6 +180,7 @@ class TapAutodeskExports(Tap):
     def _loads(self) -> dict[str, list[Load]]:
         loads: dict[str, list[Load]] = {}
         self._failed_plans: dict[str, TapError] = {}
+        self._tell_unmatched_patterns()
         for stream in self._exported:
             try:
                 self.run.sign_in.check(stream.api)
@@ -196,6 +188,14 @@ class TapAutodeskExports(Tap):
             except TapError as error:
                 self._failed_plans[stream.name] = error
         return loads
+
+    def _tell_unmatched_patterns(self) -> None:
+        for pattern in unmatched(self.settings, self.streams):
+            self.logger.warning(
+                "The pattern '%s' of 'hash_columns' matches no column of any stream, so it hides "
+                "nothing: it is compared with `stream.column`.",
+                pattern,
+            )
 
     @functools.cached_property
     def _open_loads(self) -> Counter[str]:
@@ -221,6 +221,25 @@ class TapAutodeskExports(Tap):
         if not self._open_loads[load.spec.key]:
             self.run.ledger.drop(load.spec.key)
 
+    @functools.cached_property
+    def ahead(self) -> Ahead:
+        """The file of the load that comes next."""
+        return Ahead(self.run.workspace)
+
+    @functools.cached_property
+    def _in_order(self) -> list[tuple[ExportStream, Load]]:
+        """All loads, in the order in which they will be loaded."""
+        return [
+            (stream, load) for stream in self._exported for load in self._loads.get(stream.name, [])
+        ]
+
+    def fetch_ahead(self, stream: ExportStream, load: Load) -> None:
+        """Begin to fetch the file of the load that comes after another one."""
+        at = self._in_order.index((stream, load))
+        for following, coming in self._in_order[at + 1 :]:
+            if following.fetch_ahead(coming):
+                return
+
     def give_up(self, load: Load, error: TapError) -> None:
         """Note that a load failed. An export whose file is bad is not taken up again."""
         if isinstance(error, FileError):
@@ -239,6 +258,8 @@ class TapAutodeskExports(Tap):
             Exit code: 0, or 1 where a stream failed or is pending.
         """
         if "run" in self.__dict__:
+            self.run.stop.set()
+            self.ahead.close()
             self.run.close()
             with suppress(TargetGone):
                 self.write_message(StateMessage(self.state))
@@ -310,7 +331,8 @@ class TapAutodeskExports(Tap):
         signals.begin()
         self.output.gone = self.stop.set
         try:
-            self.run  # noqa: B018 - bad settings fail here, once, and not in every stream
+            # Bad settings fail here, once, and not in every stream.
+            self.run.redaction.guard()
             sync()
         finally:
             code = self.close()

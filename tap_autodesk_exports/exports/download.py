@@ -18,6 +18,7 @@ from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
 
     from tap_autodesk_exports.clock import Clock
@@ -47,11 +48,15 @@ class Downloader:
     Args:
         clock: Waits between two tries.
         stop: Ends the wait when set.
+        secret: Takes each link before it is followed, and returns it: a link is a secret.
     """
 
-    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+    def __init__(
+        self, clock: Clock, stop: threading.Event, secret: Callable[[str], str] = str
+    ) -> None:
         self._clock = clock
         self._stop = stop
+        self._secret = secret
 
     def fetch(
         self, service: ExportService, finished: Finished, file: ExportFile, folder: Path
@@ -70,7 +75,7 @@ class Downloader:
                 raise Stopped
             try:
                 with full_disk_told():
-                    self._try(service.link(finished, file), part)
+                    self._try(self._secret(service.link(finished, file)), part)
                 part.check_size(file.size)
             except _Broken as error:
                 broken = error

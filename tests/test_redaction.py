@@ -1,0 +1,124 @@
+"""No log line tells a secret, also where somebody else's code would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import clockwork
+import pytest
+import surroundings
+
+from tap_autodesk_exports.redaction import Redaction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN = "eyJ-a-token-that-nobody-may-see"
+KEY = (
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n9w0BAQEFAASCBKcwggSj\n"
+    "-----END PRIVATE KEY-----"
+)
+LINK = (
+    "https://storage.example/file.csv?X-Amz-Date=20260101&X-Amz-Signature=" + "0123456789abcdef" * 4
+)
+HASH_KEY = "correct horse battery staple"
+
+LEAKS = """
+import sys, threading
+from tap_autodesk_exports.autodesk.insights import Insights
+from tap_autodesk_exports.tap import TapAutodeskExports
+
+def leaky(self):
+    token = self.http._sign_in.headers("insights")["Authorization"]
+    log = TapAutodeskExports.logger
+    log.warning("said plainly " + token)
+    log.warning("said as %s and %r", "an argument", {"Authorization": token})
+    def fail():
+        raise OSError(token)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    raise RuntimeError(f"{token} was not taken; key " + TapAutodeskExports.key)
+
+TapAutodeskExports.key = sys.argv.pop(1)
+Insights.contexts = leaky
+TapAutodeskExports.cli(sys.argv[1:], prog_name="tap-autodesk-exports")
+"""
+STRUCTURED = """
+version: 1
+disable_existing_loggers: false
+formatters: {json: {(): singer_sdk.logging.StructuredFormatter}}
+handlers: {err: {class: logging.StreamHandler, formatter: json, stream: ext://sys.stderr}}
+root: {level: INFO, handlers: [err]}
+"""
+
+
+@pytest.fixture
+def redaction() -> Redaction:
+    return Redaction(lambda: [TOKEN, KEY, HASH_KEY, "short"])
+
+
+def test_every_secret_is_blotted_out_wherever_it_stands(redaction):
+    assert redaction.keep_link(LINK) == LINK
+    query = LINK.partition("?")[2]
+    said = redaction.redact(
+        f"Bearer {TOKEN}, {KEY!r}, {KEY}, {HASH_KEY}, {LINK}, {query[-64:]}, a short way"
+    )
+    lines = [line for line in KEY.split("\n") if "---" not in line]
+    for secret in (TOKEN, *lines, HASH_KEY, query, query[-64:]):
+        assert secret not in said
+    assert "https://storage.example/file.csv?***" in said
+    assert "a short way" in said
+
+
+def test_what_is_no_secret_stays(redaction):
+    redaction.keep_link(LINK)
+    said = "Insights: GET /exports?offset=0&limit=100 answered 500 on 20260101."
+    assert redaction.redact(said) == said
+
+
+def test_a_thousand_links_cost_a_log_line_no_time_to_speak_of(redaction):
+    """Rows are not logged, so no row passes here; a run logs some hundred lines."""
+    for number in range(3000):
+        redaction.keep_link(LINK.replace("0123", f"{number:04}"))
+    begin = time.perf_counter()
+    for _ in range(20):
+        redaction.redact("a line like any other " * 5)
+    assert (time.perf_counter() - begin) / 20 < 0.02
+
+
+@pytest.mark.parametrize("logging_is_configured", [False, True])
+def test_leaky_calls_and_exceptions_tell_nothing(tmp_path: Path, sandbox, logging_is_configured):
+    config = {**sandbox.settings(), "apis": ["insights"], "hash_columns": ["*.email"]}
+    config["hash_key"] = HASH_KEY
+    arguments = []
+    catalog = clockwork.catalog(config, "insights_users", "insights_contexts")
+    for name, content in {"config": config, "catalog": catalog}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        arguments += [f"--{name}", str(tmp_path / f"{name}.json")]
+    env = surroundings.clean_environment()
+    if logging_is_configured:
+        (tmp_path / "logging.yml").write_text(STRUCTURED, encoding="utf-8")
+        env["SINGER_SDK_LOG_CONFIG"] = str(tmp_path / "logging.yml")
+    done = subprocess.run(
+        [sys.executable, "-c", LEAKS, HASH_KEY, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
+        cwd=os.fspath(tmp_path),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "said plainly Bearer ***" in done.stderr
+    assert "'Authorization': 'Bearer ***'" in done.stderr
+    assert "RuntimeError" in done.stderr
+    assert "*** was not taken; key ***" in done.stderr
+    assert "OSError: Bearer ***" in done.stderr
+    assert HASH_KEY not in done.stdout + done.stderr
+    surroundings.assert_no_secret(sandbox.url, done.stdout, done.stderr)
