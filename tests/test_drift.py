@@ -220,6 +220,50 @@ def test_the_schema_command_says_what_is_wrong():
     assert "cannot be fetched" in done.output
 
 
+def test_a_table_that_no_stream_knows_is_named_once():
+    with Sandbox(scale=0.1, accounts=3, job_seconds=0) as server:
+        tables = dict(server.data_connector.registry)
+        tables["issues_novelties"] = dataclasses.replace(
+            tables["issues_comments"], name="issues_novelties"
+        )
+        tables["rfis_novelties"] = dataclasses.replace(tables["rfis_rfis"], name="rfis_novelties")
+        server.data_connector.change_schema(tables)
+        run = clockwork.run(server, ONLY, "issues_issues")
+        assert run.code == 0, run.stderr
+        (line,) = [line for line in run.stderr.splitlines() if "novelties" in line]
+        assert "not loaded: issues_novelties." in line
+        assert "--refresh-catalog" in line
+
+
+def test_a_column_is_named_once_also_where_not_every_file_has_it():
+    with Sandbox(scale=0.1, accounts=3, job_seconds=0) as server:
+        auto = {"apis": ["data_connector"]}
+        second = {"data_connector_account_ids": [server.account_ids[1]]}
+        clockwork.run(server, {**auto, **second}, "issues_issues")
+        tables = dict(server.data_connector.registry)
+        columns = {**tables["issues_issues"].columns, "novel": "string"}
+        tables["issues_issues"] = dataclasses.replace(tables["issues_issues"], columns=columns)
+        server.data_connector.change_schema(tables)
+        run = clockwork.run(server, auto, "issues_issues")
+        assert len({row["_export_id"] for row in run.records("issues_issues")}) == 3
+        assert len([line for line in run.stderr.splitlines() if "does not know" in line]) == 1
+
+
+def test_discovery_without_the_live_schema_says_so(run_tap):
+    config = {
+        "apis": ["data_connector"],
+        "data_connector_schema": "live",
+        "api_url": "http://127.0.0.1:9",
+        "access_token": "a",
+    }
+    run = run_tap(config, "--discover")
+    assert run.code == 1
+    assert run.messages == []
+    assert "cannot be fetched" in run.stderr
+    assert "'data_connector_schema: bundled'" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_types_that_changed_are_told():
     lines = list(registry.differences(previous(), registry.bundled()))
     assert "~ forms_weather_hours.hour: string -> time" in lines

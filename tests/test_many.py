@@ -49,6 +49,44 @@ def test_twenty_accounts_of_which_two_fail():
         assert len(second.state["bookmarks"]["issues_issues"]["partitions"]) == 20
 
 
+def test_accounts_that_fail_at_the_job_and_at_the_download_are_taken_up_alone():
+    with Sandbox(scale=0.1, accounts=20, job_seconds=0) as server:
+        closed, without_links = server.account_ids[3], server.account_ids[11]
+        server.data_connector.closed = {closed}
+        # One at a time, so that the fifth job and its repetition are those of one account.
+        server.faults.add("ends_failed", api="data_connector", occasions=(5, 6), times=None)
+        server.faults.add("status", endpoint="link", path=f"*{without_links}*", times=None)
+        first = clockwork.run(server, {**ONLY, "max_concurrent_exports": 1}, *TABLES)
+        assert first.code == 1
+        asked = Counter(export.owner for export in server.exports)
+        (failed,) = (account for account, times in asked.items() if times > 1)
+        bad = {closed, failed, without_links}
+        assert len(bad) == 3
+        sentences = failures(first)
+        assert len(sentences) == 3
+        for account in bad:
+            (sentence,) = (each for each in sentences if account in each)
+            assert "admin_projects, issues_issues" in sentence
+        for table in TABLES:
+            column = "bim360_account_id"
+            loaded = {row[column] for row in first.records(table)}
+            assert loaded == set(server.account_ids) - bad
+            done = first.state["bookmarks"][table]["partitions"]
+            assert {p["context"]["account_id"] for p in done if "export_id" in p} == loaded
+
+        jobs = len(server.exports)
+        server.data_connector.closed = set()
+        server.faults.clear()
+        second = clockwork.run(server, ONLY, *TABLES, state=first.state)
+        assert second.code == 0, second.stderr
+        assert {row["bim360_account_id"] for row in second.records("issues_issues")} == bad
+        # The extract that could not be downloaded is there: it costs no further job.
+        assert sorted(export.owner for export in server.exports[jobs:]) == sorted(
+            bad - {without_links}
+        )
+        assert second.state["exports"] == []
+
+
 def test_120_projects_in_requests_of_at_most_50_each_with_a_bookmark():
     streams = ("issues_issues", "activities_issues_activities")
     with Sandbox(scale=0.3, projects=120, job_seconds=0) as server:
@@ -73,6 +111,9 @@ def test_120_projects_in_requests_of_at_most_50_each_with_a_bookmark():
         assert again.code == 0, again.stderr
         begins = [export.body["startDate"][:10] for export in server.exports[3:]]
         assert begins == ["2026-05-19", "2026-05-19", "2026-05-01"]
+        (line,) = [line for line in again.stderr.splitlines() if "have changed since" in line]
+        assert "1 of 3 requests begin at the start date" in line
+        assert "have changed since" not in run.stderr
 
 
 def test_a_part_that_fails_leaves_the_others_alone():
@@ -89,6 +130,48 @@ def test_a_part_that_fails_leaves_the_others_alone():
             projects[:50]
         )
         assert run.records("issues_issues")
+
+
+def test_a_chunk_that_fails_is_asked_for_alone_and_no_delete_is_lost():
+    with Sandbox(scale=0.3, projects=120, job_seconds=0) as server:
+        server.clock.set(NOW)
+        world = server.data_connector.tables[server.account_id].world
+        config = {
+            **ONLY,
+            "data_connector_project_ids": [project.id for project in world.projects],
+            "emit_activate_version_messages": True,
+            "max_concurrent_exports": 1,
+        }
+        server.faults.add("ends_failed", api="data_connector", occasions=(2, 3), times=None)
+        first = clockwork.run(server, config, "issues_issues")
+        assert first.code == 1
+        assert len(failures(first)) == 1
+        assert not first.of_type("ACTIVATE_VERSION")
+        assert len(server.exports) == 4
+        server.faults.clear()
+        second = clockwork.run(server, config, "issues_issues", state=first.state)
+        assert second.code == 0, second.stderr
+        (asked,) = server.exports[4:]
+        assert asked.body["projectIdList"] == server.exports[1].body["projectIdList"]
+        # A version replaces the table, so the rows of the other chunks come with it.
+        whole = clockwork.run(server, config, "issues_issues")
+        assert second.table("issues_issues").keys() == whole.table("issues_issues").keys()
+        assert len(second.of_type("ACTIVATE_VERSION")) == 1
+
+
+def test_a_contract_that_has_just_ended_is_still_read():
+    """Usage of its last days comes in, and is restated, when it is no longer active."""
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        ended, active = "110000900001", "110000900002"
+        for day, expected in (("2025-02-20", {ended, active}), ("2025-04-01", {active})):
+            server.clock.set(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
+            config = {"apis": ["tokenflex"], "start_date": "2025-01-01"}
+            run = clockwork.run(server, config, "tokenflex_usage", "tokenflex_contract_years")
+            assert run.code == 0, run.stderr
+            rows = run.records("tokenflex_usage")
+            assert {row["contract_number"] for row in rows} == expected
+            years = run.records("tokenflex_contract_years")
+            assert {row["contractNumber"] for row in years} == expected
 
 
 def test_contracts_each_with_a_bookmark_of_its_own():
@@ -144,3 +227,60 @@ def test_ten_processes_share_one_pinned_extract(tmp_path: Path):
             expected = sorted(row["_row_id"] for row in first.records(name))
             assert sorted(row["_row_id"] for row in run.records(name)) == expected, name
             assert {row["_export_id"] for row in run.records(name)} <= {job}
+
+
+# --- one extract that is named ---------------------------------------------------------------
+
+
+def test_a_named_extract_that_cannot_serve_is_told_and_costs_no_job():
+    with Sandbox(scale=0.1, accounts=2, job_seconds=0) as server:
+        server.clock.set(NOW)
+        mine, other = server.account_ids
+        config = {**ONLY, "data_connector_account_ids": [mine]}
+        made = clockwork.run(server, config, "issues_issues").records("issues_issues")
+        jobs = len(server.exports)
+        named = {**config, "data_connector_job_id": made[0]["_export_id"]}
+
+        def told(*streams: str, **more: Any) -> str:
+            run = clockwork.run(server, {**named, **more}, *streams)
+            assert run.code == 1
+            (sentence,) = failures(run)
+            return sentence
+
+        # That a table's file is not there does not mean that it is empty.
+        assert "not asked for the service group 'rfis'" in told("rfis_rfis", "issues_issues")
+        assert "has no job 4711" in told("issues_issues", data_connector_job_id="4711")
+        assert f"account {other} has no job" in told(
+            "issues_issues", data_connector_account_ids=[other]
+        )
+        server.clock.advance(31 * 86400)
+        assert "files are kept for 30 days" in told("issues_issues")
+        assert len(server.exports) == jobs
+
+
+def test_a_named_extract_that_failed_is_told():
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.faults.add("ends_failed", api="data_connector", times=None)
+        clockwork.run(server, ONLY, "issues_issues")
+        listed = clockwork.run(server, ONLY, "data_connector_jobs").records("data_connector_jobs")
+        jobs = len(server.exports)
+        config = {**ONLY, "data_connector_job_id": listed[0]["id"]}
+        run = clockwork.run(server, config, "issues_issues")
+        (sentence,) = failures(run)
+        assert "ended as 'failed' and has no files. Name another one" in sentence
+        assert len(server.exports) == jobs
+
+
+def test_a_named_extract_is_loaded_once_whatever_the_projects():
+    with Sandbox(scale=0.1, projects=60, job_seconds=0) as server:
+        first = clockwork.run(server, ONLY, "issues_issues")
+        rows = first.records("issues_issues")
+        world = server.data_connector.tables[server.account_id].world
+        config = {
+            **ONLY,
+            "data_connector_job_id": rows[0]["_export_id"],
+            "data_connector_project_ids": [project.id for project in world.projects],
+        }
+        run = clockwork.run(server, config, "issues_issues")
+        assert run.code == 0, run.stderr
+        assert len(run.records("issues_issues")) == len(rows)

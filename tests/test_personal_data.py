@@ -17,7 +17,7 @@ from tap_autodesk_exports.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEY = "a secret key"
+KEY = "a secret key of its own"
 COLUMNS = ["*.email", "*email*", "tokenflex_*.username", "*.first_name", "*.LAST_NAME", "*.name"]
 HASHED = {"hash_columns": COLUMNS, "hash_key": KEY}
 STREAMS = (
@@ -93,6 +93,48 @@ def test_the_schema_of_a_hashed_column_is_text(server):
         if column in schema:
             assert schema[column] == {"type": ["string", "null"]}, stream
             assert all(row[column] is None or len(row[column]) == 64 for row in run.records(stream))
+
+
+def test_hashing_that_is_turned_on_or_changed_sends_an_extract_again(server):
+    only = {"apis": ["data_connector"]}
+    plain = clockwork.run(server, only, "admin_users", "issues_issues")
+    state, sent = plain.state, [plain]
+    for key in (KEY, KEY, KEY[::-1]):
+        config = {**only, "hash_columns": ["*.email"], "hash_key": key}
+        sent.append(clockwork.run(server, config, "admin_users", "issues_issues", state=state))
+        state = sent[-1].state
+    assert [bool(run.records("admin_users")) for run in sent] == [True, True, False, True]
+    # Nothing of this one is hidden.
+    assert [bool(run.records("issues_issues")) for run in sent] == [True, False, False, False]
+    assert KEY not in json.dumps(state)
+
+
+def test_a_bookmark_never_shows_a_hashed_column(server):
+    by_update = {"replication-method": "INCREMENTAL", "replication-key": "updated_at"}
+    config = {"apis": ["data_connector"], "hash_columns": ["*.updated_at"], "hash_key": KEY}
+    run = clockwork.run(server, config, "issues_issues", metadata=by_update)
+    assert run.code == 1
+    assert "'hash_columns' hides the column 'updated_at'" in run.stderr
+    assert "replication_key_value" not in json.dumps(run.state)
+
+
+def test_patterns_that_hide_nothing_are_told(server):
+    with pytest.raises(ConfigurationError, match=r"such as '\*\.email'"):
+        Settings.from_config({"hash_columns": ["email"], "hash_key": KEY})
+    config = {
+        "apis": ["data_connector"],
+        "hash_columns": ["*.emial", "admin_users.EMAIL"],
+        "hash_key": KEY,
+    }
+    run = clockwork.run(server, config, "admin_users")
+    (line,) = [line for line in run.stderr.splitlines() if "matches no column" in line]
+    assert "'*.emial'" in line
+
+
+def test_a_key_that_could_be_guessed_is_refused():
+    with pytest.raises(ConfigurationError, match="fewer than 16 characters") as error:
+        Settings.from_config({"hash_columns": ["*.email"], "hash_key": "guessable"})
+    assert "guessable" not in str(error.value)
 
 
 def test_a_missing_key_is_told():

@@ -233,3 +233,113 @@ def last_processed(server: Sandbox) -> dict[str, str]:
         category = entry["usageCategory"]
         found[category] = max(found.get(category, ""), entry["lastProcessDate"])
     return found
+
+
+# --- dates that the user changes -----------------------------------------------------------------
+
+
+def test_a_category_is_not_left_out_because_an_end_date_came_before_its_usage(server):
+    streams = ("tokenflex_usage", "tokenflex_manual_usage")
+    config = {"apis": ["tokenflex"], "start_date": "2025-06-01"}
+    early = run_tap(server, *streams, end_date="2025-12-01", **config)
+    rest = run_tap(server, *streams, state=early.state, **config)
+    whole = run_tap(server, *streams, **config)
+    for stream in streams:
+        assert (early.table(stream) | rest.table(stream)).keys() == whole.table(stream).keys()
+
+
+@pytest.mark.parametrize(
+    ("stream", "api"),
+    [
+        ("insights_usage", "insights"),
+        ("tokenflex_usage", "tokenflex"),
+        (ACTIVITIES, "data_connector"),
+    ],
+)
+def test_a_start_date_that_is_moved_back_is_told(server, stream, api):
+    config = {"apis": [api], "lookback_days": 10}
+    first = run_tap(server, stream, start_date="2026-05-01", **config)
+    same = run_tap(server, stream, state=first.state, start_date="2026-05-01", **config)
+    later = run_tap(server, stream, state=same.state, start_date="2026-05-20", **config)
+    back = run_tap(server, stream, state=later.state, start_date="2026-04-30", **config)
+    said = "was later when this stream began, at 2026-05-01"
+    assert [said in run.stderr for run in (first, same, later, back)] == [False, False, False, True]
+    assert "--full-refresh" in back.stderr
+
+
+def test_changes_come_whole_the_first_time_whatever_the_start_date(server):
+    """Of a table, and not of events: it would lack all rows that have not changed since."""
+    stream = "cdcissues_issues"
+    whole = run_tap(server, stream)
+    late = run_tap(server, stream, start_date="2026-06-14")
+    assert late.table(stream).keys() == whole.table(stream).keys()
+    server.clock.advance(10 * 86400)
+    run_tap(server, stream, state=late.state, start_date="2026-06-24")
+    assert server.exports[-1].body["startDate"][:10] == "2026-06-14"  # no change is passed over
+
+
+def test_a_start_date_that_is_not_over_fails_only_what_goes_by_date(server):
+    for dates in (
+        {"start_date": "2027-01-01"},
+        {"start_date": "2026-01-01", "end_date": "2026-01-01"},
+    ):
+        run = run_tap(server, "issues_issues", **dates)
+        assert run.records("issues_issues")
+        run = clockwork.run(server, {**ONLY, **dates}, ACTIVITIES)
+        assert run.code == 1
+        assert "is not before 'end_date'" in run.stderr
+
+
+def test_an_end_date_behind_the_bookmark_asks_for_nothing(server):
+    streams = {"insights_usage": "insights", "tokenflex_usage": "tokenflex"}
+    config = {"apis": [*streams.values()], "start_date": "2026-01-01", "lookback_days": 5}
+    first = run_tap(server, *streams, **config)
+    before = len(server.exports)
+    again = run_tap(server, *streams, state=first.state, end_date="2026-03-01", **config)
+    assert len(server.exports) == before
+    assert all(again.records(stream) == [] for stream in streams)
+    for stream in streams:
+        (old, new) = (bookmarks_of(run, stream) for run in (first, again))
+        assert old == new
+
+
+def bookmarks_of(run: TapRun, stream: str) -> list[str]:
+    return [p["replication_key_value"] for p in run.state["bookmarks"][stream]["partitions"]]
+
+
+def test_a_look_back_longer_than_a_month_reads_whole_months_and_a_leap_day(server):
+    server.clock.set(dt.datetime(2028, 3, 2, 4, tzinfo=dt.UTC))
+    config = {"apis": ["insights"], "insights_export_scope": "all_teams"}
+    first = run_tap(server, "insights_usage", start_date="2028-01-15", lookback_days=0, **config)
+    days = {row["day_used"] for row in first.records("insights_usage")}
+    assert "2028-02-29" in days
+    before = len(server.exports)
+    again = run_tap(
+        server,
+        "insights_usage",
+        state=first.state,
+        start_date="2027-01-01",
+        lookback_days=70,
+        **config,
+    )
+    asked_for = sorted(export.body["startDate"][:10] for export in server.exports[before:])
+    assert asked_for == ["2027-12-23", "2028-01-01", "2028-02-01", "2028-03-01"]
+    ids = [row["_row_id"] for row in again.records("insights_usage")]
+    assert len(ids) == len(set(ids))
+    assert first.table("insights_usage").keys() <= again.table("insights_usage").keys()
+
+
+def test_windows_without_a_row_move_the_bookmark(server):
+    start = "1999-11-01"
+    run = run_tap(
+        server,
+        "insights_usage",
+        apis=["insights"],
+        insights_export_scope="all_teams",
+        start_date=start,
+        end_date="2000-03-15",
+    )
+    assert run.records("insights_usage") == []
+    assert len(server.exports) == 5
+    value = run.state["bookmarks"]["insights_usage"]["replication_key_value"]
+    assert value == "2000-03-15T00:00:00.000000Z"

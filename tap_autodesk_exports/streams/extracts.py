@@ -11,17 +11,24 @@ import dataclasses
 import datetime as dt
 import functools
 import logging
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY
-from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY, extract_files
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.schemas.registry import bundled
 from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.base import Load
 from tap_autodesk_exports.streams.extract import Extract
-from tap_autodesk_exports.streams.quota import Job, Part, afford
+from tap_autodesk_exports.streams.parts import (
+    WHOLE,
+    Part,
+    partition_of,
+    parts_of,
+    tell_new_parts,
+)
+from tap_autodesk_exports.streams.pinned import pinned
+from tap_autodesk_exports.streams.quota import Job, afford
 from tap_autodesk_exports.streams.windows import Window, grid, spans
 
 if TYPE_CHECKING:
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-autodesk-exports")
 
-PROJECTS_A_REQUEST = 50
 ACTIVITY_DAYS = 30
 """Days in one request with activities. Documented: above 31 the range silently falls back to
 yesterday."""
@@ -61,6 +67,7 @@ class Extracts:
         self._tables = tables
         self._open: dict[str, Extract] = {}
         self._instead: dict[str, ExportSpec | None] = {}
+        self._told: set[str] = set()
 
     def loads(self, table: TableStream) -> list[Load]:
         """Return what a table loads from which extract.
@@ -75,12 +82,32 @@ class Extracts:
         key = finished.asked.spec.key
         if key not in self._open:
             users = sum(
-                self._used(table, load) == key
+                load.error is None and self._used(table, load) == key
                 for table in self._tables
                 for load in self.loads(table)
             )
             self._open[key] = Extract(self._run, finished, users)
+            self._tell_new_tables(finished)
         return self._open[key]
+
+    def _tell_new_tables(self, finished: Finished) -> None:
+        """Name the files of selected service groups that are tables of no stream, once."""
+        known = {*bundled(), *self._tables[0].tap.streams}
+        groups = {table.service_group for table in self._tables}
+        names = {file.name.removesuffix(".csv") for file in extract_files(finished)}
+        new = sorted(
+            name for name in names - known - self._told if name.partition("_")[0] in groups
+        )
+        if not new:
+            return
+        self._told.update(new)
+        logger.warning(
+            "The Data Connector has tables that no stream knows, so they are not loaded: %s. To "
+            "have them as streams, set 'data_connector_schema: live' and refresh the catalog: "
+            "`meltano run --refresh-catalog …`, or `tap-autodesk-exports --discover`. "
+            "`autodesk-exports schema` shows what has changed.",
+            ", ".join(new),
+        )
 
     def instead_of(self, spec: ExportSpec, error: QuotaUsedUp) -> ExportSpec | None:
         """Return the newest extract that is there for the snapshots of one that is not to be had.
@@ -116,10 +143,16 @@ class Extracts:
     @functools.cached_property
     def _plan(self) -> Loads:
         plan: Loads = {table.name: [] for table in self._tables}
+        settings = self._run.settings
         for account in account_ids(self._run):
+            if settings.data_connector_job_id:
+                self._plan_pinned(plan, account, settings.data_connector_job_id)
+                continue
             jobs: list[Job] = []
-            for part in _parts(self._run.settings.data_connector_project_ids):
-                partition = _partition(account, part.name)
+            parts = parts_of(settings.data_connector_project_ids)
+            tell_new_parts(account, parts, self._tables)
+            for part in parts:
+                partition = partition_of(account, part.name)
                 try:
                     jobs += self._jobs(plan, partition, part)
                 except TapError as error:
@@ -128,13 +161,27 @@ class Extracts:
                 jobs = self._affordable(account, jobs)
             except TapError as error:
                 for name in {job.part.name: None for job in jobs}:
-                    self._fail(plan, _partition(account, name), error)
+                    self._fail(plan, partition_of(account, name), error)
                 continue
             for job in jobs:
                 spec = self._spec(job.partition, job.part, job.groups, job.window)
                 for table in job.tables:
                     plan[table.name].append(Load(spec, job.partition))
         return plan
+
+    def _plan_pinned(self, plan: Loads, account: str, job_id: str) -> None:
+        """Plan a certain extract, whatever projects it was asked for; it costs no job."""
+        partition = partition_of(account, WHOLE.name)
+        try:
+            found = pinned(self._run, account, job_id)
+        except TapError as error:
+            self._fail(plan, partition, error)
+            return
+        groups = {table.service_group for table in self._tables}
+        spec = _use(self._spec(partition, WHOLE, groups), found.existing)
+        errors = {group: found.error_for(group) for group in groups}
+        for table in self._tables:
+            plan[table.name].append(Load(spec, partition, errors[table.service_group]))
 
     def _fail(self, plan: Loads, partition: dict[str, str], error: TapError) -> None:
         spec = ExportSpec(Api.DATA_CONNECTOR.value, partition["account_id"], "extract")
@@ -143,7 +190,7 @@ class Extracts:
 
     def _jobs(self, plan: Loads, partition: dict[str, str], part: Part) -> list[Job]:
         """Return the jobs that some projects of an account need; plan what is there already."""
-        if existing := self._given(partition["account_id"], part):
+        if existing := self._latest(partition["account_id"], part):
             spec = self._spec(partition, part, {table.service_group for table in self._tables})
             for table in self._tables:
                 plan[table.name].append(Load(_use(spec, existing), partition))
@@ -197,16 +244,13 @@ class Extracts:
         spec = self._spec(job.partition, job.part, job.groups, job.window)
         return self._run.ledger.pending(spec.key) is not None
 
-    def _given(self, account: str, part: Part) -> str | None:
-        """Return the extract that the settings ask for: a certain one, or the latest.
+    def _latest(self, account: str, part: Part) -> str | None:
+        """Return the latest extract, where the settings ask for it.
 
         Raises:
-            ConfigurationError: There is no such extract.
+            ConfigurationError: There is none.
         """
-        settings = self._run.settings
-        if job_id := settings.data_connector_job_id:
-            return self._pinned(account, job_id)
-        if settings.data_connector_extract != "latest":
+        if self._run.settings.data_connector_extract != "latest":
             return None
         found = self._newest(account, part, {table.service_group for table in self._tables}, None)
         if found is None:
@@ -218,28 +262,18 @@ class Extracts:
             raise ConfigurationError(msg)
         return found
 
-    def _pinned(self, account: str, job_id: str) -> str:
-        try:
-            job = self._run.data_connector.job(account, job_id)
-        except NotFound:
-            msg = (
-                f"Data Connector: account {account} has no job {job_id} that this user may see. "
-                "Check 'data_connector_job_id' and 'data_connector_account_ids': jobs are visible "
-                "only to the user who asked for them."
-            )
-            raise ConfigurationError(msg) from None
-        return f"{job['requestId']}/{job_id}"
-
     def _windows(self, partition: Mapping[str, str]) -> list[tuple[Window, list[TableStream]]]:
         """Return the date ranges that a partition needs, and the tables that each serves.
 
         Changes have no longest range (none is documented), so they take one job, and none of their
         own where the last range of the activities covers them.
         """
-        _, end = self._period()
         activities = [table for table in self._tables if table.is_activity]
         changes = [table for table in self._tables if table.is_delta]
         found: list[tuple[Window, list[TableStream]]] = []
+        if not (activities or changes):
+            return found
+        _, end = self._run.settings.period(self._run.clock.now())
         if activities:
             start = min(self._start(table, partition) for table in activities)
             found = [
@@ -254,21 +288,21 @@ class Extracts:
                 found.insert(0, (Window("changes", start, end), changes))
         return found
 
-    def _period(self) -> tuple[dt.datetime, dt.datetime]:
-        return self._run.settings.period(self._run.clock.now())
-
     def _start(self, table: TableStream, partition: Mapping[str, str]) -> dt.datetime:
         """Return from where a table is read: its bookmark less the overlap, or the very begin.
 
-        Changes since the first day are all rows, so without a start date the first run has them.
+        Changes since the first day are all rows, so the first run has them whatever the start date
+        is: a table of which some rows are missing is of no use.
         """
         settings = self._run.settings
         bookmark = table.bookmark(partition)
+        if table.is_delta:
+            return bookmark - OVERLAP if bookmark else FIRST_DAY
         start, _ = settings.period(self._run.clock.now(), bookmark, OVERLAP)
         if bookmark or settings.start_date:
             return start
         # The default begin moves from day to day; its cell of the grid does so only rarely.
-        return FIRST_DAY if table.is_delta else grid(start, ACTIVITY_DAYS - OVERLAP.days)
+        return grid(start, ACTIVITY_DAYS - OVERLAP.days)
 
     def _young_extract(
         self,
@@ -320,25 +354,6 @@ class Extracts:
             body=body,
             **(window.dates if window else {}),
         )
-
-
-def _partition(account: str, part: str) -> dict[str, str]:
-    """Return the context of the bookmarks of some projects of an account."""
-    return {"account_id": account} | ({"part": part} if part else {})
-
-
-def _parts(project_ids: Sequence[str]) -> list[Part]:
-    """Cut a list of projects into parts.
-
-    A part is named by its projects, so that its bookmarks are never taken for those of others.
-    """
-    if not project_ids:
-        return [Part("", ())]
-    return [
-        Part(f"projects {zlib.crc32(' '.join(chunk).encode()):08x}", tuple(chunk))
-        for at in range(0, len(project_ids), PROJECTS_A_REQUEST)
-        if (chunk := project_ids[at : at + PROJECTS_A_REQUEST])
-    ]
 
 
 def _use(spec: ExportSpec, existing: str) -> ExportSpec:

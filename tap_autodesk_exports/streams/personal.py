@@ -11,6 +11,8 @@ from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, RESCUED_D
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from singer_sdk import Stream
+
     from tap_autodesk_exports.settings import Settings
 
 _NEVER = frozenset({EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID})
@@ -18,15 +20,30 @@ _NEVER = frozenset({EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID})
 
 def hashing_of(stream: str, settings: Settings) -> Hashing | None:
     """Return which columns of a stream are hashed, and how; None where no setting asks for it."""
-    patterns = [pattern.lower() for pattern in settings.hash_columns]
+    patterns = settings.hash_columns
     if not patterns or not settings.hash_key:
         return None
 
     def applies(column: str) -> bool:
-        name = f"{stream}.{column}".lower()
-        return column not in _NEVER and any(fnmatch.fnmatchcase(name, p) for p in patterns)
+        return any(_matches(pattern, stream, column) for pattern in patterns)
 
     return Hashing(applies, settings.hash_key.encode())
+
+
+def unmatched(settings: Settings, streams: Mapping[str, Stream]) -> list[str]:
+    """Return the patterns that match no column of any stream, such as misspelt ones."""
+    columns = [(name, column) for name in streams for column in streams[name].schema["properties"]]
+    return [
+        pattern
+        for pattern in settings.hash_columns
+        if not any(_matches(pattern, stream, column) for stream, column in columns)
+    ]
+
+
+def _matches(pattern: str, stream: str, column: str) -> bool:
+    return column not in _NEVER and fnmatch.fnmatchcase(
+        f"{stream}.{column}".lower(), pattern.lower()
+    )
 
 
 def hashed_schema(schema: Mapping[str, Any], hashing: Hashing | None) -> dict[str, Any]:

@@ -9,15 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_autodesk_exports.streams.data_connector import TableStream
+    from tap_autodesk_exports.streams.parts import Part
     from tap_autodesk_exports.streams.windows import Window
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """The projects of one request: 50 at most (documented); none for all of them."""
-
-    name: str
-    project_ids: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ TYPES = {
 """Types of fields and metrics that are not text."""
 
 LAST_FIELDS = ("chargeCategory", "lastUsageDate", "lastProcessDate")
-NO_TIME = dt.timedelta(0)
+NO_TIME, DAY = dt.timedelta(0), dt.timedelta(days=1)
 CUSTOM_FIELDS = tuple(f"customField{number}" for number in range(1, 11))
 
 
@@ -196,21 +196,30 @@ class ExportRequests(ContractStream):
 def contract_numbers(stream: ExportStream | ListStream) -> list[str]:
     """Return the contracts to read: those of the settings, else all active ones.
 
+    One that ended within the look-back counts as active.
+
     Raises:
         ConfigurationError: There is none.
     """
     if chosen := stream.run.settings.tokenflex_contract_numbers:
         return list(chosen)
-    contracts = stream.run.tokenflex_contracts
-    active = [str(contract["contractNumber"]) for contract in contracts if contract["isActive"]]
-    if not active:
+    run = stream.run
+    contracts = run.tokenflex_contracts
+    since = (run.clock.now() - run.lookback).date().isoformat()
+    found = [
+        str(contract["contractNumber"])
+        for contract in contracts
+        # Usage of the last days of a contract comes in when it is over.
+        if contract["isActive"] or str(contract.get("contractEndDate") or "") >= since
+    ]
+    if not found:
         msg = (
             f"Token Flex: this user sees {len(contracts)} contracts, none of them active. Sign in "
             "as a contract manager, name past contracts in 'tokenflex_contract_numbers', or leave "
             "'tokenflex' out of 'apis'."
         )
         raise ConfigurationError(msg)
-    return active
+    return found
 
 
 class TokenFlexExportStream(ExportStream):
@@ -308,7 +317,8 @@ class ProcessedStream(TokenFlexExportStream):
     def wanted_categories(self, number: str) -> list[str]:
         state = self.get_context_state({"contract_number": number})
         seen = state.get("processed") or {}
-        processed = self._processed(number, self.run.clock.now().date())
+        today = self.run.clock.now().date()
+        processed = self._processed(number, today, today + DAY)
         return [
             category
             for category in self.usage_category or ()
@@ -321,12 +331,19 @@ class ProcessedStream(TokenFlexExportStream):
         # An export that an earlier run had asked for knows nothing of the days since.
         asked = dt.date.fromisoformat(finished.asked.asked_at[:10])
         self._asked[number] = min(asked, self._asked.get(number, asked))
-        if self.tap.loads_of(self, load.partition)[-1] is load:
-            state["processed"] = self._processed(number, self._asked[number])
+        end = instant(finished.asked.spec.end)
+        if end and self.tap.loads_of(self, load.partition)[-1] is load:
+            state["processed"] = self._processed(number, self._asked[number], end.date())
 
-    def _processed(self, number: str, seen: dt.date) -> dict[str, str]:
-        """Return category -> what was used and processed last in it, where that is settled."""
-        settled = seen - dt.timedelta(days=1)
+    def _processed(self, number: str, seen: dt.date, end: dt.date) -> dict[str, str]:
+        """Return category -> what was used and processed last in it, where that is settled.
+
+        Args:
+            number: The contract.
+            seen: The day of the export.
+            end: Its end: a category with usage from there on is to be asked for again.
+        """
+        settled = (seen - DAY).isoformat()
         found: dict[str, str] = {}
         for category in self.usage_category or ():
             entries = sorted(
@@ -334,7 +351,7 @@ class ProcessedStream(TokenFlexExportStream):
                 for entry in self.run.tokenflex_last(number)
                 if entry.get("usageCategory") == category
             )
-            if all(day < settled.isoformat() for *_, day in entries):
+            if all(used < end.isoformat() and day < settled for _, used, day in entries):
                 found[category] = "; ".join(" ".join(entry) for entry in entries)
         return found
 

@@ -14,6 +14,7 @@ from tap_autodesk_exports.sandbox.data.dialect import document
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
 from tap_autodesk_exports.streams import tokenflex
 from tap_autodesk_exports.streams.base import type_of
+from tap_autodesk_exports.streams.extracts import FIRST_DAY
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def files(year: Year, stream: str, start: dt.datetime, now: dt.datetime) -> list
     if stream.startswith("insights"):
         return insights_files(year, stream, start, now)
     tables = year.server.data_connector.tables[year.server.account_id]
-    snapshot = Snapshot(now, activities=(start, now), changes=(start, now))
+    # Changes come whole the first time.
+    snapshot = Snapshot(now, activities=(start, now), changes=(FIRST_DAY, now))
     content = document(
         list(tables.registry[stream].columns), tables.rows(stream, snapshot), bom=True
     )
