@@ -104,7 +104,8 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, 
     assert ":" in asked.id
     assert "#" in asked.id
     # Step 3: look under the encoded key; Error, retry, Requested, Download.
-    service._requests.of = lambda *_, **__: []  # one by one, as the tutorial does, and not by the list
+    # One by one, as the tutorial does, and not by the list.
+    service._requests.of = lambda *_, **__: []
     assert service.look(asked).said == "Requested"
     server.clock.advance(JOB_SECONDS)
     look = service.look(asked)
