@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.files import Archive
 
@@ -38,6 +39,7 @@ class Extract:
         self._archive: Archive | None = None
         self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
         self._damaged: set[str] = set()
+        self._failures: dict[str, TapError] = {}
 
     def table(self, name: str, folder: Path) -> Path | None:
         """Put one table's CSV file into `folder`; None where the extract has none.
@@ -53,7 +55,11 @@ class Extract:
             return archive.extract(file, folder)
         if file not in self._files:
             return None
-        return self._run.fetch(self._finished, self._files[file], folder)
+        try:
+            return self._run.fetch(self._finished, self._files[file], folder)
+        except TapError as error:
+            # What fails for every table of an extract is one failure, told once.
+            raise self._failures.setdefault(str(error).replace(file, ""), error) from None
 
     def damaged(self, name: str) -> None:
         """Take a table's own file from now on, where there is one, and not the ZIP."""
