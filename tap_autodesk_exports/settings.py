@@ -165,7 +165,9 @@ SETTINGS = th.PropertiesList(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Begin of dated exports. Default: 12 months ago.",
+        description=(
+            "Begin of dated exports. Default: 12 months ago. Changes (cdc) begin with all rows."
+        ),
     ),
     th.Property(
         "end_date",
@@ -211,7 +213,10 @@ SETTINGS = th.PropertiesList(
         "tokenflex_contract_numbers",
         _TEXTS,
         title="Token Flex contract numbers",
-        description="Contracts to export. Default: all active contracts.",
+        description=(
+            "Contracts to export. Default: all active contracts, and those that ended within "
+            "`lookback_days`."
+        ),
     ),
     th.Property(
         "tokenflex_exports",
@@ -239,7 +244,10 @@ SETTINGS = th.PropertiesList(
         "data_connector_project_ids",
         _TEXTS,
         title="Data Connector project IDs",
-        description="Projects to extract. Default: all. A project admin must list them.",
+        description=(
+            "Projects to extract, 50 to a request in this order: add new ones at the end. Default: "
+            "all. A project admin must list them."
+        ),
     ),
     th.Property(
         "data_connector_project_status",
@@ -275,7 +283,10 @@ SETTINGS = th.PropertiesList(
         "data_connector_job_id",
         th.StringType,
         title="Data Connector job ID",
-        description="Load exactly this extract, so that many workers can share one.",
+        description=(
+            "Load exactly this extract, whatever projects it was asked for, so that many workers "
+            "can share one: each selects tables of its own and has a state of its own."
+        ),
     ),
     th.Property(
         "data_connector_schema",
@@ -305,9 +316,9 @@ SETTINGS = th.PropertiesList(
         title="Hashed columns",
         description=(
             "Columns with personal data, as patterns of `stream.column` such as `*.email` or "
-            "`insights_users.*_name`, whatever their case: a keyed hash takes the place of each "
+            "`insights_users.first_name`, whatever their case: a keyed hash takes the place of each "
             "value, the same for the same value in every stream. Addresses are hashed in small "
-            "letters. Needs `hash_key`."
+            "letters; null, the empty string and Autodesk's own `*****` stay. Needs `hash_key`."
         ),
     ),
     th.Property(
@@ -316,8 +327,8 @@ SETTINGS = th.PropertiesList(
         secret=True,
         title="Hash key",
         description=(
-            "The secret key of the hashes (HMAC with SHA-256). Without it they cannot be made "
-            "again; another key gives other hashes."
+            "The secret key of the hashes (HMAC with SHA-256), of at least 16 characters. Without "
+            "it they cannot be made again; another key gives other hashes."
         ),
     ),
     th.Property(
