@@ -316,9 +316,10 @@ SETTINGS = th.PropertiesList(
         title="Hashed columns",
         description=(
             "Columns with personal data, as patterns of `stream.column` such as `*.email` or "
-            "`insights_users.first_name`, whatever their case: a keyed hash takes the place of each "
-            "value, the same for the same value in every stream. Addresses are hashed in small "
-            "letters; null, the empty string and Autodesk's own `*****` stay. Needs `hash_key`."
+            "`insights_users.first_name`, whatever their case: a keyed hash takes the place of "
+            "each value, the same for the same value in every stream. Addresses are hashed in "
+            "small letters; null, the empty string and Autodesk's own `*****` stay. Needs "
+            "`hash_key`."
         ),
     ),
     th.Property(
