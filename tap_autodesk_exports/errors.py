@@ -25,3 +25,7 @@ class Stopped(TapError):
 
     def __init__(self) -> None:
         super().__init__("The run was ended; what is pending is taken up by the next run.")
+
+
+class NoSpace(TapError):
+    """The disk has no room for a temporary file."""

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.errors import NoSpace, TapError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,13 +64,13 @@ def full_disk_told() -> Iterator[None]:
     """Turn a full disk into a sentence.
 
     Raises:
-        TapError: No space is left for temporary files.
+        NoSpace: No space is left for temporary files.
     """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise TapError(no_space()) from None
+            raise NoSpace(no_space()) from None
         raise
 
 

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import zlib
 from decimal import Decimal
-from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from singer_sdk.helpers import types
     from singer_sdk.helpers._batch import BatchConfig
@@ -426,15 +426,16 @@ class ExportStream(TapStream, abc.ABC):
         except FileError as error:
             # No row of it was sent: a file is read to its end before the first one goes out.
             self.logger.warning("%s It is fetched once more.", error)
+            self.tap.ahead.settle()
             self.damaged(finished)
             return (yield from self._emit_file(load, finished, emit))
 
     def _emit_file(
         self, load: Load, finished: Finished, emit: Emit
     ) -> Generator[Record, Any, str | None]:
-        with self.run.workspace.folder() as name, full_disk_told():
-            folder = Path(name)
-            path = self.fetch(finished, folder)
+        fetch = functools.partial(self.fetch, finished)
+        with full_disk_told(), self.tap.ahead.file(self._key(finished), fetch) as path:
+            self.tap.fetch_ahead(self, load)
             if path is None:
                 return None
             with self._table(path, finished) as table:
@@ -446,6 +447,31 @@ class ExportStream(TapStream, abc.ABC):
                 bound = self._bound(load.partition)
                 yield from emit(table, (key, bound) if bound else None)
                 return table.maximum(key)
+
+    def fetch_ahead(self, load: Load) -> bool:
+        """Begin to fetch the file of a load that comes next, if it is ready and will be needed.
+
+        Returns:
+            Whether it is the one to be fetched; not where its rows were sent before.
+        """
+        # A new version of a table is sent whole, where any part of it is new.
+        others = self.tap.loads_of(self) if self._versions else [load]
+        if all(self._was_sent(other) for other in others):
+            return False
+        if finished := self._ready(load):
+            fetch = functools.partial(self.fetch, finished)
+            self.tap.ahead.begin(self._key(finished), fetch)
+        return True
+
+    def _ready(self, load: Load) -> Finished | None:
+        return None if load.error else self.run.runner.ready(load.spec)
+
+    def _was_sent(self, load: Load) -> bool:
+        finished = self._ready(load)
+        return finished is not None and self._is_loaded(load, finished)
+
+    def _key(self, finished: Finished) -> str:
+        return f"{self.name} {finished.export_id}"
 
     @property
     def _is_filtered(self) -> bool:

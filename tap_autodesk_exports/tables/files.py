@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.errors import NoSpace
 from tap_autodesk_exports.tables.dialect import BOM
 from tap_autodesk_exports.tables.document import document_to_csv
 from tap_autodesk_exports.tables.errors import FileError
@@ -162,7 +162,7 @@ class Archive:
         Raises:
             KeyError: The archive has no such member.
             FileError: The member is damaged, encrypted, or a ZIP bomb.
-            TapError: It is too large for the disk.
+            NoSpace: It is too large for the disk.
         """
         member = self._members[name]
         self._check_size(member, folder)
@@ -217,7 +217,7 @@ class Archive:
                 f"of disk, where {free} are free. Free some, or name a roomier folder in the "
                 "environment variable TMPDIR."
             )
-            raise TapError(message)
+            raise NoSpace(message)
 
     def _error(self, member: str, problem: str) -> FileError:
         return FileError(self._path, f"holds {member}, {problem}")
