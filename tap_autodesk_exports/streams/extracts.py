@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import functools
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY, extract_files
@@ -66,6 +67,7 @@ class Extracts:
         self._run = run
         self._tables = tables
         self._open: dict[str, Extract] = {}
+        self._opening = threading.Lock()
         self._instead: dict[str, ExportSpec | None] = {}
         self._told: set[str] = set()
 
@@ -78,17 +80,18 @@ class Extracts:
         return self._plan.get(table.name, [])
 
     def of(self, finished: Finished) -> Extract:
-        """Return the files of a finished extract."""
+        """Return the files of a finished extract; also asked for by what fetches ahead."""
         key = finished.asked.spec.key
-        if key not in self._open:
-            users = sum(
-                load.error is None and self._used(table, load) == key
-                for table in self._tables
-                for load in self.loads(table)
-            )
-            self._open[key] = Extract(self._run, finished, users)
-            self._tell_new_tables(finished)
-        return self._open[key]
+        with self._opening:
+            if key not in self._open:
+                users = sum(
+                    load.error is None and self._used(table, load) == key
+                    for table in self._tables
+                    for load in self.loads(table)
+                )
+                self._open[key] = Extract(self._run, finished, users)
+                self._tell_new_tables(finished)
+            return self._open[key]
 
     def _tell_new_tables(self, finished: Finished) -> None:
         """Name the files of selected service groups that are tables of no stream, once."""
