@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import clockwork
 import pytest
+from year.simulation import Target
 
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
@@ -293,6 +294,40 @@ def test_deletions_are_told_as_singer_targets_know_them(server, write):
     found = {row["issue_id"]: row for row in run.records("cdcissues_issues")}
     assert found["i"]["_sdc_deleted_at"] == "2026-02-03T00:00:00.500000Z"
     assert found["k"]["_rescued_data"] == {"deleted_at": "never"}
+
+
+def test_a_warehouse_marks_what_is_deleted_and_takes_back_what_returns(
+    server, write, tmp_path, postgres
+):
+    config = {**NEW, "data_connector_sdc_deleted_at": True}
+    state: dict = {}
+
+    def loaded(*files: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """Load files one after another, and return what PostgreSQL holds then."""
+        nonlocal state
+        with Target(tmp_path, postgres, "deltas") as target:
+            for lines in files:
+                header = "issue_id,title,deleted_at,adsk_row_id,adsk_updated_at"
+                write("cdcissues_issues", header, *lines)
+                run = clockwork.run(
+                    server, config, "cdcissues_issues", state=state, sink=target.input
+                )
+                assert run.code == 0, run.stderr
+                state = run.state
+        query = "SELECT issue_id, title, deleted_at, _sdc_deleted_at FROM deltas.cdcissues_issues"
+        with postgres.connect() as connection:
+            return sorted(connection.execute(query).fetchall())
+
+    third, fourth = "2026-02-03 00:00:00", "2026-02-04 00:00:00"
+    day = dt.datetime.fromisoformat(third)
+    assert loaded(
+        ("i,one,,i,2026-02-01 00:00:00", "k,other,,k,2026-02-01 00:00:00"),
+        (f"i,one,{third},i,{third}",),
+    ) == [("i", "one", day, day), ("k", "other", None, None)]
+    assert loaded((f"i,one,{third},i,{third}", f"i,back,,i,{fourth}")) == [
+        ("i", "back", None, None),
+        ("k", "other", None, None),
+    ]
 
 
 @pytest.mark.parametrize("table", ["issues_issues", "rfis_rfi_assignees"])

@@ -174,6 +174,28 @@ def test_a_contract_that_has_just_ended_is_still_read():
             assert {row["contractNumber"] for row in years} == expected
 
 
+def test_a_team_that_fails_goes_on_where_it_stopped():
+    with Sandbox(scale=0.3, job_seconds=0) as server:
+        server.clock.set(NOW)
+        config = {"apis": ["insights"], "start_date": "2026-02-01", "max_concurrent_exports": 1}
+        # The second month of the first team, asked for three times.
+        server.faults.add("ends_failed", api="insights", occasions=(2, 3, 4), times=None)
+        first = clockwork.run(server, config, "insights_usage")
+        assert first.code == 1
+        assert len(failures(first)) == 1
+        ends = [
+            p["replication_key_value"][:10]
+            for p in first.state["bookmarks"]["insights_usage"]["partitions"]
+        ]
+        assert ends == ["2026-03-01", "2026-05-20", "2026-05-20"]
+        server.faults.clear()
+        second = clockwork.run(server, config, "insights_usage", state=first.state)
+        assert second.code == 0, second.stderr
+        whole = clockwork.run(server, config, "insights_usage").table("insights_usage")
+        both = first.table("insights_usage") | second.table("insights_usage")
+        assert both.keys() == whole.keys()
+
+
 def test_contracts_each_with_a_bookmark_of_its_own():
     with Sandbox(scale=0.1, job_seconds=0) as server:
         server.clock.set(dt.datetime(2025, 3, 1, tzinfo=dt.UTC))

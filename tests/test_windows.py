@@ -329,6 +329,29 @@ def test_a_look_back_longer_than_a_month_reads_whole_months_and_a_leap_day(serve
     assert first.table("insights_usage").keys() <= again.table("insights_usage").keys()
 
 
+@pytest.mark.parametrize(
+    ("stream", "api"),
+    [
+        ("insights_usage", "insights"),
+        ("tokenflex_usage", "tokenflex"),
+        (ACTIVITIES, "data_connector"),
+        ("cdcissues_issues", "data_connector"),
+    ],
+)
+def test_full_table_chosen_for_a_dated_stream_reads_it_all_and_removes_nothing(server, stream, api):
+    """A bookmark from before must not make a few days the whole table."""
+    config = {"apis": [api], "start_date": "2026-01-01", "emit_activate_version_messages": True}
+    first = run_tap(server, stream, **config)
+    chosen = {"replication-method": "FULL_TABLE"}
+    for state in (first.state, {}):
+        full = clockwork.run(server, {**ONLY, **config}, stream, state=state, metadata=chosen)
+        assert full.code == 0, full.stderr
+        assert full.table(stream).keys() == first.table(stream).keys()
+        assert full.of_type("ACTIVATE_VERSION") == []
+    back = run_tap(server, stream, state=full.state, **config)
+    assert back.table(stream).keys() <= first.table(stream).keys()
+
+
 def test_windows_without_a_row_move_the_bookmark(server):
     start = "1999-11-01"
     run = run_tap(

@@ -276,6 +276,12 @@ class ExportStream(TapStream, abc.ABC):
     def done_with(self, finished: Finished) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
 
+    @property
+    @override
+    def _versions(self) -> bool:
+        """Not for what is read by date: a run does not have all rows, so none is to be removed."""
+        return super()._versions and not self.is_dated
+
     # The loads, one after another
 
     @override
@@ -603,7 +609,9 @@ class ExportStream(TapStream, abc.ABC):
         """Nothing: each load has written the state that it left."""
 
     def bookmark(self, partition: Mapping[str, str]) -> dt.datetime | None:
-        """Return the instant up to which a partition is loaded."""
+        """Return the instant up to which a partition is loaded; None where all is asked for."""
+        if self.replication_method != "INCREMENTAL":
+            return None
         return instant(self.get_context_state(partition).get("replication_key_value"))
 
     def _loaded(self, load: Load, finished: Finished, newest: str | None = None) -> None:

@@ -315,8 +315,11 @@ class ProcessedStream(TokenFlexExportStream):
 
     @override
     def wanted_categories(self, number: str) -> list[str]:
-        state = self.get_context_state({"contract_number": number})
-        seen = state.get("processed") or {}
+        partition = {"contract_number": number}
+        loaded = self.bookmark(partition) is not None
+        seen = self.get_context_state(partition).get("processed") if loaded else None
+        if not seen:
+            return list(self.usage_category or ())
         today = self.run.clock.now().date()
         processed = self._processed(number, today, today + DAY)
         return [
