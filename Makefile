@@ -13,7 +13,7 @@ PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" UV_COMPILE_BYTECODE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults year lint format docs lock set-up plugins clean
+.PHONY: help demo test faults year bench lint format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ faults: set-up ## Run the whole fault suite: every fault in front of every API
 
 year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about half an hour
 	@YEAR_RUNS=365 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/year $(ARGS)
+
+bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 lint: set-up ## Run ruff and mypy
 	@$(BIN)/ruff check

@@ -1,8 +1,9 @@
 """Set the ways side by side and print what each costs, as Markdown.
 
-`python benchmarks/bench.py` measures every way at a million rows, `--growth` this tap's lines from
-10 000 to 10 000 000 rows. Each way is a process of its own; its processor time and peak memory are
-what the system counted for it. Absolute figures depend on the machine, ratios hardly do.
+Four parts: every way at a million rows; this tap's lines from 10 000 to 10 000 000 rows; how long
+the tap takes to begin; a `meltano run` into PostgreSQL. Each way is a process of its own; its
+processor time and peak memory are what the system counted for it. Absolute figures depend on the
+machine, ratios hardly do.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from pathlib import Path
 from statistics import median
 
 import data
+from pipeline import pipeline
+from starts import starts
 from ways import WAYS
 
 PROGRAM = Path(__file__).with_name("ways.py")
+PARTS = ("ways", "growth", "starts", "pipeline")
 GROWTH = (10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -93,18 +97,24 @@ def growth(shape: str, repeat: int) -> None:
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--shapes", nargs="*", default=["narrow", "wide"])
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--growth", action="store_true")
     options = parser.parse_args()
-    for shape in options.shapes:
-        if options.growth:
-            growth(shape, options.repeat)
-        else:
-            rows = options.rows if shape == "narrow" else options.rows // 5
-            compare(options.ways, shape, rows, options.repeat)
+    for part in options.parts or PARTS:
+        match part:
+            case "ways":
+                compare(options.ways, "narrow", options.rows, options.repeat)
+                compare(options.ways, "wide", options.rows // 5, options.repeat)
+            case "growth":
+                growth("narrow", options.repeat)
+            case "starts":
+                starts(2 * options.repeat + 1)
+            case "pipeline":
+                pipeline(options.rows // 10)
+            case _:
+                parser.error(f"There is no part '{part}'.")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import itertools
 import random
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.tables import Column, Layout, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 FOLDER = Path(__file__).parent.parent / ".benchmarks"
 _BLOCK = 10_000
@@ -57,6 +57,18 @@ def file_of(shape: str, rows: int) -> tuple[Path, Layout]:
         (FOLDER / ".gitignore").write_text("*\n")
         _write(path, layout, rows, row)
     return path, layout
+
+
+def write_table(path: Path, table: Mapping[str, Any], rows: int) -> int:
+    """Write a table of the registry, all cells filled, its key unique; return its size in bytes."""
+    makers = {"number": _amount, "boolean": _flag, "timestamp: SQL": _time, "string: UUID": _id}
+    columns = [makers.get(type_, _word) for type_ in table["columns"].values()]
+    chance = random.Random(20260212)  # noqa: S311
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        file.write(",".join(table["columns"]) + "\n")
+        for _ in range(rows):
+            file.write(",".join(maker(chance) for maker in columns) + "\n")
+    return path.stat().st_size
 
 
 def _write(path: Path, layout: Layout, rows: int, row: Callable[[random.Random, int], str]) -> None:
