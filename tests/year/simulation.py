@@ -15,6 +15,7 @@ import subprocess
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import clockwork
+from sandbox_client import Client
 from surroundings import ROOT, clean_environment
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Year:
         backfill: How far the first run reads back.
 
     Attributes:
+        contract: The active contract; another one ended shortly before the first run.
         state: The state after the last run.
         stale: Rows of dated streams that came in spite of lying outside of the look-back.
         codes: Exit codes.
@@ -144,6 +146,8 @@ class Year:
         self.runs = runs
         self.step = step
         self.start = (BEGIN - backfill).replace(hour=0)
+        server.clock.set(BEGIN)
+        self.contract = Client(server).contract()
         self.state: dict[str, Any] = {}
         self.stale: list[tuple[int, str, str]] = []
         self.codes: list[int] = []
@@ -156,6 +160,7 @@ class Year:
         return {
             "start_date": f"{self.start:%Y-%m-%d}",
             "insights_export_scope": "all_teams",
+            "tokenflex_contract_numbers": [self.contract],
             "lookback_days": LOOKBACK.days,
             # A schedule of 24 hours must not find yesterday's extract just young enough.
             "data_connector_max_age_hours": 20,
