@@ -141,3 +141,34 @@ def test_a_wait_for_the_budget_ends_with_the_run(clock):
     stop.set()
     with pytest.raises(Stopped):
         budget.take(stop)
+
+
+def test_a_host_that_is_gone_is_tried_by_one_request_and_not_by_all(server, clock, insights):
+    server.stop()
+    with pytest.raises(ApiError, match="cannot be reached, also in 6 tries") as first:
+        insights.contexts()
+    waited = sum(clock.waits)
+    assert 31 <= waited <= 31 * 1.25
+    with pytest.raises(ApiError) as second:
+        insights.exports()
+    assert str(second.value) == str(first.value)
+    assert sum(clock.waits) == waited
+    clock.wait(http.GIVEN_UP, threading.Event())
+    with pytest.raises(ApiError):
+        insights.exports()
+    assert sum(clock.waits) >= waited + http.GIVEN_UP + 31
+
+
+def test_one_endpoint_that_always_breaks_does_not_stop_the_others(server, insights):
+    server.faults.add("reset", endpoint="contexts", times=None)
+
+    def fail() -> None:
+        with pytest.raises(ApiError):
+            insights.contexts()
+
+    failing = threading.Thread(target=fail)
+    failing.start()
+    while failing.is_alive():
+        assert insights.exports() == []
+    failing.join()
+    assert insights.exports() == []

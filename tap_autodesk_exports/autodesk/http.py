@@ -42,6 +42,9 @@ FIRST_PAUSE_AFTER_429 = 10.0
 """Where the server does not say how long: all documented limits of requests are by the minute."""
 LONGEST_RETRY_AFTER = 900.0
 """A server that asks for more patience than this (seconds) gets an error instead."""
+GIVEN_UP = 120.0
+"""Seconds in which a host that could not be reached, in as many tries as there are, is not tried
+again: the other streams of a run would each wait as long for the same."""
 
 
 class ApiError(TapError):
@@ -103,6 +106,37 @@ class Budget:
         return self._sent[-number] + seconds - now
 
 
+class Reach:
+    """Whether the one host of all APIs can be reached, as far as this process knows.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._answered = self._lost = float("-inf")
+        self._how = ""
+
+    def answered(self) -> None:
+        """Note that an answer came."""
+        self._answered = self._clock.monotonic()
+
+    def lose(self, begun: float, how: str) -> None:
+        """Note that no try of a request got through, unless another request was answered.
+
+        Args:
+            begun: When it was tried first, by the clock.
+            how: How the last try failed.
+        """
+        if self._answered < begun:
+            self._lost, self._how = self._clock.monotonic(), how
+
+    def lost(self) -> str | None:
+        """Return how the last try failed, while it is of no use to try again."""
+        return self._how if self._clock.monotonic() - self._lost < GIVEN_UP else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
     """What every API client needs besides its own facts."""
@@ -111,6 +145,11 @@ class Surroundings:
     sign_in: SignIn
     clock: Clock
     stop: threading.Event
+    reach: Reach = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with a host that is there."""
+        object.__setattr__(self, "reach", Reach(self.clock))
 
 
 class ApiClient:
@@ -142,6 +181,7 @@ class ApiClient:
         self._sign_in = surroundings.sign_in
         self._clock = surroundings.clock
         self._stop = surroundings.stop
+        self._reach = surroundings.reach
         self._budget = Budget(limits, surroundings.clock)
         self._sessions = threading.local()
 
@@ -192,8 +232,9 @@ class ApiClient:
     ) -> Any:  # noqa: ANN401
         renewed = False
         pause = FIRST_PAUSE
+        begun = self._clock.monotonic()
         for attempt in range(1, TRIES + 1):
-            self._budget.take(self._stop)
+            self._wait_for_turn()
             credentials = self._sign_in.headers(self._api)
             try:
                 answer = self._session().request(
@@ -206,9 +247,13 @@ class ApiClient:
                 )
             except requests.RequestException as error:
                 failure = self._unreachable(method, path, error)
-                if attempt == TRIES or (failure.executed and not repeatable):
+                if failure.executed and not repeatable:
                     raise failure from None
+                if attempt == TRIES:
+                    self._reach.lose(begun, type(error).__name__)
+                    raise self._given_up(type(error).__name__) from None
             else:
+                self._reach.answered()
                 if answer.ok:
                     return self._parse(method, path, answer)
                 if answer.status_code == requests.codes.unauthorized and not renewed:
@@ -228,6 +273,11 @@ class ApiClient:
             pause = min(pause * 2, LONGEST_PAUSE)
         msg = f"{self._title}: {method} {path} was refused again after a new sign-in."
         raise ApiError(msg, status=int(requests.codes.unauthorized))
+
+    def _wait_for_turn(self) -> None:
+        if how := self._reach.lost():
+            raise self._given_up(how)
+        self._budget.take(self._stop)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._sessions, "session", None)
@@ -270,6 +320,14 @@ class ApiClient:
             f"{'cannot be reached' if refused else what} ({type(error).__name__}). "
             "Check the network, the proxy and `api_url`.",
             executed=not refused,
+        )
+
+    def _given_up(self, how: str) -> ApiError:
+        """Return an error that is the same for all requests, so that it is told once."""
+        host = self._base.split("/")[2]
+        return ApiError(
+            f"{self._title}: {host} cannot be reached, also in {TRIES} tries ({how}). Check the "
+            "network, the proxy and `api_url`. What is pending stays so: run again."
         )
 
     def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:

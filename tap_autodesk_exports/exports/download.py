@@ -57,11 +57,15 @@ class Downloader:
         self._clock = clock
         self._stop = stop
         self._secret = secret
+        self._failed: set[str] = set()
 
     def fetch(
         self, service: ExportService, finished: Finished, file: ExportFile, folder: Path
     ) -> Path:
         """Fetch one file into `folder`, whole.
+
+        Where a file of an export could not be fetched, its other files are tried only once: there
+        may be hundreds, and a storage that is gone would cost half a minute with each.
 
         Raises:
             DownloadError: It could not be fetched, or its size is not the one that was listed.
@@ -70,7 +74,8 @@ class Downloader:
         path = folder / _file_name(file.name)
         part = _Part(path.with_name(path.name + ".part"), self._stop)
         broken = _Broken("nothing was tried")
-        for attempt in range(TRIES):
+        tries = 1 if finished.export_id in self._failed else TRIES
+        for attempt in range(tries):
             if attempt and self._clock.wait(FIRST_PAUSE * 2 ** (attempt - 1), self._stop):
                 raise Stopped
             try:
@@ -79,12 +84,14 @@ class Downloader:
                 part.check_size(file.size)
             except _Broken as error:
                 broken = error
-                logger.info("Fetching '%s' broke: %s. Trying again.", path.name, broken)
+                again = "Trying again." if attempt + 1 < tries else "Giving up."
+                logger.info("Fetching '%s' broke: %s. %s", path.name, broken, again)
             else:
                 return part.path.rename(path)
+        self._failed.add(finished.export_id)
         msg = (
             f"File '{path.name}' of the {finished.asked.spec.title} ({finished.export_id}) could "
-            f"not be fetched in {TRIES} tries: {broken}. The export stays pending: run again."
+            f"not be fetched whole: {broken}. The export stays pending: run again."
         )
         raise DownloadError(msg)
 

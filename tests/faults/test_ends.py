@@ -125,6 +125,25 @@ def test_a_full_disk_is_told_and_costs_no_export(bench, clean):
     bench.assert_whole(clean)
 
 
+def test_a_server_that_dies_in_mid_run_is_given_up_once_and_told_once(bench, clean):
+    """Not stream by stream: each would wait as long for the same server."""
+    bench.config = {"max_concurrent_exports": 1}
+    bench.fault("refused", endpoint=bench.case.look, seconds=5)
+    begin = time.monotonic()
+    met = bench.run()
+    # The pauses of one request that is tried to the end, at this pace, and little more.
+    assert time.monotonic() - begin < 4
+    assert met.code == 1
+    (told,) = [line for line in met.stderr.splitlines() if "| FAILED " in line]
+    assert ", ".join(bench.case.streams) in told
+    assert "cannot be reached, also in 6 tries" in told
+    assert "Traceback" not in met.stderr
+    bench.sandbox._returning.join()
+    done = bench.run()
+    assert done.code == 0, done.stderr
+    bench.assert_whole(clean)
+
+
 def test_without_any_state_what_the_server_is_making_is_taken_up(bench, clean):
     """Promised: whatever can be told on the server's list, while it is being made.
 
