@@ -59,6 +59,15 @@ def read_header(path: Path) -> Header:
     return Header(tuple((_text(path, cell, 1) or "") for cell in cells), newline, end)
 
 
+def has_quotes(path: Path) -> bool:
+    """Tell whether there is a quote character in a file that is not empty."""
+    with (
+        path.open("rb") as file,
+        closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data,
+    ):
+        return data.find(QUOTE) >= 0
+
+
 def count_quotes(path: Path, start: int) -> tuple[int, int]:
     """Count the quote characters from byte `start` to the end, and the pairs of them in a row."""
     quotes = pairs = 0

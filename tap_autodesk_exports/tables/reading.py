@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,18 +131,18 @@ def _profile(  # noqa: PLR0913, PLR0917
     beside a quote, a comma too many at the end of a row, an open quote at the end of a file, text
     between quotes).
     """
-    quotes, pairs = dialect.count_quotes(path, header.end)
     cells = [f"c{at}" for at in range(len(types))]
     typed = [
         (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
     ]
     numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
+    quoted_cells = dialect.has_quotes(path)
     outputs = [
         "count(*)",
         "coalesce(sum(length), 0)",
         "coalesce(max(length), 0)",
         "coalesce(sum(inside), 0)",
-        f"coalesce(sum({_bare(cells)}), 0)" if quotes else "0",
+        f"coalesce(sum({_bare(cells)}), 0)" if quoted_cells else "0",
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
@@ -149,10 +150,13 @@ def _profile(  # noqa: PLR0913, PLR0917
     ]
     line = f"SELECT *, concat({', '.join(cells)}) AS line FROM {source}"  # noqa: S608
     inside = "strlen(line) - strlen(replace(line, '\"', ''))"
-    inside = f"CASE WHEN contains(line, '\"') THEN {inside} ELSE 0 END" if quotes else "0"
+    inside = f"CASE WHEN contains(line, '\"') THEN {inside} ELSE 0 END" if quoted_cells else "0"
     measured = f"SELECT *, strlen(line) AS length, {inside} AS inside FROM ({line})"  # noqa: S608
     query = f"SELECT {', '.join(outputs)} FROM ({measured})"  # noqa: S608
-    rows, length, longest, inside, bare, distinct, *found = one_row(database, query)
+    with ThreadPoolExecutor(1) as beside:  # DuckDB works on while Python counts
+        counting = beside.submit(dialect.count_quotes, path, header.end)
+        rows, length, longest, inside, bare, distinct, *found = one_row(database, query)
+        quotes, pairs = counting.result()
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
