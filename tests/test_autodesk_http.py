@@ -172,3 +172,26 @@ def test_one_endpoint_that_always_breaks_does_not_stop_the_others(server, insigh
         assert insights.exports() == []
     failing.join()
     assert insights.exports() == []
+
+
+def test_a_limit_that_frees_up_late_is_told_at_once_with_the_time(server, clock, insights):
+    refuse(server, 429, **{"Retry-After": "7200"})
+    free = clock.now() + dt.timedelta(hours=2)
+    with pytest.raises(ApiError, match=f"run again after {free:%Y-%m-%d %H:%M:%S} UTC"):
+        insights.contexts()
+    assert clock.waits == []
+
+
+def test_a_used_up_limit_is_waited_for_by_one_export_and_not_by_all(server, clock, insights):
+    server.faults.add("quota", endpoint="submit", times=None)
+    with pytest.raises(ApiError, match="limit is used up: run again later") as first:
+        insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]})
+    waited = sum(clock.waits)
+    assert waited > 60
+    with pytest.raises(ApiError) as second:
+        insights.create_export({"outputFormat": "CSV", "reports": ["USAGE"]})
+    assert str(second.value) == str(first.value)
+    assert sum(clock.waits) == waited
+    server.faults.clear()
+    clock.wait(http.GIVEN_UP, threading.Event())
+    assert insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]})["id"]

@@ -45,6 +45,7 @@ LONGEST_RETRY_AFTER = 900.0
 GIVEN_UP = 120.0
 """Seconds in which a host that could not be reached, in as many tries as there are, is not tried
 again: the other streams of a run would each wait as long for the same."""
+TOO_MANY_REQUESTS = 429
 
 
 class ApiError(TapError):
@@ -184,6 +185,7 @@ class ApiClient:
         self._reach = surroundings.reach
         self._budget = Budget(limits, surroundings.clock)
         self._sessions = threading.local()
+        self._limited: dict[str, tuple[float, str]] = {}
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """GET; repeated on connection errors, 429 and 5xx.
@@ -210,14 +212,23 @@ class ApiClient:
             headers: Further headers.
             repeatable: Whether it does no harm to send it twice. Else it is sent again only where
                 the server surely did not carry it out.
-            patient: Whether to wait and try again after a 429.
+            patient: Whether to wait and try again after a 429. Where that did not help, it is not
+                tried again for a while: the other exports would each wait as long.
 
         Raises:
             ApiError: As `get`; `executed` says that the outcome is unknown.
         """
-        return self._send(
-            "POST", path, body=body, headers=headers, repeatable=repeatable, patient=patient
-        )
+        limited, message = self._limited.get(path, (float("-inf"), ""))
+        if self._clock.monotonic() - limited < GIVEN_UP:
+            raise ApiError(message, status=TOO_MANY_REQUESTS)
+        try:
+            return self._send(
+                "POST", path, body=body, headers=headers, repeatable=repeatable, patient=patient
+            )
+        except ApiError as error:
+            if patient and error.status == TOO_MANY_REQUESTS:
+                self._limited[path] = (self._clock.monotonic(), str(error))
+            raise
 
     def _send(  # noqa: PLR0913
         self,
@@ -333,7 +344,7 @@ class ApiClient:
     def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:
         status = answer.status_code
         said = _said(answer)
-        advice = self._advice(status)
+        advice = self._advice(answer)
         kind = NotFound if status == requests.codes.not_found else ApiError
         return kind(
             f"{self._title}: {method} {path} answered {status}{said}. {advice}",
@@ -341,7 +352,8 @@ class ApiClient:
             executed=status >= requests.codes.server_error,
         )
 
-    def _advice(self, status: int) -> str:
+    def _advice(self, answer: requests.Response) -> str:
+        status = answer.status_code
         match status:
             case requests.codes.unauthorized:
                 return (
@@ -354,13 +366,20 @@ class ApiClient:
                 )
                 return f"Usual causes: {causes}."
             case requests.codes.too_many_requests:
-                return "The request limit is used up: run again later."
+                return f"The request limit is used up: run again {self._free_again(answer)}."
             case requests.codes.not_found:
                 return "There is no such thing for this user: check the IDs in the settings."
             case _ if status >= requests.codes.server_error:
                 return "The fault is on Autodesk's side: run again later."
             case _:
                 return "The request was not accepted: check the settings that it is made of."
+
+    def _free_again(self, answer: requests.Response) -> str:
+        now = self._clock.now()
+        seconds = retry_after(answer, now)
+        if seconds is None:
+            return "later"  # the server does not say
+        return f"after {now + dt.timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _leave_headers(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

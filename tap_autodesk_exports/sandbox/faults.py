@@ -50,6 +50,8 @@ class Effect(StrEnum):
     """Ends the connection after `after_bytes`, with the length of the whole body announced."""
     WRONG_LENGTH = "wrong_length"
     """Sends the body up to `after_bytes` and announces that as its whole length."""
+    CORRUPT = "corrupt"
+    """Sends the body with another byte at `after_bytes`."""
     HTML = "html"
     """Answers 200 with an HTML error page instead of the file."""
     XML = "xml"
@@ -115,7 +117,8 @@ class Fault:
         body: Body of the effect `status`.
         content_type: Of that body.
         seconds: How long `stall`, `stall_body` and `refused` last.
-        after_bytes: Where `truncate`, `wrong_length` and `stall_body` strike; default: half.
+        after_bytes: Where `truncate`, `wrong_length`, `corrupt` and `stall_body` strike;
+            default: half.
         struck: How often it has struck.
     """
 
@@ -270,7 +273,13 @@ class Faults:
                 if environ["REQUEST_METHOD"] == "GET" and _reader_is_gone(environ):
                     _reset(environ)
                 return app(environ, start)
-            case Effect.STALL_BODY | Effect.TRUNCATE | Effect.WRONG_LENGTH | Effect.ZIP:
+            case (
+                Effect.STALL_BODY
+                | Effect.TRUNCATE
+                | Effect.WRONG_LENGTH
+                | Effect.CORRUPT
+                | Effect.ZIP
+            ):
                 return self._bent(fault, app, environ, start)
         status, body, kind = ANSWERS.get(
             fault.effect, (fault.status, fault.body, fault.content_type)
@@ -301,7 +310,13 @@ class Faults:
         if fault.effect is Effect.STALL_BODY:
             start(status, list(headers.items()))
             return self._with_a_pause(fault, environ, body[:cut], body[cut:])
-        body = _zipped(body) if fault.effect is Effect.ZIP else body[:cut]
+        match fault.effect:
+            case Effect.ZIP:
+                body = _zipped(body)
+            case Effect.CORRUPT:
+                body = body[:cut] + bytes([body[cut] ^ 0xFF]) + body[cut + 1 :]
+            case _:
+                body = body[:cut]
         if fault.effect is not Effect.TRUNCATE:
             headers["Content-Length"] = str(len(body))
         start(status, list(headers.items()))

@@ -178,12 +178,12 @@ class Bench:
         assert self.temporary == []
 
 
-_catalogs: dict[str, Any] = {}
+_catalogs: dict[tuple[str, ...], Any] = {}
 
 
 def catalog(case: Case, folder: Path) -> dict[str, Any]:
     """Return the catalog with the case's two streams selected."""
-    if case.api not in _catalogs:
+    if case.streams not in _catalogs:
         config = folder / "discovery.json"
         config.write_text(json.dumps({"access_token": "none", **case.config}), encoding="utf-8")
         found = json.loads(
@@ -202,6 +202,6 @@ def catalog(case: Case, folder: Path) -> dict[str, Any]:
         for stream in chosen:
             for entry in stream["metadata"]:
                 entry["metadata"]["selected"] = True
-        _catalogs[case.api] = {"streams": chosen}
-    found_before: dict[str, Any] = _catalogs[case.api]
+        _catalogs[case.streams] = {"streams": chosen}
+    found_before: dict[str, Any] = _catalogs[case.streams]
     return found_before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,6 +144,30 @@ class TestExtracts:
         bench.sandbox.clock.advance(24 * AN_HOUR)
         assert bench.run().code == 0
         bench.assert_whole(clean, extra=24)
+
+    def test_dated_tables_wait_for_the_quota_and_are_told_with_the_time(self, bench):
+        """No older extract serves: it holds other days."""
+        assert bench.run().code == 0
+        loaded = bench.state
+        bench.case = dataclasses.replace(
+            bench.case,
+            streams=("activities_admin_activities", "activities_issues_activities"),
+            config={**bench.case.config, "data_connector_service_groups": ["activities"]},
+        )
+        bench.tables = {name: {} for name in bench.case.streams}
+        self.use_up(bench)
+        met = bench.run()
+        assert met.code == 1
+        (told,) = [line for line in met.stderr.splitlines() if "| FAILED " in line]
+        assert "the next one can be asked for at" in told
+        assert bench.state["exports"] == []
+        for name in CASES[-1].streams:
+            assert bench.state["bookmarks"][name] == loaded["bookmarks"][name]
+        assert "replication_key_value" not in json.dumps(bench.state)
+        bench.sandbox.clock.advance(24 * AN_HOUR)
+        done = bench.run()
+        assert done.code == 0, done.stderr
+        assert all(bench.tables.values())
 
     @staticmethod
     def use_up(bench: Bench) -> None:
