@@ -498,8 +498,8 @@ def _read(name: str, value: Any) -> Any:  # noqa: ANN401
 
 
 def _ids(values: list[str]) -> tuple[str, ...]:
-    """Return bare IDs: a hub or project ID of the Data Management API begins with `b.`."""
-    return tuple(value.removeprefix("b.") for value in values)
+    """Return bare IDs, each once: one of the Data Management API begins with `b.`."""
+    return tuple(dict.fromkeys(value.removeprefix("b.") for value in values))
 
 
 def _object(value: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -214,6 +214,13 @@ def test_the_schema_command_prints_and_writes_what_changed(server, tmp_path: Pat
     assert len(file.read_text().splitlines()) == 432
 
 
+def test_the_schema_command_says_where_it_cannot_write(server, tmp_path: Path):
+    file = tmp_path / "missing" / "new.json"
+    done = CliRunner().invoke(main, ["schema", "--api-url", server.url, "--write", str(file)])
+    assert done.exit_code == 1
+    assert "cannot be written (No such file or directory)" in done.output
+
+
 def test_the_schema_command_says_what_is_wrong():
     done = CliRunner().invoke(main, ["schema", "--api-url", "http://127.0.0.1:9"])
     assert done.exit_code == 1

@@ -49,6 +49,16 @@ def test_twenty_accounts_of_which_two_fail():
         assert len(second.state["bookmarks"]["issues_issues"]["partitions"]) == 20
 
 
+def test_an_account_that_is_named_twice_is_loaded_once():
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        account = server.account_id
+        config = {**ONLY, "data_connector_account_ids": [account, f"b.{account}"]}
+        run = clockwork.run(server, config, *TABLES)
+        rows = run.records("issues_issues")
+        assert len(rows) == len(run.table("issues_issues"))
+        assert len(run.state["bookmarks"]["issues_issues"]["partitions"]) == 1
+
+
 def test_accounts_that_fail_at_the_job_and_at_the_download_are_taken_up_alone():
     with Sandbox(scale=0.1, accounts=20, job_seconds=0) as server:
         closed, without_links = server.account_ids[3], server.account_ids[11]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 import re
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 import clockwork
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.windows import months, spans
+from tap_autodesk_exports.streams.parts import Part
+from tap_autodesk_exports.streams.quota import Job, afford
+from tap_autodesk_exports.streams.windows import Window, months, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +95,47 @@ def test_an_interrupted_backfill_names_its_ranges_as_before():
 def test_months_are_calendar_months():
     found = list(months(NOW, NOW + 60 * DAY))
     assert [f"{w.start:%m-%d}" for w in found] == ["06-15", "07-01", "08-01"]
+
+
+@st.composite
+def needed(draw: st.DrawFn) -> list[Job]:
+    """Return what some parts of an account need: ranges, the last of which brings snapshots."""
+    jobs = []
+    for name in range(draw(st.integers(1, 4))):
+        part, first = Part(f"part {name}", (str(name),)), draw(st.integers(0, 5))
+        days = [NOW + at * DAY for at in range(first, first + draw(st.integers(0, 6)))]
+        mine: list[Any] = [
+            Job({}, part, Window(f"{at:%d}", at, at + DAY), (f"dated {at:%d}",))  # type: ignore[arg-type]
+            for at in days
+        ]
+        match draw(st.sampled_from(["none", "alone", "with the last"])):
+            case "alone":
+                mine.append(Job({}, part, None, snapshots=("snapshot",)))  # type: ignore[arg-type]
+            case "with the last" if mine:
+                mine[-1] = dataclasses.replace(mine[-1], snapshots=("snapshot",))
+        jobs += mine
+    return jobs
+
+
+@settings(deadline=None)
+@given(needed(), st.integers(-3, 12), st.sets(st.integers(0, 40)))
+def test_the_quota_is_spent_and_not_passed(jobs, free, pending):
+    def name(job: Job) -> tuple[str, str]:
+        return job.part.name, job.window.slot if job.window else ""
+
+    asked_before = {name(job) for at, job in enumerate(jobs) if at in pending}
+    chosen = afford(jobs, free, lambda job: name(job) in asked_before)
+    new = [job for job in chosen if name(job) not in asked_before]
+    snapshots = [job for job in jobs if job.snapshots]
+    assert len(new) <= max(free, len(snapshots))
+    assert len([job for job in chosen if job.snapshots]) == len(snapshots)
+    for part in {job.part for job in jobs}:
+        wanted, found = (
+            [job.dated for job in some if job.part == part and job.dated] for some in (jobs, chosen)
+        )
+        assert wanted[: len(found)] == found  # the oldest first, and none left out between
+    if len([job for job in chosen if job.dated]) < len([job for job in jobs if job.dated]):
+        assert len(new) >= free
 
 
 # --- activities and the quota --------------------------------------------------------------------

@@ -61,5 +61,9 @@ def command(*, api_url: str, file: Path | None) -> None:
             "--refresh-catalog …, or tap-autodesk-exports --discover) to have them as columns."
         )
     if file:
-        file.write_text(as_text(new), encoding="utf-8")
+        try:
+            file.write_text(as_text(new), encoding="utf-8")
+        except OSError as error:
+            msg = f"The file {file} cannot be written ({error.strerror}): name another one."
+            raise click.ClickException(msg) from None
         click.echo(f"Wrote {len(new)} tables to {file}.")

@@ -77,7 +77,9 @@ def afford(jobs: Sequence[Job], free: int, is_pending: Callable[[Job], bool]) ->
         if at < first.get(job.part.name, len(jobs)):
             chosen.append(job)
         elif job.snapshots:
-            chosen.append(dataclasses.replace(job, window=None, dated=()))
+            # One that is pending has the snapshots too, and another one would cost a job.
+            window = job.window if is_pending(job) else None
+            chosen.append(dataclasses.replace(job, window=window, dated=()))
     return chosen
 
 
