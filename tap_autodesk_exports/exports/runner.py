@@ -1,7 +1,8 @@
 """The life of an export, in the order in which things happen.
 
 taken up from the ledger, or found on the server, or asked for -> noted in the state -> looked at
-until it is ready -> made again where it failed -> handed to the stream that waits for it.
+until it is ready -> made again where it failed -> handed to the stream that waits for it. What the
+stream then does with its files begins in `download.py`.
 
 Many exports live side by side, each in a thread of its own; all that they share is the ledger.
 """
@@ -84,40 +85,14 @@ class Runner:
         self._asking = {name: threading.Lock() for name in services}
         self._searched: set[str] = set()
 
+    # Begun
+
     def start(self, spec: ExportSpec) -> None:
         """Begin the life of an export, unless one for the same part is under way already."""
         if spec.key not in self._lives:
             self._lives[spec.key] = Future()
             # A daemon, so that a server that has fallen silent does not keep the process alive.
             threading.Thread(target=self._fulfil, args=(spec,), name=spec.key, daemon=True).start()
-
-    def result(self, spec: ExportSpec) -> Finished:
-        """Wait for an export that was started.
-
-        Its window may differ from the one in `spec`, where an earlier run had asked for it.
-
-        Raises:
-            NotFinished: It took longer than the timeout, and stays pending.
-            ExportError: It failed on the server to the end.
-            TapError: The API could not be used.
-            Stopped: The run is being ended.
-        """
-        life = self._lives[spec.key]
-        while not life.done():
-            if self._stop.is_set():
-                raise Stopped
-            wait([life], STOP_NOTICED)
-        return life.result()
-
-    def ready(self, spec: ExportSpec) -> Finished | None:
-        """Return an export that is finished, without waiting for it; else None."""
-        life = self._lives.get(spec.key)
-        return life.result() if life and life.done() and not life.exception() else None
-
-    def close(self) -> None:
-        """End every wait and every thread. Exports on the server go on."""
-        self._stop.set()
-        wait(self._lives.values(), LAST_REQUESTS)
 
     def _fulfil(self, spec: ExportSpec) -> None:
         life = self._lives[spec.key]
@@ -143,6 +118,8 @@ class Runner:
             return Finished(asked, look)
         self._ledger.drop(spec.key)
         raise ExportError(_ending(asked, look))
+
+    # Taken up, or found on the server, or asked for
 
     def _begin(self, service: ExportService, spec: ExportSpec) -> Asked:
         """Return the export: a certain one, one that is pending, or a new one.
@@ -253,6 +230,8 @@ class Runner:
                 return found
         return None
 
+    # Looked at until it is ready, made again where it failed
+
     def _wait(self, service: ExportService, asked: Asked) -> Look:
         """Look until the export has come to an end, ever more rarely."""
         begin = self._clock.monotonic()
@@ -288,6 +267,36 @@ class Runner:
                 return asked
         with self._asking[service.name]:
             return self._ask(service, spec)
+
+    # Handed over
+
+    def result(self, spec: ExportSpec) -> Finished:
+        """Wait for an export that was started.
+
+        Its window may differ from the one in `spec`, where an earlier run had asked for it.
+
+        Raises:
+            NotFinished: It took longer than the timeout, and stays pending.
+            ExportError: It failed on the server to the end.
+            TapError: The API could not be used.
+            Stopped: The run is being ended.
+        """
+        life = self._lives[spec.key]
+        while not life.done():
+            if self._stop.is_set():
+                raise Stopped
+            wait([life], STOP_NOTICED)
+        return life.result()
+
+    def ready(self, spec: ExportSpec) -> Finished | None:
+        """Return an export that is finished, without waiting for it; else None."""
+        life = self._lives.get(spec.key)
+        return life.result() if life and life.done() and not life.exception() else None
+
+    def close(self) -> None:
+        """End every wait and every thread. Exports on the server go on."""
+        self._stop.set()
+        wait(self._lives.values(), LAST_REQUESTS)
 
     def _pause(self, seconds: float) -> None:
         jitter = random.uniform(1.0, 1.1)  # noqa: S311
