@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -16,12 +17,14 @@ import psycopg
 import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 SHORTEST_SECRET = 20
+PIECE = 8
+"""Characters of a secret that are looked up at once; less than half of the shortest secret."""
 
 Key = tuple[Any, ...]
 
@@ -36,11 +39,16 @@ class TapRun:
 
     def of_type(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
         """Return the messages of a type, of one stream where it is named."""
-        return [
-            message
-            for message in self.messages
-            if message["type"] == kind and stream in {None, message.get("stream")}
-        ]
+        if stream is not None:
+            return self._sorted.get((kind, stream), [])
+        return [message for message in self.messages if message["type"] == kind]
+
+    @functools.cached_property
+    def _sorted(self) -> dict[tuple[str, str | None], list[dict[str, Any]]]:
+        found: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
+        for message in self.messages:
+            found.setdefault((message["type"], message.get("stream")), []).append(message)
+        return found
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         """Return the stream's records in the order in which they came."""
@@ -101,17 +109,38 @@ def assert_no_secret(api_url: str, *texts: str) -> None:
         answer = requests.get(f"{api_url}/sandbox/secrets", timeout=10)
     except requests.RequestException:  # no sandbox, or one that is gone by now
         return
-    secrets = set(answer.json() if answer.ok else ())
-    # A signed link's query as a whole would not be found where only its signature is told.
-    secrets |= {
-        value
-        for secret in secrets
-        for values in urllib.parse.parse_qs(secret).values()
-        for value in values
-        if len(value) >= SHORTEST_SECRET
-    }
-    found = [secret for secret in secrets for text in texts if secret in text]
+    secrets = answer.json() if answer.ok else []
+    found = [secret for text in texts for secret in secrets_in(text, secrets)]
     assert not found, f"{len(found)} secrets were told, such as one that begins {found[0][:8]}"
+
+
+def secrets_in(text: str, secrets: Iterable[str]) -> list[str]:
+    """Return the secrets that are in a text, in one pass over it however many there are.
+
+    Of a signed link's query each long value is looked for.
+
+    A secret of `n` characters that is anywhere in the text covers at least one of the places
+    0, k, 2k, … with `PIECE` characters of its own, where k is `n - PIECE + 1`; so only the pieces
+    at those places are looked up, and what they suggest is searched for.
+    """
+    long, short = [], []
+    for part in {part for whole in secrets for part in _telling_parts(whole) or [whole]}:
+        (long if len(part) >= SHORTEST_SECRET else short).append(part)
+    suspects: dict[str, set[str]] = {}
+    for secret in long:
+        for at in range(len(secret) - PIECE + 1):
+            suspects.setdefault(secret[at : at + PIECE], set()).add(secret)
+    pieces = {text[at : at + PIECE] for at in range(0, len(text), SHORTEST_SECRET - PIECE + 1)}
+    suspected = {secret for piece in pieces & suspects.keys() for secret in suspects[piece]}
+    return [secret for secret in (*short, *suspected) if secret in text]
+
+
+def _telling_parts(secret: str) -> list[str]:
+    """Return the long values of a signed link's query: each is secret, so one alone is a find."""
+    values = [part.partition("=")[2] for part in secret.split("&")]
+    written = [value for value in values if len(value) >= SHORTEST_SECRET]
+    # As they are written, and as they read where they are escaped.
+    return [*written, *(urllib.parse.unquote_plus(value) for value in written)]
 
 
 def clean_environment() -> dict[str, str]:
