@@ -294,6 +294,18 @@ def test_a_category_is_not_left_out_because_an_end_date_came_before_its_usage(se
         assert (early.table(stream) | rest.table(stream)).keys() == whole.table(stream).keys()
 
 
+def test_a_longer_look_back_reads_every_category(server):
+    config = {"apis": ["tokenflex"], "start_date": "2025-06-01"}
+    state = run_tap(server, "tokenflex_usage", lookback_days=5, **config).state
+    server.clock.advance(3 * 86400)
+    for days, every in ((5, False), (90, True), (90, False), (20, False)):
+        before = len(server.exports)
+        run = run_tap(server, "tokenflex_usage", state=state, lookback_days=days, **config)
+        state = run.state
+        asked_for = {c for some in usage_categories(server, before) for c in some}
+        assert ("CLOUD_SERVICE" in asked_for) == every
+
+
 @pytest.mark.parametrize(
     ("stream", "api"),
     [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_autodesk_exports.clock import instant
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.settings import Api
@@ -298,13 +298,15 @@ class ProcessedStream(TokenFlexExportStream):
 
     `GET usage/:contract/last` tells, by day, when something of a category was processed last. A day
     that was over when it was seen stays as it was; the zone of the day is unknown, so one more day
-    must have gone by. What was seen stands in the bookmark under `processed`.
+    must have gone by. What was seen stands in the bookmark under `processed`, and from which day on
+    the stream was read then under `read_from`: a longer look-back reads every category.
     """
 
     is_dated = True
 
     def __init__(self, tap: TapAutodeskExports) -> None:
         self._asked: dict[str, dt.date] = {}
+        self._reads_from: dict[str, str] = {}
         super().__init__(tap)
 
     @override
@@ -316,9 +318,10 @@ class ProcessedStream(TokenFlexExportStream):
     @override
     def wanted_categories(self, number: str) -> list[str]:
         partition = {"contract_number": number}
-        loaded = self.bookmark(partition) is not None
-        seen = self.get_context_state(partition).get("processed") if loaded else None
-        if not seen:
+        state, loaded = self.get_context_state(partition), self.bookmark(partition) is not None
+        start = self._reads_from[number] = canonical(self.period(number)[0])
+        seen = state.get("processed")
+        if not (seen and loaded) or start < state.get("read_from", ""):
             return list(self.usage_category or ())
         today = self.run.clock.now().date()
         processed = self._processed(number, today, today + DAY)
@@ -337,6 +340,7 @@ class ProcessedStream(TokenFlexExportStream):
         end = instant(finished.asked.spec.end)
         if end and self.tap.loads_of(self, load.partition)[-1] is load:
             state["processed"] = self._processed(number, self._asked[number], end.date())
+            state["read_from"] = self._reads_from[number]
 
     def _processed(self, number: str, seen: dt.date, end: dt.date) -> dict[str, str]:
         """Return category -> what was used and processed last in it, where that is settled.
