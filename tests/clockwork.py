@@ -53,6 +53,8 @@ def run(  # noqa: PLR0913
 ) -> surroundings.TapRun:
     """Run the tap with the sandbox's settings and `config`; what it said is returned.
 
+    Nothing that it says may hold a secret of the sandbox.
+
     Args:
         sandbox: A running sandbox.
         config: Further settings.
@@ -80,6 +82,8 @@ def run(  # noqa: PLR0913
     if sink:
         sink.write(output.buffer.getvalue())  # type: ignore[attr-defined]
     raw = output.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    said = raw + "\n".join(log)
+    assert surroundings.secrets_in(said, sandbox.secrets()) == []
     messages = [json.loads(line, parse_float=Decimal) for line in raw.split("\n") if line]
     return surroundings.TapRun(messages, "\n".join(log), code)
 

@@ -1,6 +1,7 @@
 """Every failure is told in a sentence: what failed, where, what to do; the rest is loaded.
 
-The tap runs as its own process against a sandbox whose faults are switched on.
+The tap runs against a sandbox whose faults are switched on: as a process of its own in one test of
+each kind of failure, else in this process, where it waits on the sandbox's time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import clockwork
 import pytest
 import surroundings
 
@@ -30,12 +32,22 @@ def server() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def run(server, run_tap) -> Callable[..., TapRun]:
+def process(server, run_tap) -> Callable[..., TapRun]:
     """Run the tap with `config` over the sandbox, and only the streams that are named."""
 
     def begin(*streams: str, **config: Any) -> TapRun:
         settings = {**server.settings(), "start_date": month_ago(server), **config}
         return run_tap(settings, catalog=catalog(*streams) if streams else None)
+
+    return begin
+
+
+@pytest.fixture
+def run(server) -> Callable[..., TapRun]:
+    """Do the same without a process of its own; pauses take no time."""
+
+    def begin(*streams: str, **config: Any) -> TapRun:
+        return clockwork.run(server, {"start_date": month_ago(server), **config}, *streams)
 
     return begin
 
@@ -94,8 +106,8 @@ def test_accounts_that_are_missing(run):
         ("lookback_days", -1, "lookback_days"),
     ],
 )
-def test_a_value_that_cannot_be_read(run, setting, value, sentence):
-    done = run("insights_users", **{setting: value})
+def test_a_value_that_cannot_be_read(process, setting, value, sentence):
+    done = process("insights_users", **{setting: value})
     assert done.code == 1
     assert sentence.strip("'") in done.stderr
     assert "Traceback" not in done.stderr
@@ -125,8 +137,8 @@ def test_a_flow_that_an_api_excludes(run):
 # Answers
 
 
-def test_401(run):
-    done = run("admin_users", "insights_users", "tokenflex_usage", access_token="expired-one")
+def test_401(process):
+    done = process("admin_users", "insights_users", "tokenflex_usage", access_token="expired-one")
     assert done.code == 1
     assert "access_token" in done.stderr
     assert "expired-one" not in done.stderr
@@ -166,9 +178,9 @@ def test_a_wrong_host(run):
         ("admin_users", "data_connector", "failed"),
     ],
 )
-def test_an_export_that_failed_on_the_server(server, run, stream, api, word):
+def test_an_export_that_failed_on_the_server(server, process, stream, api, word):
     server.faults.add("ends_failed", api=api, times=None)
-    error = only_error(run(stream, insights_export_scope="all_teams"))
+    error = only_error(process(stream, insights_export_scope="all_teams"))
     assert f"ended as '{word}' on the server, also when tried again" in error
     ids = [export.id for export in server.exports]
     assert any(export_id in error for export_id in ids) or api == "data_connector"
@@ -206,9 +218,9 @@ def test_a_status_that_nobody_documented(server, run, stream, api):
         ("status", {"status": 200, "body": ""}, "is empty (0 bytes)"),
     ],
 )
-def test_a_file_that_is_not_what_it_says_it_is(server, run, effect, fields, sentence):
+def test_a_file_that_is_not_what_it_says_it_is(server, process, effect, fields, sentence):
     server.faults.add(effect, endpoint="file", times=None, **fields)
-    done = run("insights_users", "tokenflex_manual_usage", insights_export_scope="all_teams")
+    done = process("insights_users", "tokenflex_manual_usage", insights_export_scope="all_teams")
     assert done.code == 1
     assert len(errors(done)) == 2
     assert all(sentence in error for error in errors(done))
@@ -240,7 +252,7 @@ def test_a_job_that_does_not_exist(server, run):
     assert server.exports == []
 
 
-def test_a_quota_that_is_used_up(server, run):
+def test_a_quota_that_is_used_up(server, process):
     for _ in range(24):
         run_settings = {"serviceGroups": ["admin"], "effectiveFrom": "2026-01-01T00:00:00Z"}
         server.app.test_client().post(
@@ -248,7 +260,7 @@ def test_a_quota_that_is_used_up(server, run):
             json=run_settings,
             headers={"Authorization": f"Bearer {server.settings()['access_token']}"},
         )
-    error = only_error(run("locations_trees"))
+    error = only_error(process("locations_trees"))
     assert "has used its 24 jobs of the last 24 hours" in error
     assert "the next one can be asked for at" in error
 
@@ -256,9 +268,9 @@ def test_a_quota_that_is_used_up(server, run):
 # Alone
 
 
-def test_a_stream_that_fails_stops_nothing_else(server, run):
+def test_a_stream_that_fails_stops_nothing_else(server, process):
     server.faults.add("ends_failed", api="insights", times=None)
-    done = run("insights_users", "tokenflex_manual_usage", "admin_users", "insights_contexts")
+    done = process("insights_users", "tokenflex_manual_usage", "admin_users", "insights_contexts")
     assert done.code == 1
     assert len(errors(done)) == 3  # one sentence for each team's export
     assert all(error.startswith("FAILED insights_users: ") for error in errors(done))
@@ -268,8 +280,8 @@ def test_a_stream_that_fails_stops_nothing_else(server, run):
     assert moved == {"tokenflex_manual_usage", "admin_users"}
 
 
-def test_streams_with_one_and_the_same_failure_share_a_sentence(server, run):
+def test_streams_with_one_and_the_same_failure_share_a_sentence(server, process):
     server.faults.add("ends_failed", api="data_connector", times=None)
-    error = only_error(run(apis=["data_connector"], **ADMIN))
+    error = only_error(process(apis=["data_connector"], **ADMIN))
     assert error.startswith("FAILED admin_account_services, admin_accounts,")
     assert "and 11 more: The data_connector export 'extract'" in error

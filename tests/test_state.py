@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
+import clockwork
 import pytest
-import surroundings
 from meltano.core.state_store import MeltanoState
 from meltano.core.state_store.filesystem import LocalFilesystemStateStoreManager
 
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from surroundings import TapRun
@@ -92,14 +91,12 @@ def test_every_state_of_a_real_run_survives_merging_as_it_is(meltano, run_tap):
     assert merged(meltano)["exports"] == []
 
 
-def test_a_bookmark_does_not_pass_over_days_that_a_pending_export_lacks(
-    run_tap: Callable[..., TapRun],
-):
+def test_a_bookmark_does_not_pass_over_days_that_a_pending_export_lacks():
     """An export of an earlier run ends where that run stood; the rest must come next."""
     with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-        catalog = selected("insights_usage")
+        run_tap = functools.partial(clockwork.run, sandbox)
+        stream = "insights_usage"
         config = {
-            **sandbox.settings(),
             "apis": ["insights"],
             "insights_export_scope": "all_teams",
             "lookback_days": 0,
@@ -108,36 +105,27 @@ def test_a_bookmark_does_not_pass_over_days_that_a_pending_export_lacks(
         tables: dict[Any, Any] = {}
         short = {**config, "end_date": "2026-03-10", "export_timeout_minutes": 0.0001}
         sandbox.faults.add("never_starts", times=None)
-        early = run_tap(short, catalog=catalog)
+        early = run_tap(short, stream)
         assert early.code == 1
         (entry,) = early.state["exports"]
         sandbox.faults.clear()
         # The server makes it after all: by another, since the sandbox's own never starts.
-        made = run_tap({**config, "end_date": "2026-03-10"}, catalog=catalog)
+        made = run_tap({**config, "end_date": "2026-03-10"}, stream)
         entry["id"] = sandbox.exports[-1].id
         late = {**config, "end_date": "2026-05-01"}
-        run = run_tap(late, catalog=catalog, state=early.state)
+        run = run_tap(late, stream, state=early.state)
         assert run.code == 0, run.stderr
         tables |= run.table("insights_usage")
         assert len(tables) == len(made.table("insights_usage")) > 0
         assert value(run) == "2026-03-10T00:00:00.000000Z"
         asked = len(sandbox.exports)
-        after = run_tap(late, catalog=catalog, state=run.state)
+        after = run_tap(late, stream, state=run.state)
         tables |= after.table("insights_usage")
         assert value(after) == "2026-05-01T00:00:00.000000Z"
         assert len(sandbox.exports) == asked + 1  # the rest of March; April was pending
-        whole = run_tap(late, catalog=catalog)
+        whole = run_tap(late, stream)
     assert tables.keys() == whole.table("insights_usage").keys()
 
 
 def value(run: TapRun) -> str:
     return str(run.state["bookmarks"]["insights_usage"]["replication_key_value"])
-
-
-def selected(name: str) -> dict[str, Any]:
-    command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
-    found = json.loads(subprocess.check_output(command, stderr=subprocess.PIPE))
-    (stream,) = (each for each in found["streams"] if each["tap_stream_id"] == name)
-    for entry in stream["metadata"]:
-        entry["metadata"]["selected"] = True
-    return {"streams": [stream]}
