@@ -24,8 +24,8 @@ from tap_autodesk_exports.settings import SETTINGS, Api, Settings
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
 from tap_autodesk_exports.streams.ahead import Ahead
-from tap_autodesk_exports.streams.base import ExportStream, Load
 from tap_autodesk_exports.streams.data_connector import TableStream
+from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.extracts import Extracts
 from tap_autodesk_exports.streams.output import Output, TargetGone
 from tap_autodesk_exports.streams.personal import unmatched

@@ -18,7 +18,7 @@ import surroundings
 from end_to_end import independent_reading
 
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.base import PROVENANCE, type_of
+from tap_autodesk_exports.streams.columns import PROVENANCE, type_of
 from tap_autodesk_exports.streams.insights import column_name
 
 if TYPE_CHECKING:

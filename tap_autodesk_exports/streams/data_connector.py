@@ -16,13 +16,8 @@ from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.schemas.live import published
 from tap_autodesk_exports.schemas.registry import bundled, from_catalog, renewed
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.base import (
-    PROVENANCE,
-    ExportStream,
-    Load,
-    export_schema,
-    type_of,
-)
+from tap_autodesk_exports.streams.columns import PROVENANCE, export_schema, type_of
+from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.extracts import account_ids
 from tap_autodesk_exports.streams.lists import (
     BOOLEAN,

@@ -19,7 +19,7 @@ from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.schemas.registry import bundled
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.base import Load
+from tap_autodesk_exports.streams.exported import Load
 from tap_autodesk_exports.streams.extract import Extract
 from tap_autodesk_exports.streams.parts import (
     WHOLE,

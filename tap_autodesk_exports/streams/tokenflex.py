@@ -17,7 +17,8 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.base import ExportStream, Load, export_schema
+from tap_autodesk_exports.streams.columns import export_schema
+from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.lists import (
     BOOLEAN,
     DATE,
