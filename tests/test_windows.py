@@ -412,6 +412,22 @@ def test_full_table_chosen_for_a_dated_stream_reads_it_all_and_removes_nothing(s
     assert back.table(stream).keys() <= first.table(stream).keys()
 
 
+def test_stream_maps_send_no_row_more_often(server):
+    """They take the SDK's road, which would sync a stream anew for each partition in the state."""
+    maps = {"insights_usage": {"doubled": "tokens_used * 2 if tokens_used else None"}}
+    config = {"apis": ["insights"], "start_date": "2026-05-01"}
+    state: dict[str, Any] = {}
+    for _ in range(2):
+        plain = run_tap(server, "insights_usage", state=state, **config)
+        mapped = run_tap(server, "insights_usage", state=state, stream_maps=maps, **config)
+        ids = [[row["_row_id"] for row in run.records("insights_usage")] for run in (plain, mapped)]
+        assert sorted(ids[0]) == sorted(ids[1])
+        row = mapped.records("insights_usage")[0]
+        assert row.keys() == {*plain.records("insights_usage")[0], "doubled"}
+        state = plain.state
+        server.clock.advance(86400)
+
+
 def test_windows_without_a_row_move_the_bookmark(server):
     start = "1999-11-01"
     run = run_tap(

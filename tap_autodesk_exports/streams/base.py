@@ -122,6 +122,12 @@ class TapStream(Stream):
         outcome = Outcome.PENDING if pending else Outcome.FAILED
         self.tap.report.tell(self.name, outcome, str(error))
 
+    @property
+    @override
+    def partitions(self) -> None:
+        """None: an exported stream sees to its bookmarks itself, and the SDK would sync each."""
+        return
+
     @override
     def _increment_stream_state(
         self, latest_record: types.Record, *, context: types.Context | None = None
