@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -11,7 +13,6 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.errors import NoSpace
 
 if TYPE_CHECKING:
-    import tempfile
     from collections.abc import Callable, Iterator
 
     from tap_autodesk_exports.workspace import Workspace
@@ -39,7 +40,7 @@ class Ahead:
         if self._coming and self._coming.key == key:
             return
         self._give_up()
-        self._coming = _Coming(key, self._workspace.folder())
+        self._coming = _Coming(key, self._workspace.path)
         # A daemon, so that a server that has fallen silent does not keep the process alive.
         threading.Thread(
             target=self._coming.bring, args=(fetch,), name=f"ahead {key}", daemon=True
@@ -57,11 +58,13 @@ class Ahead:
         if coming is None or coming.key != key or isinstance(coming.path.exception(), NoSpace):
             # Another one is on its way, or there was no room for two, and there is now.
             self._give_up()
-            coming = _Coming(key, self._workspace.folder())
+            coming = _Coming(key, self._workspace.path)
             coming.bring(fetch)
         self._coming = None
-        with coming.folder:
+        try:
             yield coming.path.result()
+        finally:
+            coming.remove()
 
     def settle(self) -> None:
         """Wait for the file that is on its way, so that nothing but the caller touches the disk."""
@@ -76,20 +79,23 @@ class Ahead:
     def _give_up(self) -> None:
         self.settle()
         if self._coming:
-            self._coming.folder.cleanup()
+            self._coming.remove()
             self._coming = None
 
 
 class _Coming:
     """A file on its way into a folder of its own."""
 
-    def __init__(self, key: str, folder: tempfile.TemporaryDirectory[str]) -> None:
+    def __init__(self, key: str, parent: Path) -> None:
         self.key = key
-        self.folder = folder
         self.path: Future[Path | None] = Future()
+        self._folder = Path(tempfile.mkdtemp(prefix="file-", dir=parent))
 
     def bring(self, fetch: Fetch) -> None:
         try:
-            self.path.set_result(fetch(Path(self.folder.name)))
+            self.path.set_result(fetch(self._folder))
         except BaseException as error:  # noqa: BLE001 - raised where the file is asked for
             self.path.set_exception(error)
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
