@@ -12,6 +12,10 @@ LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requir
 PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" UV_COMPILE_BYTECODE=1
 
+# Tests run in two processes, file by file, the longest files first (tests/conftest.py);
+# ARGS="-n0 tests/test_state.py" runs one file in one process.
+WORKERS := -n 2 --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults year bench lint format docs lock set-up plugins clean
 
@@ -22,10 +26,11 @@ demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano 
 	@$(BIN)/python demo/run.py
 
 test: plugins lint ## Run every check
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist loadfile $(ARGS)
 
 faults: set-up ## Run the whole fault suite: every fault in front of every API
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults -m "whole or not whole" $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
+		tests/faults -m "whole or not whole" $(ARGS)
 
 year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about half an hour
 	@YEAR_RUNS=365 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/year $(ARGS)
