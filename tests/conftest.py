@@ -27,7 +27,7 @@ LONGEST_FIRST = (
     "test_year.py",
     "test_deltas.py",
 )
-"""The files that take longest: workers begin with them, so that none is left with one at the end."""
+"""The files that take longest: workers begin with them, so that none has one left at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
