@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type
+from tap_autodesk_exports.tables.hashing import Hashing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,29 @@ def test_different_rows_with_one_key_are_an_error_without_data(rows):
     assert "three" not in str(error.value)
 
 
-def test_null_and_empty_are_different_keys(rows):
-    assert len(rows(',one,\n"",two,\n')) == 2
-    with pytest.raises(FileError):
-        rows(",one,\n,two,\n")
+@pytest.mark.parametrize("content", [",one,\na,two,\n", ',one,\n"",two,\n'])
+def test_a_row_without_its_key_is_an_error(rows, content):
+    with pytest.raises(FileError, match="rows without a value of 'id', which is part of the key"):
+        rows(content)
+
+
+def test_a_key_that_does_not_fit_its_type_is_an_error(rows):
+    layout = Layout((Column("id", Type.NUMBER), Column("name")), key=("id",), unique=True)
+    assert len(rows("1,one,\n2e0,two,\n", layout)) == 2
+    with pytest.raises(FileError, match="rows without a value of 'id'"):
+        rows("1,one,\nb,two,\n", layout)
+
+
+def test_an_empty_text_is_a_key(rows):
+    assert len(rows('"",one,\na,two,\n')) == 2
+
+
+def test_keys_that_have_one_hash_are_one_key(rows):
+    hashing = Hashing(lambda name: name == "id", b"k" * 32)
+    layout = Layout(COLUMNS, key=("id",), unique=True, hashing=hashing)
+    assert len(rows("a@x.com,one,\nb@x.com,two,\n", layout)) == 2
+    with pytest.raises(FileError, match="different rows with one key"):
+        rows("A@x.com,one,\na@x.com,two,\n", layout)
 
 
 def test_a_cell_that_the_catalog_does_not_know_tells_rows_apart(rows):

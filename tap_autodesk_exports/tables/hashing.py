@@ -2,7 +2,8 @@
 
 The same text gives the same hash in every stream and every run with the same key. Addresses differ
 in their case from one Autodesk API to the other (observed), so the letters A to Z of a text with an
-`@` are taken as small ones. Null, the empty string and Autodesk's own mask stay as they are.
+`@` are taken as small ones, and blanks around it do not count. Null, the empty string and
+Autodesk's own mask stay as they are.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Hashing:
         """Return the hash of a text, or the text itself where it stays as it is."""
         if text in _KEPT:
             return text
-        same = text.translate(_SMALL) if "@" in text else text
+        same = text.strip(" ").translate(_SMALL) if "@" in text else text
         return hmac.new(self.key, same.encode(), hashlib.sha256).hexdigest()
 
     def define(self, database: duckdb.DuckDBPyConnection) -> None:
@@ -59,6 +60,6 @@ class Hashing:
         database.execute(
             "CREATE TEMP MACRO keyed_hash(text) AS CASE"
             f" WHEN text IN ({kept}) THEN text"
-            f" WHEN contains(text, '@') THEN mac(translate(text, '{string.ascii_uppercase}',"
+            f" WHEN contains(text, '@') THEN mac(translate(trim(text), '{string.ascii_uppercase}',"
             f" '{string.ascii_lowercase}')) WHEN text IS NOT NULL THEN mac(text) END"
         )

@@ -15,6 +15,7 @@ from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import duckdb
@@ -36,19 +37,27 @@ def unique(
         reading: How to read all rows.
 
     Raises:
-        FileError: A column of the key is missing, or different rows share a key.
+        FileError: A column of the key is missing, or has no value in some row, or different rows
+            share a key.
     """
     if not layout.unique or not reading.rows:
         return reading
     names = [name for name in layout.key if name not in layout.constants]
     if missing := [name for name in names if name not in match.known]:
         raise FileError(path, f"has no column {_names(missing)}, which is part of the key. {_HELP}")
-    cells = [match.known[name] for name in names]
-    if reading.distinct == reading.rows and reading.plain.issuperset(cells):
+    cells = {name: match.known[name] for name in names}
+    values = {
+        name: cell if cell in reading.plain else typed(cell, layout.types[name])
+        for name, cell in cells.items()
+    }
+    _check_complete(database, path, reading, cells, values)
+    hashed = any(map(layout.is_hashed, names))
+    if reading.distinct == reading.rows and reading.plain.issuperset(cells.values()) and not hashed:
         return reading
+    # Of what a target sees: one hash stands for an address in any case.
     key = ", ".join(
-        cell if cell in reading.plain else f"coalesce({typed(cell, layout.types[name])}, {cell})"
-        for name, cell in zip(names, cells, strict=True)
+        f"keyed_hash({value})" if layout.is_hashed(name) else value
+        for name, value in values.items()
     )
     database.execute(
         f"CREATE TEMP TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
@@ -74,6 +83,26 @@ def unique(
         " UNION ALL FROM kept)"
     )
     return dataclasses.replace(reading, source=source, rows=rows, distinct=rows)
+
+
+def _check_complete(
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    reading: Reading,
+    cells: Mapping[str, str],
+    values: Mapping[str, str],
+) -> None:
+    """Refuse rows without a value in the key, which targets refuse with all that comes after."""
+    empty = [name for name, cell in cells.items() if cell not in reading.complete]
+    for name, cell in cells.items():
+        if name not in empty and cell not in reading.plain:
+            query = f"SELECT count(*) FROM {reading.source} WHERE {values[name]} IS NULL"  # noqa: S608
+            empty += [name] if one_row(database, query) != (0,) else []
+    if empty:
+        raise FileError(
+            path,
+            f"holds rows without a value of {_names(empty)}, which is part of the key. {_HELP}",
+        )
 
 
 def _check(database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, key: str) -> None:

@@ -101,10 +101,11 @@ def match_header(path: Path, header: Collection[str], layout: Layout) -> Match:
             unique = f"{name}#{repeated}"
         unknown[unique] = f"c{at}"
     if names and not known:
+        # Without its header, the first line would be a row.
+        shown = "not shown, as some columns are hashed" if layout.hashing else _some(list(header))
         raise FileError(
             path,
-            f"has none of the expected columns ({_some(sorted(names))}); its header is"
-            f" {_some(list(header))}.",
+            f"has none of the expected columns ({_some(sorted(names))}); its header is {shown}.",
         )
     known |= {copy: known[name] for copy, name in layout.copies.items() if name in known}
     return Match(known, unknown)

@@ -42,6 +42,8 @@ class Reading:
     rows: int
     filled: frozenset[str]
     """The cells that are not null in every row."""
+    complete: frozenset[str]
+    """The cells that are null in no row."""
     plain: frozenset[str]
     """The cells that stand in the usual spelling of their type in every row."""
     distinct: int
@@ -172,6 +174,9 @@ def _profile(  # noqa: PLR0913, PLR0917
         source,
         rows,
         filled=frozenset(cell for cell, count in zip(cells, counts, strict=True) if count),
+        complete=frozenset(
+            cell for cell, count in zip(cells, counts, strict=True) if count == rows
+        ),
         plain=frozenset(plain),
         distinct=distinct,
         longest=longest,

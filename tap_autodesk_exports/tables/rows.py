@@ -297,7 +297,8 @@ class Rows:
     def _row_id(self) -> str:
         """SQL of the id, over the middle level: the MD5 of the key as a JSON array.
 
-        Where rows share a key, `#` and a number follow the array for all but the first.
+        Where rows share a key, `#` and a number follow the array for all but the first. Where part
+        of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
         uneven = dict(self._uneven(self._layout.natural_key))
         values = ", ',', ".join(
@@ -305,7 +306,9 @@ class Rows:
             for name in self._layout.natural_key
         )
         place = ", CASE WHEN place > 0 THEN '#' || place ELSE '' END" if self._has_twins else ""
-        return f"md5(concat('[', {values or repr('')}, ']'{place}))"
+        sql = f"md5(concat('[', {values or repr('')}, ']'{place}))"
+        hashed = any(map(self._layout.is_hashed, self._layout.natural_key))
+        return f"left(mac({sql}), 32)" if hashed else sql
 
     @functools.cached_property
     def _has_twins(self) -> bool:
