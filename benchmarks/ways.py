@@ -40,14 +40,17 @@ def duckdb_lines(path: Path, layout: Layout, _folder: Path) -> None:
 
 
 def duckdb_parquet(path: Path, layout: Layout, folder: Path) -> None:
-    """DuckDB alone writing Parquet: one COPY."""
+    """DuckDB alone writing the same Parquet columns: one COPY, no check, no unique ids."""
     columns = ", ".join(
         f'{_value(f"c{at}", column.type)} AS "{column.name}"'
         for at, column in enumerate(layout.columns)
     )
-    row_id = f"md5({_key(layout)})"
+    own = (
+        "'export-1' AS _export_id, '2026-02-12T04:42:48Z'::TIMESTAMPTZ AS _exported_at,"
+        f" NULL::VARCHAR AS _rescued_data, md5({_key(layout)}) AS _row_id"
+    )
     _duckdb().execute(
-        f"COPY (SELECT {columns}, {row_id} AS _row_id FROM {_source(path, layout)})"  # noqa: S608
+        f"COPY (SELECT {columns}, {own} FROM {_source(path, layout)})"  # noqa: S608
         f" TO '{folder}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_PER_FILE},"
         " ROW_GROUPS_PER_FILE 1, OVERWRITE true)"
     )
