@@ -448,6 +448,16 @@ def test_rows_of_many_kilobytes_get_the_memory_that_they_need(table) -> None:
     assert sum(len(line) for line in rows.lines("s", everything(rows), time_extracted="x")) > 1.2e8
 
 
+def test_many_equal_rows_get_the_memory_that_they_need(tmp_path: Path) -> None:
+    columns = [f"column_{at}" for at in range(40)]
+    text = ",".join(columns) + "\n" + (",".join(columns) + "\n") * 30_000
+    (tmp_path / "rows.csv").write_text(text)
+    layout = Layout(tuple(map(Column, columns)))
+    export = {"export_id": "e", "exported_at": "2026-01-01", "engine": Engine(tmp_path, 24 << 20)}
+    with Table(tmp_path / "rows.csv", layout, **export) as rows:  # type: ignore[arg-type]
+        assert len(set(column_of(rows, "_row_id"))) == 30_000
+
+
 def test_a_cell_of_many_megabytes_comes_whole(table) -> None:
     large = "ab\n" * (10 << 20)
     rows = table(f'id,amount\nx,1\n"{large}",2\n')

@@ -102,6 +102,18 @@ def parquet(folder: Path, table: Table, **how: object) -> list[pa.Table]:
     return [pq.read_table(folder / f"batch-{number}") for number in numbers]
 
 
+def test_a_parquet_file_may_have_more_rows_than_the_memory_holds(tmp_path: Path) -> None:
+    columns = [f"column_{at}" for at in range(100)]
+    line = ",".join(f"some words in {name}" for name in columns)
+    text = ",".join(columns) + "\n" + "".join(f"{at} {line}\n" for at in range(60_000))
+    layout = Layout(tuple(map(Column, columns)))
+    with table_of(tmp_path, text, layout) as table:
+        (found,) = parquet(tmp_path, table, rows_per_file=60_000)
+    assert (tmp_path / "rows.csv").stat().st_size > 100 << 20  # more than an engine takes
+    assert found.num_rows == 60_000
+    assert len(found["_row_id"].unique()) == 60_000
+
+
 def test_parquet_has_real_types_and_the_values_of_the_records(tmp_path: Path) -> None:
     with table_of(tmp_path, ROWS) as table:
         expected = list(table.records(everything(table)))

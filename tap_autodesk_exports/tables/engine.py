@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+MOST_MEMORY = 4 << 30
+"""Bytes for what cannot be done in less, such as rows of many megabytes."""
 _STEP = 16 << 20
 """Memory is allowed in whole steps of so many bytes, as to change the limit takes a millisecond."""
 
@@ -25,7 +27,7 @@ class Engine:
         memory_limit: Bytes that DuckDB may take for a table of ordinary rows.
     """
 
-    def __init__(self, folder: Path, memory_limit: int = 160 << 20) -> None:
+    def __init__(self, folder: Path, memory_limit: int = 96 << 20) -> None:
         self.folder = folder
         self._memory_limit = memory_limit
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -38,10 +40,26 @@ class Engine:
 
     def allow(self, more: int) -> None:
         """Let DuckDB take so many bytes more than for ordinary rows."""
-        limit = self._memory_limit + more // _STEP * _STEP
+        self._limit(self._memory_limit + more // _STEP * _STEP)
+
+    def allow_besides(self, more: int) -> None:
+        """Let DuckDB take so many bytes more than it may take now, until the next `allow`."""
+        self._limit(self._allowed + -(-more // _STEP) * _STEP)
+
+    def _limit(self, limit: int) -> None:
         if limit != self._allowed:
             self._started().execute(f"SET memory_limit = '{limit} bytes'")
             self._allowed = limit
+
+    def execute(self, database: duckdb.DuckDBPyConnection, statement: str) -> None:
+        """Run a statement; with the most memory, where the ordinary one is not enough."""
+        import duckdb  # noqa: PLC0415
+
+        try:
+            database.execute(statement)
+        except duckdb.OutOfMemoryException:
+            self.allow(MOST_MEMORY)
+            database.execute(statement)
 
     def canonical(self, type_: Type, text: str) -> str:
         """Return the canonical text of a value that is not in a file.

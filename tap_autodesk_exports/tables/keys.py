@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout, Match
     from tap_autodesk_exports.tables.reading import Reading
 
 
-def unique(
-    database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, match: Match, reading: Reading
+def unique(  # noqa: PLR0913, PLR0917
+    engine: Engine,
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    layout: Layout,
+    match: Match,
+    reading: Reading,
 ) -> Reading:
     """Return how to read the rows of a file with one row for each key.
 
     Args:
+        engine: Gives the memory that many repeated rows need.
         database: Where the file is read.
         path: The file, for the error's sentence.
         layout: Says whether the key must be unique, and which column tells versions apart.
@@ -59,20 +66,25 @@ def unique(
         f"keyed_hash({value})" if layout.is_hashed(name) else value
         for name, value in values.items()
     )
-    database.execute(
+    engine.execute(
+        database,
         f"CREATE TEMP TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
-        " GROUP BY hash HAVING count(*) > 1"
+        " GROUP BY hash HAVING count(*) > 1",
     )
-    database.execute(
+    engine.execute(
+        database,
         f"CREATE TEMP TABLE repeated AS SELECT * FROM {reading.source}"  # noqa: S608
-        f" WHERE hash({key}) IN (FROM shared_keys)"
+        f" WHERE hash({key}) IN (FROM shared_keys)",
     )
     newest = match.known.get(layout.newest or "")
     versions = ""
     if newest:
         order = typed(newest, layout.types[str(layout.newest)])
         versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
-    database.execute(f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})")  # noqa: S608
+    engine.execute(
+        database,
+        f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})",  # noqa: S608
+    )
     _check(database, path, layout, key)
     repeated, kept = one_row(
         database, "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"

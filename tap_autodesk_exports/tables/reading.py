@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
-from tap_autodesk_exports.tables.engine import one_row
+from tap_autodesk_exports.tables.engine import MOST_MEMORY, one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.types import Type
 
@@ -28,7 +28,6 @@ _LONG_RECORDS = (
     f", buffer_size = {2 * dialect.MAX_RECORD}, parallel = false"
 )
 """Options for files with records above DuckDB's ordinary limit of 2 MB."""
-_MOST_MEMORY = 4 << 30
 _COPIES = 32_768
 """Rows in memory at once: 2048 for each of two threads, in up to eight stages of being written."""
 
@@ -82,21 +81,21 @@ def read(  # noqa: PLR0913, PLR0917
         source = _source(path, len(types), options)
         try:
             if options == _LONG_RECORDS:
-                engine.allow(_MOST_MEMORY)
+                engine.allow(MOST_MEMORY)
             try:
                 reading = _profile(database, path, header, source, types, key)
             except duckdb.OutOfMemoryException:
-                engine.allow(_MOST_MEMORY)
+                engine.allow(MOST_MEMORY)
                 reading = _profile(database, path, header, source, types, key)
         except duckdb.InvalidInputException:
             continue
         if reading is not None:
             if options != _LONG_RECORDS:
-                engine.allow(min(reading.longest * _COPIES, _MOST_MEMORY))
+                engine.allow(min(reading.longest * _COPIES, MOST_MEMORY))
             return reading
     # DuckDB and the file disagree: the dialect module decides who is right.
     rows = dialect.rewrite(path, copy)
-    engine.allow(_MOST_MEMORY)
+    engine.allow(MOST_MEMORY)
     source = _source(copy, len(types), _LONG_RECORDS)
     reading = _profile(database, copy, dialect.read_header(copy), source, types, key)
     if reading is None or reading.rows != rows:

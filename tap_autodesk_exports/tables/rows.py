@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout, Match
     from tap_autodesk_exports.tables.reading import Reading
 
@@ -39,8 +40,9 @@ _BIGINT_DIGITS = 18
 class Rows:
     """Queries over the rows of one file."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
+        engine: Engine,
         database: duckdb.DuckDBPyConnection,
         layout: Layout,
         match: Match,
@@ -50,12 +52,14 @@ class Rows:
         """Prepare the queries.
 
         Args:
+            engine: Gives the memory that many rows with one key need.
             database: Where the file is read.
             layout: What the catalog knows.
             match: Which cell belongs to which column.
             reading: How the file is read.
             constants: Canonical texts of the columns that are the same in every row.
         """
+        self._engine = engine
         self._database = database
         self._layout = layout
         self._match = match
@@ -320,9 +324,10 @@ class Rows:
         if not self._uneven(key) and self._reading.distinct == self._reading.rows:
             return False
         source, hashed = self._reading.source, self._hash()
-        self._database.execute(
+        self._engine.execute(
+            self._database,
             f"CREATE TEMP TABLE shared AS SELECT {hashed} AS hash FROM {source}"  # noqa: S608
-            " GROUP BY hash HAVING count(*) > 1"
+            " GROUP BY hash HAVING count(*) > 1",
         )
         (shared,) = one_row(self._database, "SELECT count(*) FROM shared")
         if not shared:
@@ -331,11 +336,12 @@ class Rows:
         uneven = self._typed_cells(names)
         known = self._content([column.name for column in self._layout.columns])
         unknown = ", ".join(self._match.unknown.values()) or "NULL"
-        self._database.execute(
+        self._engine.execute(
+            self._database,
             "CREATE TEMP TABLE twins AS"  # noqa: S608
             f" SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"
             f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
-            f" FROM (SELECT *{uneven} FROM {source} WHERE {hashed} IN (FROM shared))"
+            f" FROM (SELECT *{uneven} FROM {source} WHERE {hashed} IN (FROM shared))",
         )
         return True
 

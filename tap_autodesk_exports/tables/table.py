@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.tables import dialect
-from tap_autodesk_exports.tables.batches import Encoding, write_json_lines, write_parquet
+from tap_autodesk_exports.tables.batches import (
+    COLUMN_MEMORY,
+    Encoding,
+    write_json_lines,
+    write_parquet,
+)
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.keys import unique
@@ -40,6 +45,9 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout
     from tap_autodesk_exports.tables.types import Column
+
+_CELL = 16
+"""Bytes that a cell takes in memory besides its text."""
 
 
 class Table:
@@ -183,7 +191,7 @@ class Table:
             create: Opens the file with a number for writing, such as a file of any storage.
             selected: As in `lines`.
             encoding: What to write.
-            rows_per_file: Rows of a file; Parquet rounds up to the next 2048.
+            rows_per_file: Rows of a file; Parquet has some more, see `write_parquet`.
             after: As in `lines`.
         """
         if not self._database or not self._spill:
@@ -193,7 +201,9 @@ class Table:
                 numbers = self._rows.number_types(selected)
                 query = self._rows.columnar(numbers, selected, after)
                 folder = self._spill / "parquet"
-                yield from write_parquet(self._database, query, create, rows_per_file, folder)
+                self._engine.allow_besides(COLUMN_MEMORY * len(selected))
+                size = _CELL * len(selected) + self._path.stat().st_size // self._count
+                yield from write_parquet(self._database, query, create, rows_per_file, size, folder)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
@@ -236,7 +246,7 @@ class Table:
             )
             if layout.hashing:
                 layout.hashing.define(database)
-            reading = unique(database, self._path, layout, self._match, reading)
+            reading = unique(self._engine, database, self._path, layout, self._match, reading)
         self._count = reading.rows
         constants = {
             **layout.constants,
@@ -247,7 +257,7 @@ class Table:
             name: None if text is None else self._engine.canonical(type_, text)
             for name, (type_, text) in constants.items()
         }
-        self._rows = Rows(database, layout, self._match, reading, texts)
+        self._rows = Rows(self._engine, database, layout, self._match, reading, texts)
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
