@@ -67,6 +67,7 @@ def run(  # noqa: PLR0913
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     groups = sorted({stream.partition("_")[0] for stream in streams})
     settings = {**sandbox.settings(), "data_connector_service_groups": groups, **config}
+    known = set(sandbox.secrets())
     with _log() as log, _signals(), contextlib.redirect_stdout(output):
         tap = TapAutodeskExports(
             config=settings,
@@ -83,7 +84,9 @@ def run(  # noqa: PLR0913
         sink.write(output.buffer.getvalue())  # type: ignore[attr-defined]
     raw = output.buffer.getvalue().decode()  # type: ignore[attr-defined]
     said = raw + "\n".join(log)
-    assert surroundings.secrets_in(said, sandbox.secrets()) == []
+    # Those that this run was given: over a year of runs, looking for all would take hours.
+    given = known.intersection(value for value in settings.values() if isinstance(value, str))
+    assert surroundings.secrets_in(said, given | set(sandbox.secrets()) - known) == []
     messages = [json.loads(line, parse_float=Decimal) for line in raw.split("\n") if line]
     return surroundings.TapRun(messages, "\n".join(log), code)
 
