@@ -362,6 +362,8 @@ SOUP = st.lists(
 @example(data=b's,n\n1,"2', layout=Layout((Column("s"), Column("n"))))
 @example(data=b's,n\n"" "\n",2\n', layout=Layout((Column("s"), Column("n"))))
 @example(data=b's,n\n"""",""\n"""""",""""\n', layout=Layout((Column("s"), Column("n"))))
+@example(data=b's,n\n"s" "s",1\n', layout=Layout((Column("s"), Column("n"))))
+@example(data=b's,n\n" ","s"" ""s"\n', layout=Layout((Column("s"), Column("n"))))
 @example(data=b"s\n\n\n1\n", layout=Layout((Column("s"),)))
 @example(data=b"s,n\n1,2\r\n3,4\n", layout=Layout((Column("s"), Column("n"))))
 def test_both_roads_and_the_referee_agree_or_refuse_alike(

@@ -29,6 +29,7 @@ MAX_RECORD = 64 << 20
 _BLOCK = 1 << 20
 _CELL = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,\r\n"][^,\r\n]*+|))(,|\r\n|\n|\r|\Z)')
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+_APART = re.compile(rb'"(?<![,\r\n]") +"')
 _SPECIAL = re.compile(rb'[",\r\n]')
 
 
@@ -68,17 +69,25 @@ def has_quotes(path: Path) -> bool:
         return data.find(QUOTE) >= 0
 
 
-def count_quotes(path: Path, start: int) -> tuple[int, int]:
-    """Count the quote characters from byte `start` to the end, and the pairs of them in a row."""
+def count_quotes(path: Path, start: int) -> tuple[int, int, bool]:
+    """Look at the quote characters from byte `start` to the end.
+
+    Returns:
+        How many there are; how many pairs of them in a row; and whether two of them stand apart by
+        nothing but blanks and not as a cell of blanks, which DuckDB 2.0 takes for one cell without
+        a word (observed), and which may be an error or a text.
+    """
     quotes = pairs = 0
+    apart = False
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(_BLOCK):
-            while block.endswith(QUOTE) and (more := file.read(_BLOCK)):
+            while block.endswith((QUOTE, b" ")) and (more := file.read(_BLOCK)):
                 block += more
             quotes += block.count(QUOTE)
             pairs += block.count(QUOTE * 2)
-    return quotes, pairs
+            apart = apart or _APART.search(block) is not None
+    return quotes, pairs, apart
 
 
 def ends_with_newline(path: Path) -> bool:

@@ -97,7 +97,9 @@ def read(  # noqa: PLR0913, PLR0917
     rows = dialect.rewrite(path, copy)
     engine.allow(MOST_MEMORY)
     source = _source(copy, len(types), _LONG_RECORDS)
-    reading = _profile(database, copy, dialect.read_header(copy), source, types, key)
+    reading = _profile(
+        database, copy, dialect.read_header(copy), source, types, key, rewritten=True
+    )
     if reading is None or reading.rows != rows:
         raise FileError(path, "cannot be read exactly. Please report this.")
     return reading
@@ -122,6 +124,8 @@ def _profile(  # noqa: PLR0913, PLR0917
     source: str,
     types: Sequence[Type],
     key: Collection[str],
+    *,
+    rewritten: bool = False,
 ) -> Reading | None:
     """Read all rows; None unless they make up the file, byte by byte and quote by quote.
 
@@ -157,11 +161,13 @@ def _profile(  # noqa: PLR0913, PLR0917
     with ThreadPoolExecutor(1) as beside:  # DuckDB works on while Python counts
         counting = beside.submit(dialect.count_quotes, path, header.end)
         rows, length, longest, inside, bare, distinct, *found = one_row(database, query)
-        quotes, pairs = counting.result()
+        quotes, pairs, apart = counting.result()
     size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(path):
         size -= len(header.newline)
     if size != path.stat().st_size or quotes % 2 or pairs != inside + bare:
+        return None
+    if apart and not rewritten:
         return None
     counts, flags, widths = (
         found[: len(cells)],
