@@ -113,9 +113,12 @@ class _Used(threading.Thread):
     def _note(self, process: psutil.Process, name: str | None) -> None:
         try:
             times = process.cpu_times()
-            name = name or self._process_of(" ".join(process.cmdline()))
+            command = " ".join(process.cmdline())
         except psutil.Error:
             return
+        if not command:  # it has ended, and only its times are left
+            name = self._found.get(process.pid, (None, 0.0))[0]
+        name = name or self._process_of(command)
         self._found[process.pid] = (name, times.user + times.system)
 
     def _process_of(self, command: str) -> str:

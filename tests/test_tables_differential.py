@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
 SAME = "HYPOTHESIS_EXAMPLES" not in os.environ
-"""Whether the same files are generated each time; to look for new ones is what the variable asks."""
+"""Whether the same files are generated each time; the variable asks for new ones."""
 EXTRACT = Path(__file__).parents[1] / "../shared/data/extract"
 EXPORT = {"export_id": "export 1", "exported_at": "2026-02-12 04:42:48"}
 
