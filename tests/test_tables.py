@@ -273,7 +273,7 @@ def test_constants_are_typed_like_cells(table) -> None:
 
 
 def test_a_constant_that_does_not_fit_its_type_is_refused(table) -> None:
-    with pytest.raises(ValueError, match="'soon' is no date"):
+    with pytest.raises(ValueError, match="'soon' of 'start'"):
         table("id\nx\n", Layout((Column("id"),), constants={"start": (Type.DATE, "soon")}))
 
 

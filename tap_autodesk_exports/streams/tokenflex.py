@@ -8,6 +8,7 @@ its own, so they stay as they are written.
 
 from __future__ import annotations
 
+import abc
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,9 @@ class ContractStream(ListStream):
             for entry in self.of_contract(number):
                 yield {"contractNumber": number, **entry}
 
+    @abc.abstractmethod
     def of_contract(self, number: str) -> Iterable[Mapping[str, Any]]:
         """Yield the entries of one contract."""
-        raise NotImplementedError
 
 
 class Contracts(ListStream):
@@ -259,9 +260,9 @@ class TokenFlexExportStream(ExportStream):
         """Return the usage categories to ask for; never none."""
         return list(self.usage_category or ())
 
+    @abc.abstractmethod
     def specs(self, number: str) -> Iterable[ExportSpec]:
         """Yield the exports of one contract, oldest first."""
-        raise NotImplementedError
 
     def period(self, number: str) -> tuple[dt.datetime, dt.datetime]:
         """Return what to read: from the bookmark less the look-back, or from the start date."""

@@ -61,8 +61,8 @@ class Engine:
             self.allow(MOST_MEMORY)
             database.execute(statement)
 
-    def canonical(self, type_: Type, text: str) -> str:
-        """Return the canonical text of a value that is not in a file.
+    def canonical(self, name: str, type_: Type, text: str) -> str:
+        """Return the canonical text of a column's value that is not in a file.
 
         Raises:
             ValueError: It does not fit its type.
@@ -73,7 +73,7 @@ class Engine:
             query = f"SELECT {typed(quoted(text), type_)}"
             (found,) = one_row(self._started(), query)
             if found is None:
-                message = f"The value {text!r} is no {type_.value}."
+                message = f"The value {text!r} of '{name}' is no {type_.value}."
                 raise ValueError(message)
             self._canonical[type_, text] = found
         return self._canonical[type_, text]

@@ -254,7 +254,7 @@ class Table:
             EXPORTED_AT: (Type.TIMESTAMP, exported_at),
         }
         texts = {
-            name: None if text is None else self._engine.canonical(type_, text)
+            name: None if text is None else self._engine.canonical(name, type_, text)
             for name, (type_, text) in constants.items()
         }
         self._rows = Rows(self._engine, database, layout, self._match, reading, texts)
