@@ -17,7 +17,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" 
 WORKERS := -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults year bench lint format docs lock set-up plugins clean
+.PHONY: help demo test faults year tables bench lint format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ faults: set-up ## Run the whole fault suite: every fault in front of every API
 
 year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about half an hour
 	@YEAR_RUNS=365 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/year $(ARGS)
+
+tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about ten minutes
+	@HYPOTHESIS_EXAMPLES=10000 BIG_TABLE_ROWS=6000000 PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(BIN)/pytest $(WORKERS) -rP --log-level=INFO --dist load tests/test_tables_differential.py \
+		tests/test_overlap.py -k "roads or large" $(ARGS)
 
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)

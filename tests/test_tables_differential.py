@@ -17,12 +17,22 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type, as_csv
+from tap_autodesk_exports.tables import (
+    Column,
+    Engine,
+    FileError,
+    Layout,
+    Table,
+    Type,
+    as_csv,
+    dialect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,22 +367,26 @@ SOUP = st.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(data=files() | SOUP, layout=LAYOUTS)
-@example(data=b's,n\n1, "x"\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n1,"x" \n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b"s,n\n1,2,\n", layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n1,x"y\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n1,"2', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n"" "\n",2\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n"""",""\n"""""",""""\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n"s" "s",1\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b's,n\n" ","s"" ""s"\n', layout=Layout((Column("s"), Column("n"))))
-@example(data=b"s\n\n\n1\n", layout=Layout((Column("s"),)))
-@example(data=b"s,n\n1,2\r\n3,4\n", layout=Layout((Column("s"), Column("n"))))
+@given(data=files() | SOUP, layout=LAYOUTS, block=st.sampled_from((1, 7, dialect._BLOCK)))
+@example(data=b's,n\n1, "x"\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n1,"x" \n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b"s,n\n1,2,\n", layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n1,x"y\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n1,"2', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n"" "\n",2\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n"""",""\n"""""",""""\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n"s" "s",1\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b's,n\n" ","s"" ""s"\n', layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b"s\n\n\n1\n", layout=Layout((Column("s"),)), block=7)
+@example(data=b's,"\rq""x",s\n' + b",,\n" * 9, layout=Layout((Column("s"), Column("n"))), block=7)
+@example(data=b"s,n\n1,2\r\n3,4\n", layout=Layout((Column("s"), Column("n"))), block=7)
 def test_both_roads_and_the_referee_agree_or_refuse_alike(
-    engine: Engine, data: bytes, layout: Layout
+    engine: Engine, data: bytes, layout: Layout, block: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(dialect, "_BLOCK", block),  # so that small files have many of them
+    ):
         compare(data, layout, Path(folder), engine)
 
 

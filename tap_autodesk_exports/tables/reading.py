@@ -74,35 +74,58 @@ def read(  # noqa: PLR0913, PLR0917
     Raises:
         FileError: The file breaks the rules of the dialect.
     """
-    import duckdb  # noqa: PLC0415 - not before there is a file to read
-
-    header = dialect.read_header(path)
-    for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
-        source = _source(path, len(types), options)
-        try:
-            if options == _LONG_RECORDS:
-                engine.allow(MOST_MEMORY)
-            try:
-                reading = _profile(database, path, header, source, types, key)
-            except duckdb.OutOfMemoryException:
-                engine.allow(MOST_MEMORY)
-                reading = _profile(database, path, header, source, types, key)
-        except duckdb.InvalidInputException:
-            continue
-        if reading is not None:
-            if options != _LONG_RECORDS:
-                engine.allow(min(reading.longest * _COPIES, MOST_MEMORY))
-            return reading
-    # DuckDB and the file disagree: the dialect module decides who is right.
-    rows = dialect.rewrite(path, copy)
-    engine.allow(MOST_MEMORY)
-    source = _source(copy, len(types), _LONG_RECORDS)
-    reading = _profile(
-        database, copy, dialect.read_header(copy), source, types, key, rewritten=True
-    )
+    with ThreadPoolExecutor(1) as beside:
+        file = _File(path, types, key, beside)
+        for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
+            reading = _attempt(engine, database, file, options)
+            if reading is not None:
+                if options != _LONG_RECORDS:
+                    engine.allow(min(reading.longest * _COPIES, MOST_MEMORY))
+                return reading
+            if file.quotes.result() is None:
+                break
+        # DuckDB and the file disagree: the dialect module decides who is right.
+        rows = dialect.rewrite(path, copy)
+        reading = _attempt(engine, database, _File(copy, types, key, beside), _LONG_RECORDS)
     if reading is None or reading.rows != rows:
         raise FileError(path, "cannot be read exactly. Please report this.")
     return reading
+
+
+class _File:
+    """A file to be read; its quotes are looked at in a thread while DuckDB works."""
+
+    def __init__(
+        self,
+        path: Path,
+        types: Sequence[Type],
+        key: Collection[str],
+        beside: ThreadPoolExecutor,
+    ) -> None:
+        self.path = path
+        self.types = types
+        self.key = key
+        self.header = dialect.read_header(path)
+        self.quotes = beside.submit(dialect.find_quotes, path, self.header.end)
+
+
+def _attempt(
+    engine: Engine, database: duckdb.DuckDBPyConnection, file: _File, options: str
+) -> Reading | None:
+    """Read a file with some options; None where DuckDB cannot, or reads it otherwise."""
+    import duckdb  # noqa: PLC0415 - not before there is a file to read
+
+    source = _source(file.path, len(file.types), options)
+    if options == _LONG_RECORDS:
+        engine.allow(MOST_MEMORY)
+    try:
+        try:
+            return _profile(database, file, source)
+        except duckdb.OutOfMemoryException:
+            engine.allow(MOST_MEMORY)
+            return _profile(database, file, source)
+    except duckdb.InvalidInputException:
+        return None
 
 
 def _source(path: Path, width: int, options: str) -> str:
@@ -117,57 +140,41 @@ def _source(path: Path, width: int, options: str) -> str:
     )
 
 
-def _profile(  # noqa: PLR0913, PLR0917
-    database: duckdb.DuckDBPyConnection,
-    path: Path,
-    header: dialect.Header,
-    source: str,
-    types: Sequence[Type],
-    key: Collection[str],
-    *,
-    rewritten: bool = False,
-) -> Reading | None:
-    """Read all rows; None unless they make up the file, byte by byte and quote by quote.
+def _profile(database: duckdb.DuckDBPyConnection, file: _File, source: str) -> Reading | None:
+    """Read all rows; None unless they make up the file, byte by byte.
 
-    Rows, separators and quotes must add up to the file's size. Every quote inside a cell must be
-    one pair in the file, as every cell of nothing but quotes, or of nothing, makes one more.
-
-    DuckDB reads some files otherwise than they stand there without a word (observed: a space
-    beside a quote, a comma too many at the end of a row, an open quote at the end of a file, text
-    between quotes).
+    Cells, separators and quotes must add up to the file's size, and every quote must be where the
+    rules want it. DuckDB reads some other files otherwise than they stand there without a word
+    (observed: a space beside a quote, a comma too many at the end of a row, an open quote at the
+    end of a file, text between quotes).
     """
-    cells = [f"c{at}" for at in range(len(types))]
+    header, cells = file.header, [f"c{at}" for at in range(len(file.types))]
     typed = [
-        (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
+        (cell, type_)
+        for cell, type_ in zip(cells, file.types, strict=True)
+        if type_ is not Type.STRING
     ]
     numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
-    quoted_cells = dialect.has_quotes(path)
     outputs = [
         "count(*)",
         "coalesce(sum(length), 0)",
         "coalesce(max(length), 0)",
-        "coalesce(sum(inside), 0)",
-        f"coalesce(sum({_bare(cells)}), 0)" if quoted_cells else "0",
-        f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
+        f"count(DISTINCT hash({', '.join(file.key)}))" if file.key else "1",
         *(f"count({cell})" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
         *(part for cell in numbers for part in number_widths(cell)),
     ]
-    line = f"SELECT *, concat({', '.join(cells)}) AS line FROM {source}"  # noqa: S608
-    inside = "strlen(line) - strlen(replace(line, '\"', ''))"
-    inside = f"CASE WHEN contains(line, '\"') THEN {inside} ELSE 0 END" if quoted_cells else "0"
-    measured = f"SELECT *, strlen(line) AS length, {inside} AS inside FROM ({line})"  # noqa: S608
+    measured = f"SELECT *, strlen(concat({', '.join(cells)})) AS length FROM {source}"  # noqa: S608
     query = f"SELECT {', '.join(outputs)} FROM ({measured})"  # noqa: S608
-    with ThreadPoolExecutor(1) as beside:  # DuckDB works on while Python counts
-        counting = beside.submit(dialect.count_quotes, path, header.end)
-        rows, length, longest, inside, bare, distinct, *found = one_row(database, query)
-        quotes, pairs, apart = counting.result()
-    size = header.end + length + quotes - inside + rows * (len(cells) - 1 + len(header.newline))
-    if rows and not dialect.ends_with_newline(path):
-        size -= len(header.newline)
-    if size != path.stat().st_size or quotes % 2 or pairs != inside + bare:
+    rows, length, longest, distinct, *found = one_row(database, query)
+    quotes = file.quotes.result()
+    if quotes is None:
         return None
-    if apart and not rewritten:
+    marks = quotes.total - quotes.doubled
+    size = header.end + length + marks + rows * (len(cells) - 1 + len(header.newline))
+    if rows and not dialect.ends_with_newline(file.path):
+        size -= len(header.newline)
+    if size != file.path.stat().st_size:
         return None
     counts, flags, widths = (
         found[: len(cells)],
@@ -191,10 +198,3 @@ def _profile(  # noqa: PLR0913, PLR0917
             if cell in plain
         },
     )
-
-
-def _bare(cells: Sequence[str]) -> str:
-    """Return SQL for how many cells of a row consist of nothing but quotes, or of nothing."""
-    bare = " + ".join(f"coalesce((replace({cell}, '\"', '') = '')::INT, 0)" for cell in cells)
-    # Rows that can have such a cell are few, so that the others are spared the look at each.
-    return f"CASE WHEN inside > 0 OR least({', '.join(cells)}) = '' THEN {bare} END"

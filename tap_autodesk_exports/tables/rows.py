@@ -7,6 +7,7 @@ one writes every value as JSON, once; the outer one joins them to the record and
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 38
 """Digits of DuckDB's and Parquet's widest decimal."""
 _BIGINT_DIGITS = 18
+
+
+class Constant(str):
+    """A piece of a text that is the same in every row."""
+
+    __slots__ = ()
+
+
+Piece = str | Constant
+"""A piece of a text: SQL, or itself."""
 
 
 class Rows:
@@ -78,10 +89,11 @@ class Rows:
             after: A column and the bound from which rows are taken.
         """
         names = self._names(selected)
-        members = ", ',', ".join(
-            f"{quoted(json.dumps(name) + ':')}, {self._shown(name)}" for name in names
-        )
-        record = f"concat({quoted(before + '{')}, {members or repr('')}, {quoted('}' + behind)})"
+        pieces: list[Piece] = [Constant(before + "{")]
+        for name in names:
+            comma = "," if len(pieces) > 1 else ""
+            pieces += [Constant(f"{comma}{json.dumps(name)}:"), *self._shown(name)]
+        record = _concat([*pieces, Constant("}" + behind)])
         values = {
             f"h_{cell}" if self._layout.is_hashed(name) else f"j_{cell}": self._shown_json(name)
             for name, cell in self._cells(names)
@@ -233,7 +245,11 @@ class Rows:
         return f"v_{cell}"
 
     def _json(self, name: str) -> str:
-        return f"coalesce({in_json(self._text(name), self._type(name))}, 'null')"
+        sql = in_json(self._text(name), self._type(name))
+        cell = self._match.known.get(name)
+        if cell in self._reading.complete and cell in self._reading.plain:
+            return sql
+        return f"coalesce({sql}, 'null')"
 
     def _shown_json(self, name: str) -> str:
         """As `_json`, with the hash in place of a value that is not to be shown."""
@@ -246,31 +262,31 @@ class Rows:
         raw = f"to_json({self._match.known[name]})::VARCHAR"
         return f"coalesce({in_json(self._text(name), self._type(name))}, {raw}, 'null')"
 
-    def _shown(self, name: str) -> str:
+    def _shown(self, name: str) -> list[Piece]:
         """As `_member`, with the hash in place of a value that is not to be shown."""
         cell = self._match.known.get(name)
         if not (hashing := self._layout.hashing) or not hashing.applies(name):
             return self._member(name)
         if cell in self._reading.filled:
-            return f"h_{cell}"
+            return [f"h_{cell}"]
         constant = self._constants.get(name)
-        return "'null'" if constant is None else quoted(json.dumps(hashing.of(constant)))
+        return [Constant("null" if constant is None else json.dumps(hashing.of(constant)))]
 
-    def _member(self, name: str) -> str:
-        """SQL of a value as JSON, over the middle level."""
+    def _member(self, name: str) -> list[Piece]:
+        """Return the pieces of a value as JSON, over the middle level."""
         if name == ROW_ID:
-            return f"'\"', {self._row_id()}, '\"'"
+            return [Constant('"'), self._row_id(), Constant('"')]
         if name == RESCUED_DATA:
-            return "coalesce(rescued, 'null')"
+            return ["coalesce(rescued, 'null')"]
         cell = self._match.known.get(name)
-        return f"j_{cell}" if cell in self._reading.filled else self._constant_json(name)
+        return [f"j_{cell}"] if cell in self._reading.filled else [self._constant(name)]
 
-    def _constant_json(self, name: str) -> str:
+    def _constant(self, name: str) -> Constant:
         text = self._constants.get(name)
         if text is None:
-            return "'null'"
+            return Constant("null")
         bare = self._type(name) in (Type.NUMBER, Type.BOOLEAN)
-        return quoted(text if bare else json.dumps(text, ensure_ascii=False))
+        return Constant(text if bare else json.dumps(text, ensure_ascii=False))
 
     def _rescued(self, selected: Collection[str]) -> str:
         """SQL of the object with what did not fit, NULL where everything did."""
@@ -305,12 +321,12 @@ class Rows:
         of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
         uneven = dict(self._uneven(self._layout.natural_key))
-        values = ", ',', ".join(
-            f"k_{uneven[name]}" if name in uneven else self._member(name)
+        array = _array(
+            [f"k_{uneven[name]}"] if name in uneven else self._member(name)
             for name in self._layout.natural_key
         )
-        place = ", CASE WHEN place > 0 THEN '#' || place ELSE '' END" if self._has_twins else ""
-        sql = f"md5(concat('[', {values or repr('')}, ']'{place}))"
+        place = ["CASE WHEN place > 0 THEN '#' || place ELSE '' END"] if self._has_twins else []
+        sql = f"md5({_concat([*array, *place])})"
         hashed = any(map(self._layout.is_hashed, self._layout.natural_key))
         return f"left(mac({sql}), 32)" if hashed else sql
 
@@ -371,16 +387,32 @@ class Rows:
 
     def _content(self, names: Collection[str]) -> str:
         """SQL of the JSON array of values, over the innermost level."""
-        uneven = dict(self._uneven(names))
-        values = ", ',', ".join(
-            self._key_json(name)
-            if name in uneven
-            else self._json(name)
-            if name in dict(self._cells(names))
-            else self._constant_json(name)
-            for name in names
+        uneven, even = dict(self._uneven(names)), dict(self._cells(names))
+        return _concat(
+            _array(
+                [self._key_json(name)]
+                if name in uneven
+                else [self._json(name) if name in even else self._constant(name)]
+                for name in names
+            )
         )
-        return f"concat('[', {values or repr('')}, ']')"
+
+
+def _array(values: Iterable[Sequence[Piece]]) -> list[Piece]:
+    """Return the pieces of a JSON array."""
+    pieces: list[Piece] = [Constant("[")]
+    for value_ in values:
+        pieces += [Constant(","), *value_] if len(pieces) > 1 else value_
+    return [*pieces, Constant("]")]
+
+
+def _concat(pieces: Iterable[Piece]) -> str:
+    """SQL of a text made of pieces. Neighbouring constants are one, as each costs in every row."""
+    sql: list[str] = []
+    for are_constant, group in itertools.groupby(pieces, lambda piece: isinstance(piece, Constant)):
+        neighbours = list(group)
+        sql += [quoted("".join(neighbours))] if are_constant else neighbours
+    return f"concat({', '.join(sql)})"
 
 
 def _number_type(whole: int, fraction: int) -> str:
