@@ -18,6 +18,7 @@ import psutil
 
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.schemas.registry import bundled
+from tap_autodesk_exports.signin.configuration import environment_variables
 
 ROOT = Path(__file__).parent.parent
 MELTANO = str(Path(sys.executable).with_name("meltano"))
@@ -54,12 +55,7 @@ def pipeline(rows: int) -> None:
 def _load(settings: dict[str, Any], folder: Path, server: int) -> tuple[float, dict[str, float]]:
     environment = {
         **os.environ,
-        **{
-            f"TAP_AUTODESK_EXPORTS_{name.upper()}": value
-            if isinstance(value, str)
-            else json.dumps(value)
-            for name, value in settings.items()
-        },
+        **environment_variables(settings),
         "TAP_AUTODESK_EXPORTS__SELECT": json.dumps([f"{STREAM}.*"]),
         "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres@/postgres?host={folder}/pg",
     }

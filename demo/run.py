@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from served import by_stream
 
+from tap_autodesk_exports.signin.configuration import environment_variables
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -104,7 +106,7 @@ def load(settings: dict[str, Any], database: Path) -> dict[str, float]:
     process = subprocess.Popen(
         [str(BIN / "meltano"), *command, "tap-autodesk-exports", "target-duckdb"],
         cwd=ROOT,
-        env={**os.environ, **environment(settings), "TARGET_DUCKDB_PATH": str(database)},
+        env={**os.environ, **environment_variables(settings), "TARGET_DUCKDB_PATH": str(database)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -123,16 +125,6 @@ def load(settings: dict[str, Any], database: Path) -> dict[str, float]:
         sys.exit("\n".join([*last_lines, "meltano run has failed: its last lines stand above."]))
     ends = [*(at for _, at in begins[1:]), end or begins[-1][1]]
     return {name: (end - at).total_seconds() for (name, at), end in zip(begins, ends, strict=True)}
-
-
-def environment(settings: dict[str, Any]) -> dict[str, str]:
-    """Return the tap's settings as Meltano reads them from the environment."""
-    return {
-        f"TAP_AUTODESK_EXPORTS_{name.upper()}": value
-        if isinstance(value, str)
-        else json.dumps(value)
-        for name, value in settings.items()
-    }
 
 
 def _progress(text: str) -> None:

@@ -20,7 +20,7 @@ from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.settings import Api, Settings
-from tap_autodesk_exports.signin.configuration import read_config
+from tap_autodesk_exports.signin.configuration import environment_variables, read_config
 from tap_autodesk_exports.signin.login import wanted
 
 PUBLIC = {"client_id": credentials.PUBLIC_CLIENT_ID}
@@ -43,13 +43,8 @@ class Login:
     def __init__(self, server, folder, config, *arguments, env=None):
         self.callback = f"http://localhost:{free_port()}/callback"
         given = {"api_url": server.url, "token_store": str(folder / "tokens.json"), **config}
-        settings = {
-            f"TAP_AUTODESK_EXPORTS_{name.upper()}": value
-            if isinstance(value, str)
-            else json.dumps(value)
-            for name, value in given.items()
-        }
-        environment = {**clean_environment(), "DISPLAY": "", **settings, **(env or {})}
+        settings = {"DISPLAY": "", **environment_variables(given)}
+        environment = {**clean_environment(), **settings, **(env or {})}
         if not (env or {}).get("BROWSER"):
             arguments = (*arguments, "--no-browser")
         self.process = subprocess.Popen(

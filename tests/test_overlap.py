@@ -25,7 +25,7 @@ LOGGER = logging.getLogger(__name__)
 PATIENCE = 60
 BIG = "issues_comments"
 BIG_ROWS = int(os.environ.get("BIG_TABLE_ROWS", "60000"))
-"""6 000 000 are 1 GB, for `make tables`."""
+"""9 500 000 are 1 GB, for `make tables`."""
 RECORD = b'"type":"RECORD"'
 
 

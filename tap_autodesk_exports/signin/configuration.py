@@ -19,10 +19,11 @@ from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ENVIRONMENT = "ENV"
 """In place of a file: the environment variables, as for the tap."""
+_PREFIX = "TAP_AUTODESK_EXPORTS_"
 
 config_option = click.option(
     "--config",
@@ -57,9 +58,17 @@ def read_config(sources: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+def environment_variables(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Write settings as the environment variables that Meltano makes of them."""
+    return {
+        _PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.items()
+    }
+
+
 def _from_environment(schema: dict[str, Any]) -> dict[str, Any]:
     """Read the environment as the SDK does, and numbers as well, which it leaves as text."""
-    config = parse_environment_config(schema, "TAP_AUTODESK_EXPORTS_")
+    config = parse_environment_config(schema, _PREFIX)
     for name, value in config.items():
         if "number" in schema["properties"][name]["type"]:
             with contextlib.suppress(ValueError):

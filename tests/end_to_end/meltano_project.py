@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from surroundings import BIN, ROOT, clean_environment
 
+from tap_autodesk_exports.signin.configuration import environment_variables
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -39,7 +41,7 @@ class MeltanoProject:
         return subprocess.run(
             [str(BIN / "meltano"), *arguments],
             cwd=self.folder,
-            env={**clean_environment(), **tap_environment(self.settings), **self.environment},
+            env={**clean_environment(), **environment_variables(self.settings), **self.environment},
             capture_output=True,
             encoding="utf-8",
             check=False,
@@ -59,13 +61,3 @@ class MeltanoProject:
         done = self.meltano("run", "--no-install", *options, "tap-autodesk-exports", target)
         assert done.returncode == 0, done.stderr[-8000:]
         return done.stderr
-
-
-def tap_environment(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Write the tap's settings as the environment variables that Meltano reads."""
-    return {
-        f"TAP_AUTODESK_EXPORTS_{name.upper()}": value
-        if isinstance(value, str)
-        else json.dumps(value)
-        for name, value in settings.items()
-    }
