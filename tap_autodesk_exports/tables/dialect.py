@@ -14,6 +14,7 @@ import mmap
 import re
 from contextlib import closing
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables.errors import FileError
@@ -30,6 +31,7 @@ MAX_RECORD = 64 << 20
 _BLOCK = 1 << 18
 """Bytes looked at together: as many as the processor's own memory holds."""
 _EDGES = frozenset((b"", b",", b"\n", b"\r"))
+_FIRST, _LAST = itemgetter(slice(1)), itemgetter(slice(-1, None))
 _CELL = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,\r\n"][^,\r\n]*+|))(,|\r\n|\n|\r|\Z)')
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _SPECIAL = re.compile(rb'[",\r\n]')
@@ -87,9 +89,9 @@ def find_quotes(path: Path, start: int) -> Quotes | None:
             outside = parts[inside::2]
             if not inside:
                 outside[0] = b"," + outside[0]  # what comes before the first part is no quote
-            if not _EDGES.issuperset(part[:1] for part in outside):
+            if not _EDGES.issuperset(map(_FIRST, outside)):
                 return None
-            if not _EDGES.issuperset(part[-1:] for part in outside):
+            if not _EDGES.issuperset(map(_LAST, outside)):
                 return None
             total += len(parts) - 1
             doubled += outside.count(b"")

@@ -179,7 +179,7 @@ class Rows:
         if ROW_ID in selected:
             key = self._layout.natural_key
             needed.update(key)
-            values |= {f"j_{cell}": self._json(name) for name, cell in self._cells(key)}
+            values |= {f"j_{cell}": self._joinable(name) for name, cell in self._cells(key)}
             values |= {f"k_{cell}": self._key_json(name) for name, cell in self._uneven(key)}
             values["place"] = "place" if self._has_twins else "0"
         if RESCUED_DATA in selected:
@@ -246,15 +246,25 @@ class Rows:
 
     def _json(self, name: str) -> str:
         sql = in_json(self._text(name), self._type(name))
+        return sql if self._is_even(name) else f"coalesce({sql}, 'null')"
+
+    def _joinable(self, name: str) -> str:
+        """SQL of what stands between the constants of `_member`: the JSON, or the text in it."""
+        return self._text(name) if self._is_quoted(name) else self._json(name)
+
+    def _is_even(self, name: str) -> bool:
+        """Whether a column has a plain value in every row."""
         cell = self._match.known.get(name)
-        if cell in self._reading.complete and cell in self._reading.plain:
-            return sql
-        return f"coalesce({sql}, 'null')"
+        return cell in self._reading.complete and cell in self._reading.plain
+
+    def _is_quoted(self, name: str) -> bool:
+        """Whether the JSON of every value is a text without escapes between quotes."""
+        return self._type(name) in (Type.DATE, Type.TIME, Type.TIMESTAMP) and self._is_even(name)
 
     def _shown_json(self, name: str) -> str:
-        """As `_json`, with the hash in place of a value that is not to be shown."""
+        """As `_joinable`, with the hash in place of a value that is not to be shown."""
         if not self._layout.is_hashed(name):
-            return self._json(name)
+            return self._joinable(name)
         return f"coalesce(to_json(keyed_hash({self._text(name)}))::VARCHAR, 'null')"
 
     def _key_json(self, name: str) -> str:
@@ -279,7 +289,10 @@ class Rows:
         if name == RESCUED_DATA:
             return ["coalesce(rescued, 'null')"]
         cell = self._match.known.get(name)
-        return [f"j_{cell}"] if cell in self._reading.filled else [self._constant(name)]
+        if cell not in self._reading.filled:
+            return [self._constant(name)]
+        quote = [Constant('"')] if self._is_quoted(name) else []
+        return [*quote, f"j_{cell}", *quote]
 
     def _constant(self, name: str) -> Constant:
         text = self._constants.get(name)
