@@ -64,8 +64,7 @@ def typical(costs: list[Cost]) -> Cost:
 def compare(ways: list[str], shape: str, rows: int, repeat: int) -> None:
     """Print a table of the ways.
 
-    They take turns, so that a machine that is slower for some minutes is so for all of them; the
-    SDK's, which take that long themselves, have one turn.
+    They take turns, so that a machine that is slower for some minutes is so for all of them.
     """
     path, layout = data.file_of(shape, rows)
     size = path.stat().st_size / 1e6
@@ -73,10 +72,9 @@ def compare(ways: list[str], shape: str, rows: int, repeat: int) -> None:
     print("| way | seconds | CPU seconds | peak memory | x sdk-default | x sdk-best | x duckdb |")
     print("|---|---|---|---|---|---|---|", flush=True)
     measured: dict[str, list[Cost]] = {way: [] for way in ways}
-    for turn in range(repeat):
+    for _ in range(repeat):
         for way in ways:
-            if turn == 0 or not way.startswith("sdk"):
-                measured[way].append(measure(way, shape, rows))
+            measured[way].append(measure(way, shape, rows))
     costs = {way: typical(turns) for way, turns in measured.items()}
     for way, cost in costs.items():
         faster = [
