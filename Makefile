@@ -37,8 +37,8 @@ year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about hal
 
 tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about ten minutes
 	@HYPOTHESIS_EXAMPLES=10000 BIG_TABLE_ROWS=9500000 PATH="$(CURDIR)/$(BIN):$$PATH" \
-		$(BIN)/pytest $(WORKERS) -rP --log-level=INFO --timeout=0 --dist load tests/test_tables_differential.py \
-		tests/test_overlap.py -k "roads or large" $(ARGS)
+		$(BIN)/pytest $(WORKERS) -rP --log-level=INFO --timeout=0 --dist load \
+		tests/test_tables_differential.py tests/test_overlap.py -k "roads or large" $(ARGS)
 
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -48,15 +48,6 @@ class Header:
     """Offset in bytes of the first row."""
 
 
-@dataclass(frozen=True)
-class Quotes:
-    """The quote characters of a file, all of them where the rules want them."""
-
-    total: int
-    doubled: int
-    """Pairs that stand for one quote in a cell."""
-
-
 def read_header(path: Path) -> Header:
     """Read the first record of a CSV file.
 
@@ -73,12 +64,12 @@ def read_header(path: Path) -> Header:
     return Header(tuple((_text(path, cell, 1) or "") for cell in cells), newline, end)
 
 
-def find_quotes(path: Path, start: int) -> Quotes | None:
+def count_marks(path: Path, start: int) -> int | None:
     """Look at every quote character from byte `start`, the beginning of a row, to the end.
 
     Returns:
-        How many there are; None where one stands neither at the edge of a cell, nor doubled within
-        quotes, nor closes what another one opened.
+        How many of them are no part of a cell's text, as one of two within quotes is; None where
+        one stands neither at the edge of a cell, nor doubled, nor closes what another one opened.
     """
     total = doubled = 0
     inside = False
@@ -96,7 +87,7 @@ def find_quotes(path: Path, start: int) -> Quotes | None:
             total += len(parts) - 1
             doubled += outside.count(b"")
             inside = (total % 2) == 1
-    return None if inside else Quotes(total, doubled)
+    return None if inside else total - doubled
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -51,15 +51,15 @@ class Engine:
             self._started().execute(f"SET memory_limit = '{limit} bytes'")
             self._allowed = limit
 
-    def execute(self, database: duckdb.DuckDBPyConnection, statement: str) -> None:
-        """Run a statement; with the most memory, where the ordinary one is not enough."""
+    def execute(self, database: duckdb.DuckDBPyConnection, statement: str) -> list[Any]:
+        """Run a statement and return its rows; with the most memory, where less is not enough."""
         import duckdb  # noqa: PLC0415
 
         try:
-            database.execute(statement)
+            return database.execute(statement).fetchall()
         except duckdb.OutOfMemoryException:
             self.allow(MOST_MEMORY)
-            database.execute(statement)
+            return database.execute(statement).fetchall()
 
     def canonical(self, name: str, type_: Type, text: str) -> str:
         """Return the canonical text of a column's value that is not in a file.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables import dialect
 from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
-from tap_autodesk_exports.tables.engine import MOST_MEMORY, one_row
+from tap_autodesk_exports.tables.engine import MOST_MEMORY
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.types import Type
 
@@ -82,7 +82,7 @@ def read(  # noqa: PLR0913, PLR0917
                 if options != _LONG_RECORDS:
                     engine.allow(min(reading.longest * _COPIES, MOST_MEMORY))
                 return reading
-            if file.quotes.result() is None:
+            if file.marks.result() is None:
                 break
         # DuckDB and the file disagree: the dialect module decides who is right.
         rows = dialect.rewrite(path, copy)
@@ -106,7 +106,7 @@ class _File:
         self.types = types
         self.key = key
         self.header = dialect.read_header(path)
-        self.quotes = beside.submit(dialect.find_quotes, path, self.header.end)
+        self.marks = beside.submit(dialect.count_marks, path, self.header.end)
 
 
 def _attempt(
@@ -119,11 +119,7 @@ def _attempt(
     if options == _LONG_RECORDS:
         engine.allow(MOST_MEMORY)
     try:
-        try:
-            return _profile(database, file, source)
-        except duckdb.OutOfMemoryException:
-            engine.allow(MOST_MEMORY)
-            return _profile(database, file, source)
+        return _profile(engine, database, file, source)
     except duckdb.InvalidInputException:
         return None
 
@@ -140,7 +136,9 @@ def _source(path: Path, width: int, options: str) -> str:
     )
 
 
-def _profile(database: duckdb.DuckDBPyConnection, file: _File, source: str) -> Reading | None:
+def _profile(
+    engine: Engine, database: duckdb.DuckDBPyConnection, file: _File, source: str
+) -> Reading | None:
     """Read all rows; None unless they make up the file, byte by byte.
 
     Cells, separators and quotes must add up to the file's size, and every quote must be where the
@@ -166,11 +164,10 @@ def _profile(database: duckdb.DuckDBPyConnection, file: _File, source: str) -> R
     ]
     measured = f"SELECT *, strlen(concat({', '.join(cells)})) AS length FROM {source}"  # noqa: S608
     query = f"SELECT {', '.join(outputs)} FROM ({measured})"  # noqa: S608
-    rows, length, longest, distinct, *found = one_row(database, query)
-    quotes = file.quotes.result()
-    if quotes is None:
+    ((rows, length, longest, distinct, *found),) = engine.execute(database, query)
+    marks = file.marks.result()
+    if marks is None:
         return None
-    marks = quotes.total - quotes.doubled
     size = header.end + length + marks + rows * (len(cells) - 1 + len(header.newline))
     if rows and not dialect.ends_with_newline(file.path):
         size -= len(header.newline)

@@ -89,11 +89,8 @@ class Rows:
             after: A column and the bound from which rows are taken.
         """
         names = self._names(selected)
-        pieces: list[Piece] = [Constant(before + "{")]
-        for name in names:
-            comma = "," if len(pieces) > 1 else ""
-            pieces += [Constant(f"{comma}{json.dumps(name)}:"), *self._shown(name)]
-        record = _concat([*pieces, Constant("}" + behind)])
+        members = _joined([Constant(json.dumps(name) + ":"), *self._shown(name)] for name in names)
+        record = _concat([Constant(before + "{"), *members, Constant("}" + behind)])
         values = {
             f"h_{cell}" if self._layout.is_hashed(name) else f"j_{cell}": self._shown_json(name)
             for name, cell in self._cells(names)
@@ -246,20 +243,24 @@ class Rows:
 
     def _json(self, name: str) -> str:
         sql = in_json(self._text(name), self._type(name))
-        return sql if self._is_even(name) else f"coalesce({sql}, 'null')"
+        return sql if self._is_plain_throughout(name) else f"coalesce({sql}, 'null')"
 
     def _joinable(self, name: str) -> str:
         """SQL of what stands between the constants of `_member`: the JSON, or the text in it."""
         return self._text(name) if self._is_quoted(name) else self._json(name)
 
-    def _is_even(self, name: str) -> bool:
+    def _is_plain_throughout(self, name: str) -> bool:
         """Whether a column has a plain value in every row."""
         cell = self._match.known.get(name)
         return cell in self._reading.complete and cell in self._reading.plain
 
     def _is_quoted(self, name: str) -> bool:
         """Whether the JSON of every value is a text without escapes between quotes."""
-        return self._type(name) in (Type.DATE, Type.TIME, Type.TIMESTAMP) and self._is_even(name)
+        return self._type(name) in (
+            Type.DATE,
+            Type.TIME,
+            Type.TIMESTAMP,
+        ) and self._is_plain_throughout(name)
 
     def _shown_json(self, name: str) -> str:
         """As `_joinable`, with the hash in place of a value that is not to be shown."""
@@ -400,12 +401,12 @@ class Rows:
 
     def _content(self, names: Collection[str]) -> str:
         """SQL of the JSON array of values, over the innermost level."""
-        uneven, even = dict(self._uneven(names)), dict(self._cells(names))
+        uneven, filled = dict(self._uneven(names)), dict(self._cells(names))
         return _concat(
             _array(
                 [self._key_json(name)]
                 if name in uneven
-                else [self._json(name) if name in even else self._constant(name)]
+                else [self._json(name) if name in filled else self._constant(name)]
                 for name in names
             )
         )
@@ -413,10 +414,15 @@ class Rows:
 
 def _array(values: Iterable[Sequence[Piece]]) -> list[Piece]:
     """Return the pieces of a JSON array."""
-    pieces: list[Piece] = [Constant("[")]
+    return [Constant("["), *_joined(values), Constant("]")]
+
+
+def _joined(values: Iterable[Sequence[Piece]]) -> list[Piece]:
+    """Return the pieces of all values, with commas between the values."""
+    pieces: list[Piece] = []
     for value_ in values:
-        pieces += [Constant(","), *value_] if len(pieces) > 1 else value_
-    return [*pieces, Constant("]")]
+        pieces += [Constant(","), *value_] if pieces else value_
+    return pieces
 
 
 def _concat(pieces: Iterable[Piece]) -> str:
