@@ -194,5 +194,5 @@ def test_a_used_up_limit_is_waited_for_by_one_export_and_not_by_all(server, cloc
     assert str(second.value) == str(first.value)
     assert sum(clock.waits) == waited
     server.faults.clear()
-    clock.wait(http.GIVEN_UP, threading.Event())
+    clock.wait(http.GIVEN_UP + 1, threading.Event())
     assert insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]})["id"]
