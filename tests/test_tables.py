@@ -274,7 +274,7 @@ def test_constants_are_typed_like_cells(table) -> None:
 
 def test_a_constant_that_does_not_fit_its_type_is_refused(table) -> None:
     with pytest.raises(ValueError, match="'soon' of 'start'"):
-        table("id\nx\n", Layout((Column("id"),), constants={"start": (Type.DATE, "soon")}))
+        records(table("id\nx\n", Layout((Column("id"),), constants={"start": (Type.DATE, "soon")})))
 
 
 def test_a_file_with_none_of_the_columns_is_another_file(table) -> None:
@@ -416,7 +416,7 @@ def test_a_damaged_file_is_refused_with_its_name_and_line(
     with pytest.raises(
         FileError, match=rf"^Line {line} of the file 'rows\.csv' .*{problem}"
     ) as caught:
-        table(content)
+        table(content).count()
     assert caught.value.line == line
 
 
@@ -536,6 +536,6 @@ def test_memory_does_not_grow_with_the_file_and_the_folder_is_clean_afterwards(
 
 
 def test_a_refused_file_leaves_nothing_behind(table, tmp_path: Path) -> None:
-    with pytest.raises(FileError):
-        table("id,amount\n1\n")
+    with pytest.raises(FileError), table("id,amount\n1\n") as refused:
+        refused.count()
     assert [path.name for path in tmp_path.rglob("*") if path.name != "0"] == ["rows.csv"]

@@ -12,14 +12,21 @@ value, so plain cells can also be compared as they stand.
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 from tap_autodesk_exports.tables.types import Type
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.[0-9]{1,6})?"
 _ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
-_PLAIN_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
+_PLAIN_INTEGER = "-?(?:0|[1-9][0-9]*)"
+_PLAIN_NUMBER = rf"{_PLAIN_INTEGER}(?:\.[0-9]+)?"
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,17})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
 PLAIN_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
@@ -38,6 +45,10 @@ _PADDING = "WHEN 19 THEN '.000000Z' " + " ".join(
 """What a plain timestamp lacks to be canonical, by its length."""
 _FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
+_MOST_DIGITS = 38
+"""Digits of DuckDB's and Parquet's widest decimal."""
+_BIGINT_DIGITS = 18
+
 
 def quoted(text: str) -> str:
     """Write `text` as an SQL string literal."""
@@ -49,8 +60,22 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def path_literal(path: Path) -> str:
+    """Write the path of a file as an SQL string literal; DuckDB takes a path for a pattern."""
+    return quoted(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
+
+
+def parsed(cell: str, type_: Type) -> str | None:
+    """Return SQL of a cell's value as DuckDB reads it, NULL where it cannot, for `is_plain`."""
+    return f"try_cast({cell} AS {type_.name})" if type_ in (Type.DATE, Type.TIMESTAMP) else None
+
+
 def is_plain(cell: str, type_: Type) -> str:
-    """Return SQL that tells whether a cell is null or stands in the usual spelling of its type."""
+    """Return SQL that tells whether a cell is null or stands in the usual spelling of its type.
+
+    A column `p_{cell}` must stand beside the cell where `parsed` is not None: DuckDB would work out
+    the value several times if it stood in this expression.
+    """
     match type_:
         case Type.STRING:
             return "true"
@@ -61,10 +86,9 @@ def is_plain(cell: str, type_: Type) -> str:
         case Type.TIME:
             plain = _matches(cell, PLAIN_TIME)
         case Type.DATE:
-            plain = f"strlen({cell}) = 10 AND try_cast({cell} AS DATE)::VARCHAR = {cell}"
+            plain = f"strlen({cell}) = 10 AND p_{cell}::VARCHAR = {cell}"
         case Type.TIMESTAMP:
-            value = f"try_cast({cell} AS TIMESTAMP)"
-            plain = f"{value} BETWEEN {_FIRST} AND {_LAST} AND {value}::VARCHAR = {cell}"
+            plain = f"p_{cell} BETWEEN {_FIRST} AND {_LAST} AND p_{cell}::VARCHAR = {cell}"
     return f"coalesce({plain}, {cell} IS NULL)"
 
 
@@ -126,6 +150,28 @@ def number_widths(text: str) -> tuple[str, str]:
         f"coalesce(max(CASE {point} WHEN 0 THEN strlen({text}) ELSE {point} - 1 END), 0)",
         f"coalesce(max(CASE {point} WHEN 0 THEN 0 ELSE strlen({text}) - {point} END), 0)",
     )
+
+
+def number_type(whole: int, fraction: int) -> str:
+    """Return the SQL type that holds numbers of such widths, see `number_widths`, exactly."""
+    if whole + fraction > _MOST_DIGITS:
+        return "VARCHAR"
+    if fraction:
+        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
+    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"
+
+
+def is_plain_as(cell: str, whole: int, fraction: int) -> str:
+    """Return SQL that tells whether a number is null, or plain and fits such a `number_type`.
+
+    Some of more than thirty digits are said not to fit though they do.
+    """
+    kind = number_type(whole, fraction)
+    if kind == "VARCHAR":
+        return is_plain(cell, Type.NUMBER)
+    pattern = rf"{_PLAIN_INTEGER}(?:\.[0-9]{{1,{fraction}}})?" if fraction else _PLAIN_INTEGER
+    most = _BIGINT_DIGITS if kind == "BIGINT" else _MOST_DIGITS - fraction
+    return f"coalesce({_matches(cell, pattern)} AND strlen({cell}) <= {most}, {cell} IS NULL)"
 
 
 def value(text: str, type_: Type, number: str) -> str:

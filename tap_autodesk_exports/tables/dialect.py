@@ -10,7 +10,9 @@ DuckDB finds an error or does not account for every byte. It is slower by far an
 
 from __future__ import annotations
 
+import itertools
 import mmap
+import os
 import re
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,13 +24,12 @@ from tap_autodesk_exports.tables.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
 BOM = b"\xef\xbb\xbf"
 QUOTE = b'"'
 MAX_RECORD = 64 << 20
 """Bytes that one record may have."""
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 """Bytes looked at together: as many as the processor's own memory holds."""
 _EDGES = frozenset((b"", b",", b"\n", b"\r"))
 _FIRST, _LAST = itemgetter(slice(1)), itemgetter(slice(-1, None))
@@ -72,35 +73,78 @@ def count_marks(path: Path, start: int) -> int | None:
         one stands neither at the edge of a cell, nor doubled, nor closes what another one opened.
     """
     total = doubled = 0
-    inside = False
+    try:
+        for _, outside, inside in _split_by_quotes(path, start):
+            total += len(outside) + len(inside) - 1
+            doubled += outside.count(b"")
+    except _MisplacedQuoteError:
+        return None
+    return total - doubled
+
+
+def count_commas(path: Path, start: int) -> int | None:
+    """Count the commas between cells from byte `start`, the beginning of a row, to the end.
+
+    Returns:
+        Their number; None where a quote is misplaced, as in `count_marks`, or a line ends otherwise
+        than by a line feed alone.
+    """
+    total = 0
+    try:
+        for lines, outside, inside in _split_by_quotes(path, start):
+            if b"\r" in lines and any(b"\r" in text for text in outside):
+                return None
+            total += lines.count(b",") - b"".join(inside).count(b",")
+    except _MisplacedQuoteError:
+        return None
+    return total
+
+
+class _MisplacedQuoteError(Exception):
+    """A quote stands neither at the edge of a cell, nor doubled, nor closes what another opened."""
+
+
+def _split_by_quotes(path: Path, start: int) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    """Yield some lines at a time, with the pieces of them outside quotes, and those inside.
+
+    Of two quotes that stand for one, the second one opens again what the first one closed: there is
+    an empty piece between them.
+
+    Raises:
+        _MisplacedQuoteError: See there.
+    """
+    is_open = False
+    for lines in _whole_lines(path, start):
+        parts = lines.split(QUOTE)
+        outside, inside = parts[is_open::2], parts[not is_open :: 2]
+        if not is_open:
+            outside[0] = outside[0] or b"\n"  # no quote, but a line end stands before the lines
+        behind_quotes = itertools.islice(outside, not is_open, None)
+        if not _EDGES.issuperset(map(_FIRST, behind_quotes)):
+            raise _MisplacedQuoteError
+        if not _EDGES.issuperset(map(_LAST, outside)):
+            raise _MisplacedQuoteError
+        is_open ^= len(parts) % 2 == 0
+        yield lines, outside, inside
+    if is_open:
+        raise _MisplacedQuoteError
+
+
+def _whole_lines(path: Path, start: int) -> Iterator[bytes]:
+    """Yield the file from byte `start` in pieces that end with a line end, all of them."""
+    size = _BLOCK
     with path.open("rb") as file:
         file.seek(start)
-        for lines in _whole_lines(file):
-            parts = lines.split(QUOTE)
-            outside = parts[inside::2]
-            if not inside:
-                outside[0] = b"," + outside[0]  # what comes before the first part is no quote
-            if not _EDGES.issuperset(map(_FIRST, outside)):
-                return None
-            if not _EDGES.issuperset(map(_LAST, outside)):
-                return None
-            total += len(parts) - 1
-            doubled += outside.count(b"")
-            inside = (total % 2) == 1
-    return None if inside else total - doubled
-
-
-def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the rest of a file in pieces that end with a line end, the last one in any case."""
-    rest = b""
-    while more := file.read(max(_BLOCK, len(rest))):
-        rest += more
-        end = rest.rfind(b"\n") + 1 or rest.rfind(b"\r") + 1
-        if end:
-            yield rest[:end]
-            rest = rest[end:]
-    if rest:
-        yield rest + b"\n"
+        while block := file.read(size):
+            if end := block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1:
+                yield block[:end]
+                size = _BLOCK
+            elif len(block) < size:
+                yield block + b"\n"
+                return
+            else:
+                size *= 2
+            file.seek(end - len(block), os.SEEK_CUR)
 
 
 def ends_with_newline(path: Path) -> bool:

@@ -1,20 +1,25 @@
-"""A CSV file as DuckDB reads it, checked to the last byte."""
+"""A CSV file as DuckDB reads it: checked to the last byte, or expected to go on as it begins."""
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables import dialect
-from tap_autodesk_exports.tables.cells import is_plain, number_widths, quoted
-from tap_autodesk_exports.tables.engine import MOST_MEMORY
+from tap_autodesk_exports.tables.cells import (
+    is_plain,
+    is_plain_as,
+    number_widths,
+    parsed,
+    path_literal,
+)
+from tap_autodesk_exports.tables.engine import MOST_MEMORY, one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -30,11 +35,13 @@ _LONG_RECORDS = (
 """Options for files with records above DuckDB's ordinary limit of 2 MB."""
 _COPIES = 32_768
 """Rows in memory at once: 2048 for each of two threads, in up to eight stages of being written."""
+_FIRST_ROWS = 10_240
+"""Rows from which `expect` tells what all are like."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a file, and what reading it once has shown."""
+    """How to read a file, and what reading it has shown."""
 
     source: str
     """SQL of the rows; the cells are c0, c1, … in the order of the header, all VARCHAR."""
@@ -47,10 +54,14 @@ class Reading:
     """The cells that stand in the usual spelling of their type in every row."""
     distinct: int
     """Number of different keys, by the cells as they stand; a few may be counted as one."""
+    length: int
+    """Bytes of all cells."""
     longest: int
-    """Bytes of the longest row."""
-    widths: dict[str, tuple[int, int]]
-    """Of plain number cells: the most characters before the point, and behind it."""
+    """Bytes that no row exceeds."""
+    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of number cells, where it is known: the most characters before the point, and behind it."""
+    parsed: frozenset[str] = frozenset()
+    """The cells whose values stand beside them in the source, as p_c0, p_c1, …"""
 
 
 def read(  # noqa: PLR0913, PLR0917
@@ -92,6 +103,88 @@ def read(  # noqa: PLR0913, PLR0917
     return reading
 
 
+def expect(
+    engine: Engine,
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    types: Sequence[Type],
+    key: Collection[str],
+) -> Reading | None:
+    """Expect of a file what its first rows show, without reading it whole.
+
+    A query over the source fails at a cell that is not plain, or has no room in the SQL type that
+    the first rows suggest. What only the whole file can show is to be checked when the query has
+    run: that no key stands twice, and that no comma is left over, see `dialect.count_commas`.
+
+    Args:
+        engine: As in `read`.
+        database: As in `read`.
+        path: As in `read`.
+        types: As in `read`.
+        key: As in `read`.
+
+    Returns:
+        How to read the file, with the numbers of its first rows; None where they do not promise
+        that all can be read in this way.
+
+    Raises:
+        duckdb.InvalidInputException: DuckDB cannot read them.
+    """
+    cells = [f"c{at}" for at in range(len(types))]
+    source = _source(path, len(types), _ORDINARY)
+    first_rows = f"(FROM {source} LIMIT {_FIRST_ROWS})"
+    first = _profile(engine, database, first_rows, types, key)
+    if not first.rows or len(cells) == 1:
+        return None
+    if len(first.plain) < len(cells) or first.distinct < first.rows:
+        return None
+    engine.allow(min(first.longest * _COPIES, MOST_MEMORY))
+    numbers = [cell for cell, type_ in zip(cells, types, strict=True) if type_ is Type.NUMBER]
+    widths = _widths(database, first_rows, numbers) if numbers else {}
+    values = _parsed(cells, types)
+    checked = ", ".join(
+        cell if type_ is Type.STRING else f"{_checked(value, cell, type_, widths)} AS {value}"
+        for cell, type_ in zip(cells, types, strict=True)
+        for value in (cell, *([f"p_{cell}"] if cell in values else []))
+    )
+    return replace(
+        first,
+        source=f"(SELECT {checked} FROM {_with(values, source)})",  # noqa: S608
+        filled=frozenset(cells),
+        complete=frozenset(),
+        widths=widths,
+        parsed=frozenset(values),
+    )
+
+
+def _widths(
+    database: duckdb.DuckDBPyConnection, source: str, cells: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Return `Reading.widths` of number cells that are plain."""
+    outputs = ", ".join(width for cell in cells for width in number_widths(cell))
+    found = one_row(database, f"SELECT {outputs} FROM {source}")  # noqa: S608
+    return dict(zip(cells, zip(found[::2], found[1::2], strict=True), strict=True))
+
+
+def _checked(value: str, cell: str, type_: Type, widths: Mapping[str, tuple[int, int]]) -> str:
+    """SQL of a value that fails where its cell is not as the first ones."""
+    is_number = type_ is Type.NUMBER
+    condition = is_plain_as(cell, *widths[cell]) if is_number else is_plain(cell, type_)
+    return f"CASE WHEN {condition} THEN {value} ELSE error('not as expected') END"
+
+
+def _parsed(cells: Sequence[str], types: Sequence[Type]) -> dict[str, str]:
+    """Return SQL of the value of each cell that DuckDB is to read for `is_plain`."""
+    found = {cell: parsed(cell, type_) for cell, type_ in zip(cells, types, strict=True)}
+    return {cell: value for cell, value in found.items() if value}
+
+
+def _with(values: dict[str, str], source: str) -> str:
+    """SQL of the rows of a source with their `values` beside them."""
+    columns = "".join(f", {value} AS p_{cell}" for cell, value in values.items())
+    return f"(SELECT *{columns} FROM {source})"  # noqa: S608
+
+
 class _File:
     """A file to be read; its quotes are looked at in a thread while DuckDB works."""
 
@@ -119,17 +212,35 @@ def _attempt(
     if options == _LONG_RECORDS:
         engine.allow(MOST_MEMORY)
     try:
-        return _profile(engine, database, file, source)
+        reading = _profile(engine, database, source, file.types, file.key)
     except duckdb.InvalidInputException:
         return None
+    return reading if _makes_up(file, reading) else None
+
+
+def _makes_up(file: _File, reading: Reading) -> bool:
+    """Tell whether the rows are the file, byte by byte.
+
+    Cells, separators and quotes must add up to the file's size, and every quote must be where the
+    rules want it. DuckDB reads some other files otherwise than they stand there without a word
+    (observed: a space beside a quote, a comma too many at the end of a row, an open quote at the
+    end of a file, text between quotes).
+    """
+    marks = file.marks.result()
+    if marks is None:
+        return False
+    header, newline = file.header, len(file.header.newline)
+    size = header.end + reading.length + marks + reading.rows * (len(file.types) - 1 + newline)
+    if reading.rows and not dialect.ends_with_newline(file.path):
+        size -= newline
+    return size == file.path.stat().st_size
 
 
 def _source(path: Path, width: int, options: str) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
-    # DuckDB takes a path for a pattern, a suffix for a compression, `a=b` in it for a partition.
-    literal = re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+    # DuckDB takes a suffix for a compression, and `a=b` in a path for a partition.
     return (
-        f"read_csv({quoted(literal)}, columns = {{{columns}}}, auto_detect = false,"
+        f"read_csv({path_literal(path)}, columns = {{{columns}}}, auto_detect = false,"
         " header = true, delim = ',', quote = '\"', escape = '\"', strict_mode = true,"
         " nullstr = '', allow_quoted_nulls = false, compression = 'none', hive_partitioning = false"
         f"{options})"
@@ -137,61 +248,38 @@ def _source(path: Path, width: int, options: str) -> str:
 
 
 def _profile(
-    engine: Engine, database: duckdb.DuckDBPyConnection, file: _File, source: str
-) -> Reading | None:
-    """Read all rows; None unless they make up the file, byte by byte.
-
-    Cells, separators and quotes must add up to the file's size, and every quote must be where the
-    rules want it. DuckDB reads some other files otherwise than they stand there without a word
-    (observed: a space beside a quote, a comma too many at the end of a row, an open quote at the
-    end of a file, text between quotes).
-    """
-    header, cells = file.header, [f"c{at}" for at in range(len(file.types))]
+    engine: Engine,
+    database: duckdb.DuckDBPyConnection,
+    source: str,
+    types: Sequence[Type],
+    key: Collection[str],
+) -> Reading:
+    """Read all rows of a source."""
+    cells = [f"c{at}" for at in range(len(types))]
     typed = [
-        (cell, type_)
-        for cell, type_ in zip(cells, file.types, strict=True)
-        if type_ is not Type.STRING
+        (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
     ]
-    numbers = [cell for cell, type_ in typed if type_ is Type.NUMBER]
     outputs = [
         "count(*)",
-        "coalesce(sum(length), 0)",
-        "coalesce(max(length), 0)",
-        f"count(DISTINCT hash({', '.join(file.key)}))" if file.key else "1",
+        f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         *(f"count({cell})" for cell in cells),
+        *(f"coalesce(sum(strlen({cell})), 0)" for cell in cells),
+        *(f"coalesce(max(strlen({cell})), 0)" for cell in cells),
         *(f"bool_and({is_plain(cell, type_)})" for cell, type_ in typed),
-        *(part for cell in numbers for part in number_widths(cell)),
     ]
-    measured = f"SELECT *, strlen(concat({', '.join(cells)})) AS length FROM {source}"  # noqa: S608
-    query = f"SELECT {', '.join(outputs)} FROM ({measured})"  # noqa: S608
-    ((rows, length, longest, distinct, *found),) = engine.execute(database, query)
-    marks = file.marks.result()
-    if marks is None:
-        return None
-    size = header.end + length + marks + rows * (len(cells) - 1 + len(header.newline))
-    if rows and not dialect.ends_with_newline(file.path):
-        size -= len(header.newline)
-    if size != file.path.stat().st_size:
-        return None
-    counts, flags, widths = (
-        found[: len(cells)],
-        found[len(cells) : len(cells) + len(typed)],
-        found[len(cells) + len(typed) :],
-    )
-    plain = set(cells) - {cell for (cell, _), flag in zip(typed, flags, strict=True) if not flag}
+    query = f"SELECT {', '.join(outputs)} FROM {_with(_parsed(cells, types), source)}"  # noqa: S608
+    ((rows, distinct, *found),) = engine.execute(database, query)
+    rest = iter(found)
+    counts, lengths, longest = ([next(rest) for _ in cells] for _ in range(3))
+    uneven = {cell for (cell, _), is_even in zip(typed, rest, strict=True) if not is_even}
+    filled = {cell: count for cell, count in zip(cells, counts, strict=True) if count}
     return Reading(
         source,
         rows,
-        filled=frozenset(cell for cell, count in zip(cells, counts, strict=True) if count),
-        complete=frozenset(
-            cell for cell, count in zip(cells, counts, strict=True) if count == rows
-        ),
-        plain=frozenset(plain),
+        filled=frozenset(filled),
+        complete=frozenset(cell for cell, count in filled.items() if count == rows),
+        plain=frozenset(cells) - uneven,
         distinct=distinct,
-        longest=longest,
-        widths={
-            cell: (widths[2 * at], widths[2 * at + 1])
-            for at, cell in enumerate(numbers)
-            if cell in plain
-        },
+        length=sum(lengths),
+        longest=sum(longest),
     )

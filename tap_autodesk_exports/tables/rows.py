@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tap_autodesk_exports.tables.cells import (
     identifier,
     in_json,
+    number_type,
     number_widths,
     quoted,
     typed,
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout, Match
     from tap_autodesk_exports.tables.reading import Reading
-
-_MOST_DIGITS = 38
-"""Digits of DuckDB's and Parquet's widest decimal."""
-_BIGINT_DIGITS = 18
 
 
 class Constant(str):
@@ -119,8 +116,7 @@ class Rows:
                 sql = f"h_{self._match.known.get(name, name)}"
                 values[sql] = f"keyed_hash({self._text(name)})"
             elif cell := dict(self._cells([name])).get(name):
-                text = cell if cell in self._reading.plain else f"v_{cell}"
-                values[f"t_{cell}"] = value(text, self._type(name), number)
+                values[f"t_{cell}"] = value(self._value_text(cell), self._type(name), number)
                 sql = f"t_{cell}"
             else:
                 sql = value(self._text(name), self._type(name), number)
@@ -134,28 +130,25 @@ class Rows:
             for name in self._names(selected)
             if self._type(name) is Type.NUMBER and not self._layout.is_hashed(name)
         ]
-        cells = dict(self._cells(names))
-        uneven = [name for name, _ in self._uneven(names)]
+        cells, widths = dict(self._cells(names)), self._reading.widths
+        unknown = [name for name, cell in cells.items() if cell not in widths]
         found: Sequence[Any] = ()
-        if uneven:
+        if unknown:
             outputs = [
                 sql
-                for name in uneven
+                for name in unknown
                 for sql in (
                     *number_widths(self._text(name)),
                     f"coalesce(bool_or(contains(lower({self._text(name)}), 'e')), false)",
                 )
             ]
-            source = self._typed(uneven, None, with_id=False)
+            source = self._typed(unknown, None, with_id=False)
             query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
             found = one_row(self._database, query)
-        types = {
-            name: _number_type(*self._reading.widths.get(cells.get(name, ""), (1, 0)))
-            for name in names
-        }
-        for at, name in enumerate(uneven):
+        types = {name: number_type(*widths.get(cells.get(name, ""), (1, 0))) for name in names}
+        for at, name in enumerate(unknown):
             whole, fraction, exponent = found[3 * at : 3 * at + 3]
-            types[name] = "VARCHAR" if exponent else _number_type(whole, fraction)
+            types[name] = "VARCHAR" if exponent else number_type(whole, fraction)
         return types
 
     def maximum(self, name: str) -> str:
@@ -240,6 +233,12 @@ class Rows:
         if cell in self._reading.plain:
             return typed_plain(cell, self._type(name))
         return f"v_{cell}"
+
+    def _value_text(self, cell: str) -> str:
+        """SQL of what `value` takes for a cell; a value that was worked out already stays one."""
+        if cell in self._reading.parsed:
+            return f"p_{cell}"
+        return cell if cell in self._reading.plain else f"v_{cell}"
 
     def _json(self, name: str) -> str:
         sql = in_json(self._text(name), self._type(name))
@@ -432,11 +431,3 @@ def _concat(pieces: Iterable[Piece]) -> str:
         neighbours = list(group)
         sql += [quoted("".join(neighbours))] if are_constant else neighbours
     return f"concat({', '.join(sql)})"
-
-
-def _number_type(whole: int, fraction: int) -> str:
-    if whole + fraction > _MOST_DIGITS:
-        return "VARCHAR"
-    if fraction:
-        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
-    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"

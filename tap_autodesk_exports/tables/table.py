@@ -1,37 +1,36 @@
 """A CSV file as a typed table, and its rows as Singer RECORD lines.
 
 DuckDB reads the file, types it, and puts each line together; Python only hands the lines on. The
-file is read once, whole, before the first row goes out.
+file is checked as a whole before the first row goes out: it is read once more than its rows need,
+except for large Parquet files, which are written before they are handed on, and checked then.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.tables import dialect
-from tap_autodesk_exports.tables.batches import (
-    COLUMN_MEMORY,
-    Encoding,
-    write_json_lines,
-    write_parquet,
-)
+from tap_autodesk_exports.tables import dialect, parquet
+from tap_autodesk_exports.tables.batches import Encoding, write_json_lines
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import (
     EXPORT_ID,
     EXPORTED_AT,
+    ROW_ID,
     match_header,
 )
 from tap_autodesk_exports.tables.lines import fetch
-from tap_autodesk_exports.tables.reading import read
+from tap_autodesk_exports.tables.reading import expect, read
 from tap_autodesk_exports.tables.rows import Rows
 from tap_autodesk_exports.tables.types import Type
 
@@ -44,14 +43,20 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.layout import Layout
+    from tap_autodesk_exports.tables.reading import Reading
     from tap_autodesk_exports.tables.types import Column
 
+LARGE = 4 << 20
+"""Bytes of a file from which it is worth while to expect of all rows what the first ones show."""
 _CELL = 16
 """Bytes that a cell takes in memory besides its text."""
 
 
 class Table:
     """A CSV file, checked as a whole and typed by a layout.
+
+    Whatever gives rows, or their number, raises FileError before the first one where the file is
+    damaged, or holds different rows with one key where the layout says that it is unique.
 
     Every row carries the columns of the layout (null where the file lacks one), its constants, and
 
@@ -71,7 +76,7 @@ class Table:
         exported_at: str,
         engine: Engine,
     ) -> None:
-        """Open the file and read it once, whole.
+        """Open the file and read its header.
 
         Args:
             path: A CSV file, as `as_csv` returns it.
@@ -81,25 +86,22 @@ class Table:
             engine: Reads it; `close` leaves nothing behind in its folder.
 
         Raises:
-            FileError: The file is damaged, is not CSV, has none of the layout's columns, or holds
-                different rows with one key where the layout says that it is unique.
+            FileError: The file is empty, or its header is damaged or has no column of the layout.
         """
         self._path = path
         self._layout = layout
         self._engine = engine
-        header = dialect.read_header(path)
-        self.header = header.names
+        self._header = header = dialect.read_header(path)
         self._match = match_header(path, header.names, layout)
-        self._spill: Path | None = None
-        self._database: duckdb.DuckDBPyConnection | None = None
-        self._count = 0
-        if path.stat().st_size > header.end:
-            try:
-                self._spill = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
-                self._open(self._spill, export_id, exported_at)
-            except BaseException:
-                self.close()
-                raise
+        self._constants = {
+            **layout.constants,
+            EXPORT_ID: (Type.STRING, export_id),
+            EXPORTED_AT: (Type.TIMESTAMP, exported_at),
+        }
+        self._count = 0 if path.stat().st_size == header.end else None
+        self._closing = ExitStack()
+        self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
+        self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -120,6 +122,8 @@ class Table:
 
     def count(self) -> int:
         """Return the number of rows."""
+        if self._count is None:
+            self._count = self._reading.rows
         return self._count
 
     def maximum(self, column: str) -> str | None:
@@ -127,7 +131,7 @@ class Table:
 
         Numbers are ordered as doubles, everything else as text.
         """
-        if not self._database:
+        if self._count == 0:
             return None
         with self._resources():
             query = self._rows.maximum(column)
@@ -191,31 +195,24 @@ class Table:
             create: Opens the file with a number for writing, such as a file of any storage.
             selected: As in `lines`.
             encoding: What to write.
-            rows_per_file: Rows of a file; Parquet has some more, see `write_parquet`.
+            rows_per_file: Rows of a file; Parquet has some more, see `parquet.write`.
             after: As in `lines`.
         """
-        if not self._database or not self._spill:
+        if self._count == 0:
             return
         with self._resources():
             if encoding is Encoding.PARQUET:
-                numbers = self._rows.number_types(selected)
-                query = self._rows.columnar(numbers, selected, after)
-                folder = self._spill / "parquet"
-                self._engine.allow_besides(COLUMN_MEMORY * len(selected))
-                size = _CELL * len(selected) + self._path.stat().st_size // self._count
-                yield from write_parquet(self._database, query, create, rows_per_file, size, folder)
+                files = self._parquet(selected, rows_per_file, after)
+                yield from parquet.hand_on(files, create)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
-            lines = fetch(self._database, query, self._count)
+            lines = fetch(self._database, query, self.count())
             yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
 
     def close(self) -> None:
         """Give back memory and disk."""
-        if self._database:
-            self._database.close()
-        if self._spill:
-            shutil.rmtree(self._spill, ignore_errors=True)
+        self._closing.close()
 
     def __enter__(self) -> Self:
         """Return the table."""
@@ -230,50 +227,117 @@ class Table:
         """Close the table."""
         self.close()
 
-    def _open(self, spill: Path, export_id: str, exported_at: str) -> None:
-        self._database = database = self._engine.connection()
-        layout, known = self._layout, self._match.known
-        names = {cell: name for name, cell in known.items()}
-        cells = [f"c{at}" for at in range(len(self.header))]
+    @functools.cached_property
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        database = self._engine.connection()
+        self._closing.callback(database.close)
+        if self._layout.hashing:
+            self._layout.hashing.define(database)
+        return database
+
+    @functools.cached_property
+    def _types(self) -> list[Type]:
+        """The type of each cell."""
+        names = {cell: name for name, cell in self._match.known.items()}
+        cells = [f"c{at}" for at in range(len(self._header.names))]
+        return [self._layout.types[names[cell]] if cell in names else Type.STRING for cell in cells]
+
+    @property
+    def _key(self) -> list[str]:
+        """The cells of the natural key."""
+        known = self._match.known
+        return [known[name] for name in self._layout.natural_key if name in known]
+
+    @functools.cached_property
+    def _reading(self) -> Reading:
+        """How to read the rows, found by reading all of them."""
+        engine, path, copy = self._engine, self._path, self._folder / "rewritten.csv"
         with self._resources():
-            reading = read(
-                self._engine,
-                database,
-                self._path,
-                [layout.types[names[cell]] if cell in names else Type.STRING for cell in cells],
-                [known[name] for name in layout.natural_key if name in known],
-                spill / "rewritten.csv",
-            )
-            if layout.hashing:
-                layout.hashing.define(database)
-            reading = unique(self._engine, database, self._path, layout, self._match, reading)
-        self._count = reading.rows
-        constants = {
-            **layout.constants,
-            EXPORT_ID: (Type.STRING, export_id),
-            EXPORTED_AT: (Type.TIMESTAMP, exported_at),
-        }
+            reading = read(engine, self._database, path, self._types, self._key, copy)
+            return unique(engine, self._database, path, self._layout, self._match, reading)
+
+    @functools.cached_property
+    def _rows(self) -> Rows:
+        return self._rows_of(self._reading)
+
+    def _rows_of(self, reading: Reading) -> Rows:
         texts = {
             name: None if text is None else self._engine.canonical(name, type_, text)
-            for name, (type_, text) in constants.items()
+            for name, (type_, text) in self._constants.items()
         }
-        self._rows = Rows(self._engine, database, layout, self._match, reading, texts)
+        return Rows(self._engine, self._database, self._layout, self._match, reading, texts)
+
+    def _parquet(
+        self, selected: Collection[str], rows_per_file: int, after: tuple[str, str] | None
+    ) -> list[Path]:
+        """Write the rows to files of this table's folder."""
+        is_usual = not self._layout.unique and self._header.newline == b"\n"
+        is_large = self._path.stat().st_size >= LARGE
+        if self._count is None and after is None and is_usual and is_large:
+            files = self._parquet_at_once(selected, rows_per_file)
+            if files is not None:
+                return files
+        if not self.count():
+            return []
+        files, _ = self._write_parquet(self._rows, self._reading, selected, rows_per_file, after)
+        return files
+
+    def _parquet_at_once(self, selected: Collection[str], rows_per_file: int) -> list[Path] | None:
+        """Write all rows without reading them before.
+
+        Returns:
+            The files; None, with nothing left of them, where the rows are not as the first ones,
+            share a key, or are not all that the file holds.
+        """
+        import duckdb  # noqa: PLC0415
+
+        engine, database, path = self._engine, self._database, self._path
+        try:
+            reading = expect(engine, database, path, self._types, self._key)
+            if reading is None:
+                return None
+            with ThreadPoolExecutor(1) as beside:
+                commas = beside.submit(dialect.count_commas, path, self._header.end)
+                rows = self._rows_of(reading)
+                files, count = self._write_parquet(rows, reading, selected, rows_per_file, None)
+            is_whole = commas.result() == count * (len(self._types) - 1)
+            if is_whole and (
+                ROW_ID not in selected or parquet.distinct(database, files, ROW_ID) == count
+            ):
+                self._count = count
+                return files
+        except (duckdb.InvalidInputException, duckdb.OutOfMemoryException):
+            pass
+        shutil.rmtree(self._folder / "parquet", ignore_errors=True)
+        return None
+
+    def _write_parquet(
+        self,
+        rows: Rows,
+        reading: Reading,
+        selected: Collection[str],
+        rows_per_file: int,
+        after: tuple[str, str] | None,
+    ) -> tuple[list[Path], int]:
+        query = rows.columnar(rows.number_types(selected), selected, after)
+        size = _CELL * len(selected) + reading.length // reading.rows
+        self._engine.allow_besides(parquet.COLUMN_MEMORY * len(selected))
+        folder = self._folder / "parquet"
+        return parquet.write(self._database, query, rows_per_file, size, folder)
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
     ) -> Iterator[bytes]:
-        if not self._database:
+        if self._count == 0:
             return
+        count, sent = self.count(), 0
         with self._resources():
             query = self._rows.records(before, selected, behind, after)
-            sent = 0
-            for lines in fetch(self._database, query, self._count):
+            for lines in fetch(self._database, query, count):
                 sent += lines.count
                 yield lines.text
-        if after is None and sent != self._count:
-            raise FileError(
-                self._path, f"gave {sent} rows where {self._count} were counted. Run again."
-            )
+        if after is None and sent != count:
+            raise FileError(self._path, f"gave {sent} rows where {count} were counted. Run again.")
 
     @contextmanager
     def _resources(self) -> Iterator[None]:

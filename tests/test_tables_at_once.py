@@ -1,0 +1,206 @@
+"""A large file becomes Parquet in one reading; one that goes on otherwise than it begins in two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tap_autodesk_exports.tables import Column, Encoding, Engine, FileError, Layout, Table, Type
+from tap_autodesk_exports.tables import reading as reading_module
+from tap_autodesk_exports.tables import table as table_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAYOUT = Layout(
+    (
+        Column("id"),
+        Column("n", Type.NUMBER),
+        Column("b", Type.BOOLEAN),
+        Column("d", Type.DATE),
+        Column("t", Type.TIME),
+        Column("at", Type.TIMESTAMP),
+    ),
+    key=("id",),
+)
+BEGIN = '''id,n,b,d,t,at
+one,1.50,t,2024-02-29,07:30:00,2024-01-02 03:04:05.123456
+"two, ""2""",-1,f,,23:59:59.5,1960-01-01 00:00:00
+'''
+ORDINARY = {
+    "more of the same": "three,999999.25,,0001-01-01,,9999-12-31 23:59:59.999999\n",
+    "lines in a cell": '"a\r\nb,c",,,,,\n"",,,,,\n',
+    "no line end": "three,,,,,",
+    "blank lines": "\n\nthree,,,,,\n\n",
+}
+SURPRISES = {
+    "text that is no number": "three,many,,,,\n",
+    "more digits behind the point": "three,1.505,,,,\n",
+    "more digits than a decimal has": f"three,{'9' * 39},,,,\n",
+    "an exponent": "three,1e3,,,,\n",
+    "a zero in front": "three,007,,,,\n",
+    "another truth": "three,,true,,,\n",
+    "a time without seconds": "three,,,,07:30,\n",
+    "a date with a time": "three,,,2024-02-29 00:00:00,,\n",
+    "no such date": "three,,,2023-02-29,,\n",
+    "a T in the timestamp": "three,,,,,2024-01-02T03:04:05\n",
+    "an offset": "three,,,,,2024-01-02 03:04:05+01:00\n",
+    "zeros behind the seconds": "three,,,,,2024-01-02 03:04:05.120000\n",
+    "a year of five digits": "three,,,,,10000-01-01 00:00:00\n",
+    "a year before Christ": "three,,,,,0044-03-15 (BC) 00:00:00\n",
+    "an empty text where a number should be": 'three,"",,,,\n',
+    "a row again": "one,1.50,t,2024-02-29,07:30:00,2024-01-02 03:04:05.123456\n",
+    "a key again": "one,2,,,,\n",
+    "a quote within a cell": 'th"ree,,,,,\n',
+    "another line end": "three,,,,,\r\n",
+    "an old line end": "three,,,,,\rfour,,,,,\n",
+}
+DAMAGE = {
+    "a comma too many": b"three,,,,,,\n",
+    "a cell too many": b"three,,,,,,7\n",
+    "a cell too few": b"three,,,,\n",
+    "a blank behind a quote": b'"three" ,,,,,\n',
+    "an open quote": b'three,,,,,"\n',
+    "bad UTF-8": b"\xff,,,,,\n",
+}
+
+
+class Written(NamedTuple):
+    rows: list[dict]
+    schema: pa.Schema
+    count: int
+    readings: int
+    """How often the file was read before its rows were written."""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`write(content)`: the content as Parquet, taken for a large file that begins with 2 rows."""
+    readings = []
+    monkeypatch.setattr(
+        table_module, "read", lambda *args: readings.append(args) or reading_module.read(*args)
+    )
+
+    def as_parquet(
+        content: str | bytes, *, large: bool = True, as_shipped: bool = False, **more: object
+    ) -> Written:
+        if not as_shipped:
+            monkeypatch.setattr(reading_module, "_FIRST_ROWS", 2)
+            monkeypatch.setattr(table_module, "LARGE", 0 if large else 1 << 60)
+        readings.clear()
+        path = tmp_path / "rows.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        engine = Engine(tmp_path)
+        with Table(path, LAYOUT, export_id="e", exported_at="2026-01-01", engine=engine) as table:
+            numbers = table.batches(
+                lambda number: (tmp_path / f"batch-{number}").open("wb"),
+                more.pop("selected", {column.name for column in table.columns}),
+                **{"encoding": Encoding.PARQUET, "rows_per_file": 100_000, **more},
+            )
+            tables = [pq.read_table(tmp_path / f"batch-{number}") for number in numbers]
+            readings_before = len(readings)
+            whole = pa.concat_tables(tables)
+            rows = sorted(whole.to_pylist(), key=repr)
+            count = table.count()
+        engine.close()
+        assert {path.name for path in tmp_path.iterdir()} <= {"rows.csv", "batch-1", "duckdb"}
+        return Written(rows, whole.schema, count, readings_before)
+
+    return as_parquet
+
+
+@pytest.mark.parametrize(
+    ("more", "readings"),
+    [*((more, 0) for more in ORDINARY.values()), *((more, 1) for more in SURPRISES.values())],
+    ids=[*ORDINARY, *SURPRISES],
+)
+def test_a_file_is_read_first_only_where_it_goes_on_otherwise(
+    write, more: str, readings: int
+) -> None:
+    found, read_first = write(BEGIN + more), write(BEGIN + more, large=False)
+    assert (found.readings, read_first.readings) == (readings, 1)
+    assert found[:3] == read_first[:3]
+    assert found.count == len(found.rows) > 2
+
+
+@pytest.mark.parametrize("more", DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_found_and_nothing_handed_on(write, tmp_path: Path, more: bytes) -> None:
+    with pytest.raises(FileError, match=r"^Line 4 of the file 'rows\.csv'"):
+        write(BEGIN.encode() + more)
+    assert {path.name for path in tmp_path.iterdir()} <= {"rows.csv", "duckdb"}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "type_", "readings"),
+    [
+        ("1", "-" + "9" * 17, pa.int64(), 0),
+        ("1", "9" * 19, pa.decimal128(38, 0), 1),
+        ("9" * 19, "9" * 38, pa.decimal128(38, 0), 0),
+        ("1.25", "9" * 36, pa.decimal128(38, 2), 0),
+        ("1.25", "9" * 37, pa.string(), 1),
+        ("", "7", pa.int64(), 0),
+        ("", "7.5", pa.decimal128(38, 1), 1),
+        ("9" * 39, "1.5", pa.string(), 0),
+    ],
+)
+def test_a_number_column_has_the_type_that_reading_the_file_first_gives(
+    write, first: str, then: str, type_: pa.DataType, readings: int
+) -> None:
+    text = f"id,n\na,{first}\nb,{first}\nc,{then}\n"
+    at_once, twice = write(text), write(text, large=False)
+    assert at_once.readings == readings
+    assert at_once[:3] == twice[:3]
+    assert at_once.schema.field("n").type == type_
+
+
+def test_an_unselected_column_may_hold_anything(write) -> None:
+    found = write(BEGIN + "three,many,,,,\n", selected={"id"})
+    assert found.readings == 0
+    assert [row["id"] for row in found.rows] == ["one", "three", 'two, "2"']
+
+
+def test_columns_that_are_new_are_kept(write) -> None:
+    found = write("id,new,n\na,,1\nb,,2\nc,kept,3\n")
+    assert found.readings == 0
+    assert [row["_rescued_data"] for row in found.rows] == [None, None, '{"new":"kept"}']
+
+
+def test_a_column_may_be_filled_late(write) -> None:
+    found = write("id,b,at\na,,\nb,,\nc,t,2024-01-01 00:00:00\n")
+    assert found.readings == 0
+    assert [row["b"] for row in found.rows] == [None, None, True]
+    assert str(found.rows[2]["at"]) == "2024-01-01 00:00:00+00:00"
+
+
+@pytest.mark.parametrize("text", [BEGIN.replace("\n", "\r\n"), "id\na\nb\n\n\nc\n"])
+def test_a_file_of_another_form_is_read_first(write, text: str) -> None:
+    found, twice = write(text), write(text, large=False)
+    assert found == twice
+    assert found.readings == 1
+
+
+def test_rows_from_a_bookmark_on_are_read_first(write) -> None:
+    found = write(BEGIN, after=("at", "2000-01-01T00:00:00.000000Z"))
+    assert found.readings == 1
+    assert [row["id"] for row in found.rows] == ["one"]
+
+
+def test_long_rows_that_come_late_are_no_trouble(write) -> None:
+    texts = [str(at) + "x" * (1 << 20) for at in range(120)]  # more than an engine's memory
+    found = write("id,n\na,1\nb,2\n" + "".join(f"{text},3\n" for text in texts))
+    assert sorted(row["id"] for row in found.rows) == sorted(["a", "b", *texts])
+
+
+def test_four_megabytes_are_a_large_file(write) -> None:
+    row = f"{{}}{'x' * 350},1.50,t,2024-01-01,07:30:00,2024-01-01 00:00:00\n"
+    text = BEGIN.splitlines(keepends=True)[0] + "".join(map(row.format, range(12_000)))
+    assert len(text) > 4 << 20
+    ordinary = write(text, as_shipped=True)
+    surprising = write(text + "odd,1e3,,,,\n", as_shipped=True)
+    assert (ordinary.readings, surprising.readings) == (0, 1)
+    assert (ordinary.count, surprising.count) == (12_000, 12_001)
+    assert {str(row["n"]) for row in surprising.rows} == {"1.50", "1e3"}
+    assert {str(row["n"]) for row in ordinary.rows} == {"1.50"}
