@@ -39,10 +39,11 @@ _YEARS = "^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-.*$"
 """What a timestamp in the years 1 to 9999 looks like; an offset can lead beyond them."""
 
 _FIRST, _LAST = "TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
-_PADDING = "WHEN 19 THEN '.000000Z' " + " ".join(
-    f"WHEN {20 + digits} THEN '{'0' * (6 - digits)}Z'" for digits in range(1, 7)
+_PADDING = (
+    " ".join(f"WHEN {20 + digits} THEN '{'0' * (6 - digits)}Z'" for digits in range(6, 0, -1))
+    + " WHEN 19 THEN '.000000Z'"
 )
-"""What a plain timestamp lacks to be canonical, by its length."""
+"""What a plain timestamp lacks to be canonical, by its length; the usual one first."""
 _FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
 _MOST_DIGITS = 38
