@@ -26,6 +26,8 @@ from ways import WAYS
 PROGRAM = Path(__file__).with_name("ways.py")
 PARTS = ("ways", "growth", "starts", "pipeline")
 GROWTH = (10_000, 100_000, 1_000_000, 10_000_000)
+SLOW = ("sdk-default", "sdk-best")
+"""Ways that take every other turn only; they are what the others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +66,35 @@ def typical(costs: list[Cost]) -> Cost:
 def compare(ways: list[str], shape: str, rows: int, repeat: int) -> None:
     """Print a table of the ways.
 
-    They take turns, so that a machine that is slower for some minutes is so for all of them.
+    They take turns, and a ratio is the median of those within a turn: a machine that is slower for
+    some minutes is so for both.
     """
     path, layout = data.file_of(shape, rows)
     size = path.stat().st_size / 1e6
     print(f"\n{shape}: {rows:,} rows x {len(layout.columns)} columns, {size:,.0f} MB of CSV\n")
     print("| way | seconds | CPU seconds | peak memory | x sdk-default | x sdk-best | x duckdb |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    measured: dict[str, list[Cost]] = {way: [] for way in ways}
-    for _ in range(repeat):
-        for way in ways:
-            measured[way].append(measure(way, shape, rows))
-    costs = {way: typical(turns) for way, turns in measured.items()}
-    for way, cost in costs.items():
+    turns = [
+        {way: measure(way, shape, rows) for way in ways if way not in SLOW or turn % 2 == 0}
+        for turn in range(repeat)
+    ]
+    for way in ways:
+        cost = typical([turn[way] for turn in turns if way in turn])
+        alone = "duckdb-parquet" if way.endswith("parquet") else "duckdb-lines"
         ratios = [
-            f"{costs[sdk].seconds / cost.seconds:.1f} faster" if sdk in costs else ""
-            for sdk in ("sdk-default", "sdk-best")
+            *(format_ratio(turns, sdk, way, "{:.1f} faster") for sdk in SLOW),
+            format_ratio(turns, way, alone, "{:.2f}"),
         ]
-        alone = costs.get("duckdb-parquet" if way.endswith("parquet") else "duckdb-lines")
-        ratios.append(f"{cost.seconds / alone.seconds:.2f}" if alone else "")
         print(
             f"| {way} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak:.0f} MB"
             f" | {' | '.join(ratios)} |"
         )
+
+
+def format_ratio(turns: list[dict[str, Cost]], way: str, other: str, form: str) -> str:
+    """Write how many times as long as another way a way took; nothing where one did not run."""
+    ratios = [turn[way].seconds / turn[other].seconds for turn in turns if {way, other} <= {*turn}]
+    return form.format(median(ratios)) if ratios else ""
 
 
 def growth(shape: str, repeat: int) -> None:
@@ -107,7 +115,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5, help="turns of each way")
     options = parser.parse_args()
     for part in options.parts or PARTS:
         match part:
@@ -115,9 +123,9 @@ def main() -> None:
                 compare(options.ways, "narrow", options.rows, options.repeat)
                 compare(options.ways, "wide", options.rows // 5, options.repeat)
             case "growth":
-                growth("narrow", options.repeat)
+                growth("narrow", -(-options.repeat // 2))
             case "starts":
-                starts(2 * options.repeat + 1)
+                starts(options.repeat + 2)
             case "pipeline":
                 pipeline(options.rows // 10)
             case _:
