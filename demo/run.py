@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from served import by_stream
+from served import Served, by_stream
 
 from tap_autodesk_exports.signin.configuration import environment_variables
 
@@ -50,7 +50,7 @@ def main() -> int:
         print(f"The sandbox stands in for Autodesk at {ready['url']}.")
         print("$ meltano run tap-autodesk-exports target-duckdb", flush=True)
         seconds = load(ready["settings"], database)
-        served = {stream: found.rows for stream, found in by_stream(ready["url"]).items()}
+        served = by_stream(ready["url"])
     loaded = rows_loaded(database)
     differences = report(served, loaded, seconds)
 
@@ -148,16 +148,20 @@ def _only(row: tuple[int, ...] | None) -> int:
     return row[0] if row else 0
 
 
-def report(served: dict[str, int], loaded: dict[str, int], seconds: dict[str, float]) -> list[str]:
+def report(
+    served: dict[str, Served], loaded: dict[str, int], seconds: dict[str, float]
+) -> list[str]:
     """Print a line for each stream; return those whose rows differ."""
     names = sorted({*served, *loaded, *seconds})
     width = max(map(len, names), default=0)
     print(f"{'stream':<{width}}  {'served':>8}  {'loaded':>8}  {'seconds':>7}")
     differences = []
     for name in names:
-        left, right = served.get(name), loaded.get(name)
-        mark = "" if left == right else "  <- differs"
-        differences += [name] if mark else []
+        found, right = served.get(name), loaded.get(name)
+        is_same = found is right if found is None or right is None else found.agrees(right)
+        left = right if is_same else found and found.rows
+        mark = "" if is_same else "  <- differs"
+        differences += [] if is_same else [name]
         columns = [f"{'-' if count is None else count:>8}" for count in (left, right)]
         print(f"{name:<{width}}  {'  '.join(columns)}  {seconds.get(name, 0):>7.1f}{mark}")
     return differences

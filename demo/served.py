@@ -30,19 +30,28 @@ class Served:
     """What was served of one stream.
 
     Attributes:
-        rows: Number of rows.
+        rows: Number of rows; of a list, as it was asked for last.
         files: The files that held them, as they were sent; none for a list.
+        answers: Of a list, its numbers of rows at all the times when it was asked for.
     """
 
     rows: int = 0
     files: list[Path] = dataclasses.field(default_factory=list)
+    answers: set[int] = dataclasses.field(default_factory=set)
+
+    def agrees(self, loaded: int) -> bool:
+        """Tell whether a number of rows is what was served.
+
+        A list grows during a run, which also asks for it to find its own exports: any of its
+        answers may be the one that was loaded.
+        """
+        return loaded in self.answers if self.answers else loaded == self.rows
 
 
 def by_stream(url: str) -> dict[str, Served]:
     """Ask the sandbox at `url` what it has served.
 
-    A file that was fetched twice counts once; of a list that was asked for again and again, the
-    last answer counts.
+    A file that was fetched twice counts once.
     """
     exports = requests.get(f"{url}/sandbox/exports", timeout=60).json()
     names = {export["id"]: str(export["body"].get("downloadFileName")) for export in exports}
@@ -52,7 +61,9 @@ def by_stream(url: str) -> dict[str, Served]:
         api, kind, export_id = entry["api"], entry["kind"], entry["export_id"]
         if export_id is None:
             if (api, kind) in LISTS:
-                streams[LISTS[api, kind]] = Served(entry["rows"])
+                of_list = streams.setdefault(LISTS[api, kind], Served())
+                of_list.rows = entry["rows"]
+                of_list.answers.add(entry["rows"])
             continue
         stream = {
             "insights": f"insights_{kind.lower()}",

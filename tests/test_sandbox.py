@@ -262,6 +262,15 @@ def test_insights_lists_two_weeks_page_by_page(client: Client) -> None:
     assert client.ask("GET", f"/insights/v1/exports/{ids[0]}").status_code == 404
 
 
+def test_a_list_in_pages_is_remembered_once_with_all_its_rows(client: Client) -> None:
+    for _ in range(3):
+        client.insights(outputFormat="CSV", reports=["USERS"])
+    before = len(client.sandbox.served)
+    for offset in (0, 2):
+        client.get(f"/insights/v1/exports?limit=2&offset={offset}")
+    assert [(s.kind, s.rows) for s in client.sandbox.served[before:]] == [("exports", 3)]
+
+
 # Token Flex.
 
 

@@ -357,7 +357,8 @@ class DataConnector:
             page = ranges.page(entries, flask.request.args)
         except ValueError:
             _refuse(400, "limit and offset must be numbers.")
-        self._services.record.add_list("data_connector", endpoint, len(page["results"]))
+        if page["pagination"]["offset"] == 0:
+            self._services.record.add_list("data_connector", endpoint, len(entries))
         return flask.jsonify(page)
 
 

@@ -138,7 +138,8 @@ class Insights:
         limit = max(1, arguments.get("limit", DEFAULT_LIMIT, type=int))
         page = [self._shape(export) for export in found[offset : offset + limit]]
         endpoint = "exports" if team is None else "exports of a team"
-        self._services.record.add_list("insights", endpoint, len(page))
+        if offset == 0:
+            self._services.record.add_list("insights", endpoint, len(found))
         pagination = {"offset": offset, "limit": limit, "totalResults": len(found)}
         return flask.jsonify({"exports": page, "pagination": pagination})
 

@@ -22,7 +22,8 @@ class Served:
         kind: Report name, stem of a table, or name of the endpoint of a list.
         export_id: The export that the file belongs to; None for a list.
         name: File name, or the endpoint's name again.
-        rows: Data rows; 0 for a file that is no table.
+        rows: Data rows; 0 for a file that is no table. Of a list, all rows when its first page was
+            sent.
         path: The bytes on disk; of a table inside a ZIP, the table's own bytes. None for a list.
     """
 
@@ -114,7 +115,7 @@ class Record:
             del self._served[newest]
 
     def add_list(self, api: str, endpoint: str, rows: int) -> None:
-        """Remember a list that was answered directly."""
+        """Remember a list that was answered directly; of one in pages, all its rows at once."""
         self.add(Served(api, endpoint, None, endpoint, rows, None))
 
     def add_secret(self, secret: str) -> None:
