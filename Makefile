@@ -35,7 +35,7 @@ faults: set-up ## Run the whole fault suite: every fault in front of every API
 year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about half an hour
 	@YEAR_RUNS=365 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/year $(ARGS)
 
-tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about ten minutes
+tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about twenty minutes
 	@HYPOTHESIS_EXAMPLES=10000 BIG_TABLE_ROWS=9500000 PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/pytest $(WORKERS) -rP --log-level=INFO --timeout=0 --dist load \
 		tests/test_tables_differential.py tests/test_overlap.py -k "roads or large" $(ARGS)
