@@ -177,7 +177,7 @@ def test_a_column_may_be_filled_late(write) -> None:
 
 @pytest.mark.parametrize("text", [BEGIN.replace("\n", "\r\n"), "id\na\nb\n\n\nc\n"])
 def test_a_file_of_another_form_is_read_first(write, text: str) -> None:
-    found, twice = write(text), write(text, large=False)
+    found, twice = (write(text, large=large, selected={"id"}) for large in (True, False))
     assert found == twice
     assert found.readings == 1
 
