@@ -90,8 +90,9 @@ def test_a_file_is_complete_when_it_is_announced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
-def test_a_table_without_rows_has_no_files(tmp_path: Path, encoding: Encoding) -> None:
-    with table_of(tmp_path, "id\n") as table:
+@pytest.mark.parametrize("text", ["id\n", "id,n\n\n\n"])
+def test_a_table_without_rows_has_no_files(tmp_path: Path, encoding: Encoding, text: str) -> None:
+    with table_of(tmp_path, text) as table:
         how = {"encoding": encoding, "rows_per_file": 10}
         assert list(table.batches(creator(tmp_path), {"id"}, **how)) == []
 
