@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
-    parser.add_argument("--repeat", type=int, default=3, help="turns of each way")
+    parser.add_argument("--repeat", type=int, default=3, help="turns of a way")
     options = parser.parse_args()
     for part in options.parts or PARTS:
         match part:

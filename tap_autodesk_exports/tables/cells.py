@@ -27,7 +27,7 @@ _ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
 _PLAIN_INTEGER = "-?(?:0|[1-9][0-9]*)"
 _PLAIN_NUMBER = rf"{_PLAIN_INTEGER}(?:\.[0-9]+)?"
-NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,17})?"
+NUMBER = rf"{_PLAIN_NUMBER}(?:[eE][+-]?[0-9]{{1,17}})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
 PLAIN_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
 TIME = rf"{_CLOCK}(?::[0-5][0-9]{_FRACTION})?"

@@ -4,8 +4,9 @@ Commas, optional quotes, `""` for a quote inside quotes, any newline, an optiona
 mark (observed in real extracts). An unquoted empty cell is null, a quoted one is an empty string
 (observed). A quote inside an unquoted cell is that character, as Python's csv module has it.
 
-DuckDB reads every file; this module reads the first line of each, and the whole of the few in which
-DuckDB finds an error or does not account for every byte. It is slower by far and has the last word.
+DuckDB reads every file; this module reads the first line of each, looks at the quotes and commas
+of all, and reads the whole of the few in which DuckDB finds an error or does not account for every
+byte. That is slower by far, and has the last word.
 """
 
 from __future__ import annotations
