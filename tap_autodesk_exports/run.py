@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.data_connector import DataConnector, DataConnectorExports
-from tap_autodesk_exports.autodesk.http import Surroundings
+from tap_autodesk_exports.autodesk.http import ApiContext
 from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
 from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
 from tap_autodesk_exports.exports.download import Downloader
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.clock import Clock
-    from tap_autodesk_exports.exports.export import ExportFile, ExportService, Finished
+    from tap_autodesk_exports.exports.export import ExportFile, ExportService, FinishedExport
     from tap_autodesk_exports.settings import Settings
     from tap_autodesk_exports.streams.output import Output
 
@@ -55,11 +55,11 @@ class Run:
         self.stop = stop
         self.sign_in = SignIn.from_settings(settings, self.clock)
         self.redaction = Redaction(self._secrets)
-        surroundings = Surroundings(settings.api_url, self.sign_in, self.clock, stop)
-        self.insights = Insights(surroundings)
-        self.tokenflex = TokenFlex(surroundings)
+        context = ApiContext(settings.api_url, self.sign_in, self.clock, stop)
+        self.insights = Insights(context)
+        self.tokenflex = TokenFlex(context)
         self._tokenflex_last: dict[str, list[dict[str, Any]]] = {}
-        self.data_connector = DataConnector(surroundings)
+        self.data_connector = DataConnector(context)
         exports: tuple[ExportService, ...] = (
             InsightsExports(self.insights),
             TokenFlexExports(self.tokenflex),
@@ -106,14 +106,14 @@ class Run:
             self._tokenflex_last[contract] = self.tokenflex.last(contract)
         return self._tokenflex_last[contract]
 
-    def fetch(self, finished: Finished, file: ExportFile, folder: Path) -> Path:
+    def fetch(self, finished: FinishedExport, file: ExportFile, folder: Path) -> Path:
         """Fetch a file of a finished export into a folder.
 
         Raises:
             TapError: It could not be fetched whole.
         """
         return self._downloader.fetch(
-            self._services[finished.asked.spec.api], finished, file, folder
+            self._services[finished.pending.spec.api], finished, file, folder
         )
 
     def close(self) -> None:

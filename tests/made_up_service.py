@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.exports.export import Asked, ExportSpec, Look, Status
+from tap_autodesk_exports.exports.export import ExportSpec, ExportStatus, PendingExport, Status
 
 if TYPE_CHECKING:
     import threading
@@ -53,44 +53,44 @@ class MadeUpService:
     def __init__(self, *ends: Sequence[Status], log: list[str] | None = None) -> None:
         self._ends = [list(end) for end in ends]
         self.log = [] if log is None else log
-        self.submitted: list[Asked] = []
+        self.submitted: list[PendingExport] = []
         self.fail_submit: Callable[[int], None] = lambda _: None
         self.can_retry = False
 
-    def before(self, spec: ExportSpec) -> str:
+    def mark(self, spec: ExportSpec) -> str:
         return f"before {spec.owner}"
 
-    def submit(self, asked: Asked) -> str:
-        self.submitted.append(asked)
+    def submit(self, pending: PendingExport) -> str:
+        self.submitted.append(pending)
         export_id = f"export-{len(self.submitted)}"
         self.log.append(f"submit {export_id}")
         self.fail_submit(len(self.submitted))
         return export_id
 
-    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+    def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         self.log.append("find")
         for number, other in enumerate(self.submitted, start=1):
-            if other.asked_at == asked.asked_at and f"export-{number}" not in known:
+            if other.asked_at == pending.asked_at and f"export-{number}" not in known:
                 return f"export-{number}"
         return None
 
-    def under_way(self, *_: Any) -> Asked | None:
+    def find_running(self, *_: Any) -> PendingExport | None:
         return None
 
-    def look(self, asked: Asked) -> Look:
-        self.log.append(f"look {asked.id}")
-        if asked.id is None or not asked.id.startswith("export-"):
-            return Look(Status.READY, "ready", str(asked.id))
-        ends = self._ends[int(asked.id.removeprefix("export-")) - 1]
+    def poll(self, pending: PendingExport) -> ExportStatus:
+        self.log.append(f"poll {pending.id}")
+        if pending.id is None or not pending.id.startswith("export-"):
+            return ExportStatus(Status.READY, "ready", str(pending.id))
+        ends = self._ends[int(pending.id.removeprefix("export-")) - 1]
         status = ends.pop(0) if len(ends) > 1 else ends[0]
-        return Look(status, status.value, asked.id)
+        return ExportStatus(status, status.value, pending.id)
 
-    def retry(self, asked: Asked) -> bool:
-        self.log.append(f"retry {asked.id}")
+    def retry(self, pending: PendingExport) -> bool:
+        self.log.append(f"retry {pending.id}")
         return self.can_retry
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
         return pending.body == wanted.body
 
-    def link(self, *_: Any) -> str:
+    def signed_link(self, *_: Any) -> str:
         raise NotImplementedError

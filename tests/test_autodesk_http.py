@@ -11,7 +11,7 @@ import requests
 from made_up_service import FastClock
 
 from tap_autodesk_exports.autodesk import http
-from tap_autodesk_exports.autodesk.http import ApiError, Budget, Surroundings
+from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
 from tap_autodesk_exports.autodesk.insights import Insights
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import Stopped
@@ -40,7 +40,7 @@ def clock() -> FastClock:
 def insights(server, clock) -> Insights:
     settings = Settings.from_config(server.settings())
     sign_in = SignIn.from_settings(settings, Clock())
-    return Insights(Surroundings(server.url, sign_in, clock, threading.Event()))
+    return Insights(ApiContext(server.url, sign_in, clock, threading.Event()))
 
 
 def refuse(server: Sandbox, status: int, times: int | None = 1, **headers: str) -> None:
@@ -103,7 +103,7 @@ def test_both_forms_of_retry_after_are_read(value, seconds):
 
 
 def test_a_budget_lets_no_more_through_than_it_holds(clock):
-    budget = Budget(((5, 60.0), (12, 3600.0)), clock)
+    budget = RateLimiter(((5, 60.0), (12, 3600.0)), clock)
     times = []
     for _ in range(15):
         budget.take(threading.Event())
@@ -117,7 +117,7 @@ def test_a_budget_lets_no_more_through_than_it_holds(clock):
 
 def test_a_budget_is_shared_by_all_threads():
     clock = Clock()
-    budget = Budget(((3, 0.4),), clock)
+    budget = RateLimiter(((3, 0.4),), clock)
     times: list[float] = []
 
     def take() -> None:
@@ -136,7 +136,7 @@ def test_a_budget_is_shared_by_all_threads():
 
 
 def test_a_wait_for_the_budget_ends_with_the_run(clock):
-    budget, stop = Budget(((1, 60.0),), clock), threading.Event()
+    budget, stop = RateLimiter(((1, 60.0),), clock), threading.Event()
     budget.take(stop)
     stop.set()
     with pytest.raises(Stopped):

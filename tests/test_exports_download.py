@@ -14,11 +14,11 @@ from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.exports import download
 from tap_autodesk_exports.exports.download import Downloader, DownloadError
 from tap_autodesk_exports.exports.export import (
-    Asked,
     ExportFile,
     ExportSpec,
-    Finished,
-    Look,
+    ExportStatus,
+    FinishedExport,
+    PendingExport,
     Status,
 )
 from tap_autodesk_exports.sandbox import Sandbox
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FINISHED = Finished(
-    Asked(ExportSpec("insights", "", "users"), canonical(FastClock().now()), id="an-export"),
-    Look(Status.READY, "COMPLETED", "an-export"),
+FINISHED = FinishedExport(
+    PendingExport(
+        ExportSpec("insights", "", "users"), canonical(FastClock().now()), id="an-export"
+    ),
+    ExportStatus(Status.READY, "COMPLETED", "an-export"),
 )
 
 
@@ -44,11 +46,11 @@ class Storage:
         created = requests.post(url, json=body, headers=self._headers, timeout=10).json()
         self._url = f"{url}/{created['id']}"
         self.links = 0
-        self.content = requests.get(self.link(), timeout=10).content
+        self.content = requests.get(self.signed_link(), timeout=10).content
         self.clock = FastClock()
         self.stop = threading.Event()
 
-    def link(self, *_: Any) -> str:
+    def signed_link(self, *_: Any) -> str:
         self.links += 1
         found = requests.get(self._url, headers=self._headers, timeout=10).json()
         return str(found["downloads"][0]["downloadURL"])

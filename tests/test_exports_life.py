@@ -85,8 +85,8 @@ def test_the_id_is_in_the_state_before_the_first_look(live):
         "state [None]",
         "submit export-1",
         "state ['export-1']",
-        "look export-1",
-        "look export-1",
+        "poll export-1",
+        "poll export-1",
     ]
 
 
@@ -106,18 +106,18 @@ def test_a_pending_export_is_taken_up_and_not_asked_for_again(live):
     service = MadeUpService([READY])
     finished = live(service, killed.states[-1]).result()
     assert finished.export_id == "export-1"
-    assert service.log == ["look export-1"]
+    assert service.log == ["poll export-1"]
 
 
 def test_a_pending_export_keeps_the_window_that_it_was_asked_for_with(live):
-    asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
+    pending = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
     killed = live(MadeUpService([PENDING]))
     killed.is_killed()
     with pytest.raises(Stopped):
-        killed.result(asked)
+        killed.result(pending)
     wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-02", "end": "2026-01-21"})
     finished = live(MadeUpService([READY]), killed.states[-1]).result(wanted)
-    assert (finished.asked.spec.start, finished.asked.spec.end) == ("2026-01-01", "2026-01-20")
+    assert (finished.pending.spec.start, finished.pending.spec.end) == ("2026-01-01", "2026-01-20")
 
 
 def test_an_export_whose_post_was_not_answered_before_a_kill_is_found_on_the_server(live):
@@ -170,7 +170,7 @@ def test_an_export_asked_for_with_other_settings_is_left_aside(live):
     other = ExportSpec(**{**SPEC.__dict__, "body": {"a": 2}})
     service = MadeUpService([READY])
     live(service, killed.states[-1]).result(other)
-    assert [asked.spec.body for asked in service.submitted] == [{"a": 2}]
+    assert [pending.spec.body for pending in service.submitted] == [{"a": 2}]
 
 
 def test_a_failed_export_is_made_again_by_the_server_where_it_can(live):
@@ -232,10 +232,10 @@ def test_looks_become_rarer_and_a_finished_export_is_noticed_soon(live):
 
 def test_an_unknown_status_is_an_error_that_keeps_the_export_pending(live):
     life = live(MadeUpService([READY]))
-    asked = life.result().asked
+    pending = life.result().pending
     with pytest.raises(ExportError, match="unknown status 'SLEEPING'"):
-        status_of("SLEEPING", {"READY": READY}, asked)
-    assert status_of("Ready", {"READY": READY}, asked) is READY
+        status_of("SLEEPING", {"READY": READY}, pending)
+    assert status_of("Ready", {"READY": READY}, pending) is READY
 
 
 def test_an_existing_extract_is_used_without_asking(live):
@@ -270,7 +270,7 @@ def test_one_lost_export_that_cannot_be_searched_for_stops_no_other(live):
     def refuse(*_: Any) -> None:
         raise TapError("That team is not yours any more.")
 
-    service.find = refuse
+    service.find_lost = refuse
     again = live(service, killed.states[0])
     other = ExportSpec(**{**SPEC.__dict__, "slot": "2026-02"})
     assert again.result(other).export_id == "export-2"
@@ -280,30 +280,30 @@ def test_one_lost_export_that_cannot_be_searched_for_stops_no_other(live):
 
 
 def test_a_pending_window_that_begins_later_than_the_wanted_one_does_not_serve(live):
-    asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-10", "end": "2026-02-01"})
+    pending = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-10", "end": "2026-02-01"})
     killed = live(MadeUpService([PENDING]))
     killed.is_killed()
     with pytest.raises(Stopped):
-        killed.result(asked)
+        killed.result(pending)
     wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-02-01"})
     service = MadeUpService([READY])
     finished = live(service, killed.states[-1]).result(wanted)
-    assert finished.asked.spec.start == "2026-01-01"
+    assert finished.pending.spec.start == "2026-01-01"
     assert len(service.submitted) == 1
 
 
 def test_what_expired_while_it_was_pending_is_asked_for_as_it_is_wanted_now(live):
-    asked = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
+    pending = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-01-20"})
     killed = live(MadeUpService([PENDING]))
     killed.is_killed()
     with pytest.raises(Stopped):
-        killed.result(asked)
+        killed.result(pending)
     wanted = ExportSpec(**{**SPEC.__dict__, "start": "2026-01-01", "end": "2026-02-01"})
     service = MadeUpService([Status.GONE], [READY])
     service.submitted.append(killed.ledger.pending(SPEC.key))
     finished = live(service, killed.states[-1]).result(wanted)
     assert finished.export_id == "export-2"
-    assert finished.asked.spec.end == "2026-02-01"
+    assert finished.pending.spec.end == "2026-02-01"
 
 
 def test_a_lost_export_that_no_search_finds_stays_noted_for_the_next_run(live):
@@ -313,7 +313,7 @@ def test_a_lost_export_that_no_search_finds_stays_noted_for_the_next_run(live):
         raise LostAnswerError("The answer was lost.")
 
     service.fail_submit = lose
-    service.find = lambda *_: None
+    service.find_lost = lambda *_: None
     life = live(service)
     with pytest.raises(LostAnswerError):
         life.result()
@@ -346,7 +346,7 @@ def test_what_the_server_makes_already_and_the_state_does_not_know_is_taken_up(l
     with pytest.raises(Stopped):
         killed.result()
     service = MadeUpService([READY])
-    service.under_way = lambda *_: killed.ledger.pending(SPEC.key)
+    service.find_running = lambda *_: killed.ledger.pending(SPEC.key)
     life = live(service)
     assert life.result().export_id == "export-1"
     assert service.submitted == []
@@ -357,11 +357,11 @@ def test_a_server_that_hangs_keeps_nobody_who_wants_to_stop(live):
     service = MadeUpService([READY])
     begun, hang = threading.Event(), threading.Event()
 
-    def look(_: Any) -> Any:
+    def poll(_: Any) -> Any:
         begun.set()
         hang.wait(60)
 
-    service.look = look
+    service.poll = poll
     life = live(service)
     life.runner.start(SPEC)
     assert begun.wait(60)

@@ -14,12 +14,12 @@ import pytest
 import requests
 
 from tap_autodesk_exports.autodesk.data_connector import DataConnector, DataConnectorExports
-from tap_autodesk_exports.autodesk.http import Surroundings
+from tap_autodesk_exports.autodesk.http import ApiContext
 from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
 from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.exports.download import Downloader
-from tap_autodesk_exports.exports.export import Asked, ExportSpec, Finished, Status
+from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport, PendingExport, Status
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
@@ -39,20 +39,20 @@ def server() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def surroundings(server: Sandbox) -> Surroundings:
+def context(server: Sandbox) -> ApiContext:
     settings = Settings.from_config(server.settings())
     clock = Clock()
     sign_in = SignIn.from_settings(settings, clock)
-    return Surroundings(server.url, sign_in, clock, threading.Event())
+    return ApiContext(server.url, sign_in, clock, threading.Event())
 
 
-def fetch(surroundings, service, finished, file, folder: Path) -> Path:
-    return Downloader(surroundings.clock, surroundings.stop).fetch(service, finished, file, folder)
+def fetch(context, service, finished, file, folder: Path) -> Path:
+    return Downloader(context.clock, context.stop).fetch(service, finished, file, folder)
 
 
-def test_insights_subscriptions_as_a_workbook_for_all_teams(server, surroundings, tmp_path):
+def test_insights_subscriptions_as_a_workbook_for_all_teams(server, context, tmp_path):
     # Step 2: submit, for all teams, in Excel format.
-    insights = Insights(surroundings)
+    insights = Insights(context)
     submitted = insights.create_export({"outputFormat": "EXCEL", "reports": ["SUBSCRIPTIONS"]})
     assert submitted["status"] == "SUBMITTED"
     assert submitted["downloads"] == []
@@ -62,13 +62,13 @@ def test_insights_subscriptions_as_a_workbook_for_all_teams(server, surroundings
     service = InsightsExports(insights)
     body = {"outputFormat": "EXCEL", "reports": ["SUBSCRIPTIONS"]}
     spec = ExportSpec(api="insights", owner="", name="subscriptions", body=body)
-    asked = Asked(spec, ASKED_AT, id=submitted["id"])
-    assert service.look(asked).status is Status.PENDING
+    pending = PendingExport(spec, ASKED_AT, id=submitted["id"])
+    assert service.poll(pending).state is Status.PENDING
     server.clock.advance(JOB_SECONDS)
-    look = service.look(asked)
-    assert look.status is Status.READY
-    assert [file.kind for file in look.files] == ["SUBSCRIPTIONS"]
-    path = fetch(surroundings, service, Finished(asked, look), look.files[0], tmp_path)
+    status = service.poll(pending)
+    assert status.state is Status.READY
+    assert [file.kind for file in status.files] == ["SUBSCRIPTIONS"]
+    path = fetch(context, service, FinishedExport(pending, status), status.files[0], tmp_path)
     with path.open("rb") as file:
         sheet = openpyxl.load_workbook(file).worksheets[0]
     header = [cell.value for cell in sheet[1]]
@@ -77,9 +77,9 @@ def test_insights_subscriptions_as_a_workbook_for_all_teams(server, surroundings
     assert [export["id"] for export in insights.exports()] == [submitted["id"]]
 
 
-def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, tmp_path):
+def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_path):
     # Step 2: submit; the key holds ':' and '#'.
-    tokenflex = TokenFlex(surroundings)
+    tokenflex = TokenFlex(context)
     service = TokenFlexExports(tokenflex)
     contract = next(one for one in tokenflex.contracts() if one["isActive"])["contractNumber"]
     body = {
@@ -100,27 +100,27 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, 
     }
     spec = ExportSpec(api="tokenflex", owner=contract, name="myYear1Adjustments", body=body)
     server.faults.add("ends_failed", api="tokenflex")
-    asked = Asked(spec, ASKED_AT, id=service.submit(Asked(spec, ASKED_AT)))
-    assert ":" in asked.id
-    assert "#" in asked.id
+    pending = PendingExport(spec, ASKED_AT, id=service.submit(PendingExport(spec, ASKED_AT)))
+    assert ":" in pending.id
+    assert "#" in pending.id
     # Step 3: look under the encoded key; Error, retry, Requested, Download.
     # One by one, as the tutorial does, and not by the list.
     service._requests.of = lambda *_, **__: []
-    assert service.look(asked).said == "Requested"
+    assert service.poll(pending).said == "Requested"
     server.clock.advance(JOB_SECONDS)
-    look = service.look(asked)
-    assert (look.status, look.said) == (Status.FAILED, "Error")
-    assert service.retry(asked)
-    assert service.look(asked).said == "Requested"
+    status = service.poll(pending)
+    assert (status.state, status.said) == (Status.FAILED, "Error")
+    assert service.retry(pending)
+    assert service.poll(pending).said == "Requested"
     server.clock.advance(JOB_SECONDS)
-    look = service.look(asked)
-    assert look.status is Status.READY
-    assert look.said == "Download"
+    status = service.poll(pending)
+    assert status.state is Status.READY
+    assert status.said == "Download"
     # The link is refreshed, and followed without credentials.
-    first = tokenflex.refresh_url(contract, asked.id)["downloadUrl"]
-    second = tokenflex.refresh_url(contract, asked.id)["downloadUrl"]
+    first = tokenflex.refresh_url(contract, pending.id)["downloadUrl"]
+    second = tokenflex.refresh_url(contract, pending.id)["downloadUrl"]
     assert first != second
-    path = fetch(surroundings, service, Finished(asked, look), look.files[0], tmp_path)
+    path = fetch(context, service, FinishedExport(pending, status), status.files[0], tmp_path)
     assert path.name == f"myYear1Adjustments-{spec.content}-20260101T000000000000.csv"
     header, *rows = path.read_text(encoding="utf-8-sig").splitlines()
     assert header.split(",") == [*body["fields"], *body["metrics"]]
@@ -128,19 +128,19 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, surroundings, 
     assert all(row.startswith("1,") for row in rows)
 
 
-def test_data_connector_jobs_listing_signed_link_and_zip(server, surroundings, tmp_path):
-    client = DataConnector(surroundings)
+def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_path):
+    client = DataConnector(context)
     service = DataConnectorExports(client)
     account = server.account_id
     spec = ExportSpec(
         api="data_connector", owner=account, name="extract", body={"serviceGroups": ["admin"]}
     )
-    asked = Asked(spec, ASKED_AT, id=service.submit(Asked(spec, ASKED_AT)))
+    pending = PendingExport(spec, ASKED_AT, id=service.submit(PendingExport(spec, ASKED_AT)))
     # Step 1: the jobs of the request; there is none for a moment.
-    assert client.request_jobs(account, asked.id) == []
-    assert service.look(asked).said == "waiting for its job"
+    assert client.request_jobs(account, pending.id) == []
+    assert service.poll(pending).said == "waiting for its job"
     server.clock.advance(JOB_SECONDS * 2)
-    (job,) = client.request_jobs(account, asked.id)
+    (job,) = client.request_jobs(account, pending.id)
     assert (job["status"], job["completionStatus"]) == ("complete", "success")
     # Step 2: the files of the extract.
     listing = client.data_listing(account, job["id"])
@@ -148,13 +148,13 @@ def test_data_connector_jobs_listing_signed_link_and_zip(server, surroundings, t
     assert {"README.html", "admin_users.csv", "autodesk_data_extract.zip"} <= names
     # Step 3: a signed link, good for 60 seconds, without credentials.
     link = client.data(account, job["id"], "autodesk_data_extract.zip")
-    bearer = surroundings.sign_in.headers("data_connector")
+    bearer = context.sign_in.headers("data_connector")
     assert requests.get(link["signedUrl"], headers=bearer, timeout=10).status_code == 400
     server.clock.advance(61)
     assert requests.get(link["signedUrl"], timeout=10).status_code == 403
-    look = service.look(asked)
-    file = next(file for file in look.files if file.name == "autodesk_data_extract.zip")
-    path = fetch(surroundings, service, Finished(asked, look), file, tmp_path)
+    status = service.poll(pending)
+    file = next(file for file in status.files if file.name == "autodesk_data_extract.zip")
+    path = fetch(context, service, FinishedExport(pending, status), file, tmp_path)
     assert path.stat().st_size == link["size"]
     with zipfile.ZipFile(path) as archive:
         assert {"admin_users.csv", "README.html", "metadata.csv"} <= set(archive.namelist())

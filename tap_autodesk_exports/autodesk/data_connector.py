@@ -13,15 +13,15 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings, pages
+from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, ApiError, NotFound, pages
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
-    Asked,
     ExportFile,
     ExportSpec,
-    Finished,
-    Look,
+    ExportStatus,
+    FinishedExport,
+    PendingExport,
     QuotaUsedUp,
     Status,
     status_of,
@@ -73,15 +73,15 @@ CAUSES_OF_403 = (
 class DataConnector:
     """The endpoints that this tap calls. An account's ID has no `b.` prefix."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.clock = surroundings.clock
+    def __init__(self, context: ApiContext) -> None:
+        self.clock = context.clock
         self.http = ApiClient(
             api=Api.DATA_CONNECTOR,
             title="Data Connector",
             path="/data-connector/v1",
             causes_of_403=CAUSES_OF_403,
             limits=LIMITS,
-            surroundings=surroundings,
+            context=context,
         )
 
     def requests(self, account: str) -> list[dict[str, Any]]:
@@ -192,16 +192,16 @@ class DataConnectorExports:
         self._jobs = SharedList(data_connector.newest_jobs, LOOKS, data_connector.clock)
         self._there_before: dict[str, list[dict[str, Any]]] = {}
 
-    def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
+    def mark(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the description tells this tap's requests apart."""
         return
 
-    def submit(self, asked: Asked) -> str:
+    def submit(self, pending: PendingExport) -> str:
         """POST a request that is carried out once, at once."""
-        spec = asked.spec
-        asked_at = dt.datetime.fromisoformat(asked.asked_at)
+        spec = pending.spec
+        asked_at = dt.datetime.fromisoformat(pending.asked_at)
         body: dict[str, Any] = {
-            "description": _description(asked),
+            "description": _description(pending),
             "isActive": True,
             "sendEmail": False,
             "scheduleInterval": "ONE_TIME",
@@ -220,14 +220,14 @@ class DataConnectorExports:
             created = self._data_connector.create_request(spec.owner, body)
         return str(created["id"])
 
-    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+    def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose description is the one that was sent."""
-        for request in self._data_connector.requests(asked.spec.owner):
-            if request.get("description") == _description(asked) and request["id"] not in known:
+        for request in self._data_connector.requests(pending.spec.owner):
+            if request.get("description") == _description(pending) and request["id"] not in known:
                 return str(request["id"])
         return None
 
-    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
         """Return a request of this tap for the same, whose job is not complete."""
         begin = f"{_PREFIX} {spec.name} {spec.content} "
         requests = [
@@ -243,14 +243,14 @@ class DataConnectorExports:
             if STATUSES.get(str(job.get("status")).lower()) is not Status.PENDING
         }
         for request in requests:
-            asked = _asked(request, spec)
+            pending = _asked(request, spec)
             young = self._data_connector.clock.now() - dt.timedelta(days=1)
             if (
-                asked
+                pending
                 and request["id"] not in complete
-                and dt.datetime.fromisoformat(asked.asked_at) > young
+                and dt.datetime.fromisoformat(pending.asked_at) > young
             ):
-                return asked
+                return pending
         return None
 
     def _requests_before(self, account: str) -> list[dict[str, Any]]:
@@ -262,27 +262,27 @@ class DataConnectorExports:
             self._there_before[account] = self._data_connector.requests(account)
         return self._there_before[account]
 
-    def look(self, asked: Asked) -> Look:
+    def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the job, once there is one; a complete one is listed with its files."""
-        request_id, _, job_id = str(asked.id).partition("/")
+        request_id, _, job_id = str(pending.id).partition("/")
         try:
-            job = self._job(asked, request_id, job_id)
+            job = self._job(pending, request_id, job_id)
         except NotFound:
-            return Look(Status.GONE, "unknown to the server", job_id or request_id)
+            return ExportStatus(Status.GONE, "unknown to the server", job_id or request_id)
         if job is None:
-            return Look(Status.PENDING, "waiting for its job", request_id)
+            return ExportStatus(Status.PENDING, "waiting for its job", request_id)
         said = str(job.get("status"))
-        status = status_of(said, STATUSES, asked)
+        status = status_of(said, STATUSES, pending)
         if status is Status.READY:
             said = str(job.get("completionStatus"))
-            status = status_of(said, COMPLETION_STATUSES, asked)
+            status = status_of(said, COMPLETION_STATUSES, pending)
         if status is not Status.READY:
-            return Look(status, said, job["id"])
+            return ExportStatus(status, said, job["id"])
         try:
-            listing = self._data_connector.data_listing(asked.spec.owner, job["id"])
+            listing = self._data_connector.data_listing(pending.spec.owner, job["id"])
         except NotFound:
-            return Look(Status.GONE, "without files", job["id"])
-        return Look(
+            return ExportStatus(Status.GONE, "without files", job["id"])
+        return ExportStatus(
             status,
             said,
             job["id"],
@@ -290,7 +290,7 @@ class DataConnectorExports:
             files=tuple(ExportFile(str(file["name"]), size=_size(file)) for file in listing),
         )
 
-    def retry(self, asked: Asked) -> bool:  # noqa: ARG002
+    def retry(self, pending: PendingExport) -> bool:  # noqa: ARG002
         """A job cannot be started again; a new request costs one of the day's jobs."""
         return False
 
@@ -301,17 +301,17 @@ class DataConnectorExports:
             "serviceGroups": None,
         } == {**wanted.body, "serviceGroups": None}
 
-    def link(self, finished: Finished, file: ExportFile) -> str:
+    def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
         """GET a link that must be followed within 60 seconds."""
-        data = self._data_connector.data(finished.asked.spec.owner, finished.export_id, file.name)
+        data = self._data_connector.data(finished.pending.spec.owner, finished.export_id, file.name)
         return str(data["signedUrl"])
 
-    def _job(self, asked: Asked, request_id: str, job_id: str) -> dict[str, Any] | None:
-        account = asked.spec.owner
+    def _job(self, pending: PendingExport, request_id: str, job_id: str) -> dict[str, Any] | None:
+        account = pending.spec.owner
         if job_id:
             return self._data_connector.job(account, job_id)
         jobs = [job for job in self._jobs.of(account) if job.get("requestId") == request_id]
-        at = instant(asked.asked_at)
+        at = instant(pending.asked_at)
         if not jobs and at and self._data_connector.clock.now() - at > APPEARS_WITHIN:
             # Behind the first page, or late; a 404 where the request itself is gone.
             jobs = self._data_connector.request_jobs(account, request_id)
@@ -340,9 +340,9 @@ def project_id_list(request: dict[str, Any]) -> list[str]:
     return [str(project) for project in value]
 
 
-def extract_files(finished: Finished) -> Iterator[ExportFile]:
+def extract_files(finished: FinishedExport) -> Iterator[ExportFile]:
     """Yield the CSV files of an extract, tables and others."""
-    return (file for file in finished.look.files if file.name.lower().endswith(".csv"))
+    return (file for file in finished.files if file.name.lower().endswith(".csv"))
 
 
 def _ending(job: dict[str, Any]) -> Status | None:
@@ -357,21 +357,21 @@ def _size(file: dict[str, Any]) -> int | None:
     return int(size) if size.isdigit() else None
 
 
-def _description(asked: Asked) -> str:
+def _description(pending: PendingExport) -> str:
     """Return a description that no other request has: what for, and the microsecond of asking."""
-    spec = asked.spec
-    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot} {asked.asked_at}"
+    spec = pending.spec
+    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot} {pending.asked_at}"
 
 
-def _asked(request: dict[str, Any], spec: ExportSpec) -> Asked | None:
+def _asked(request: dict[str, Any], spec: ExportSpec) -> PendingExport | None:
     """Read a request of this tap; None where its dates do not serve."""
     start, end = instant(request.get("startDate")), instant(request.get("endDate"))
     asked_at = str(request["description"]).rpartition(" ")[2]
     if instant(asked_at) is None:
         return None
     if spec.start is None or spec.end is None:
-        return Asked(spec, asked_at, id=str(request["id"]))
+        return PendingExport(spec, asked_at, id=str(request["id"]))
     if start is None or end is None or canonical(start) > spec.start:
         return None
     asked_for = dataclasses.replace(spec, start=canonical(start), end=canonical(end))
-    return Asked(asked_for, asked_at, id=str(request["id"]))
+    return PendingExport(asked_for, asked_at, id=str(request["id"]))

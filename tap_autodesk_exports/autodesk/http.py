@@ -66,7 +66,7 @@ class NotFound(ApiError):
     """The API answered 404."""
 
 
-class Budget:
+class RateLimiter:
     """A limit on requests that all threads of the process share.
 
     Args:
@@ -107,7 +107,7 @@ class Budget:
         return self._sent[-number] + seconds - now
 
 
-class Reach:
+class CircuitBreaker:
     """Whether the one host of all APIs can be reached, as far as this process knows.
 
     Args:
@@ -139,18 +139,18 @@ class Reach:
 
 
 @dataclasses.dataclass(frozen=True)
-class Surroundings:
+class ApiContext:
     """What every API client needs besides its own facts."""
 
     api_url: str
     sign_in: SignIn
     clock: Clock
     stop: threading.Event
-    reach: Reach = dataclasses.field(init=False)
+    reach: CircuitBreaker = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a host that is there."""
-        object.__setattr__(self, "reach", Reach(self.clock))
+        object.__setattr__(self, "reach", CircuitBreaker(self.clock))
 
 
 class ApiClient:
@@ -161,7 +161,7 @@ class ApiClient:
         title: The API's name as a person knows it.
         path: Path below the host, such as `/insights/v1`.
         causes_of_403: The usual causes of a refusal, most likely first, each a clause.
-        limits: The documented request limits (see `Budget`).
+        limits: The documented request limits (see `RateLimiter`).
         surroundings: Host, sign-in, clock and the event that ends the run.
     """
 
@@ -173,17 +173,17 @@ class ApiClient:
         path: str,
         causes_of_403: Sequence[str],
         limits: Sequence[tuple[int, float]],
-        surroundings: Surroundings,
+        context: ApiContext,
     ) -> None:
         self._api = api
         self._title = title
-        self._base = surroundings.api_url + path
+        self._base = context.api_url + path
         self._causes_of_403 = causes_of_403
-        self._sign_in = surroundings.sign_in
-        self._clock = surroundings.clock
-        self._stop = surroundings.stop
-        self._reach = surroundings.reach
-        self._budget = Budget(limits, surroundings.clock)
+        self._sign_in = context.sign_in
+        self._clock = context.clock
+        self._stop = context.stop
+        self._breaker = context.reach
+        self._limiter = RateLimiter(limits, context.clock)
         self._sessions = threading.local()
         self._limited: dict[str, tuple[float, str]] = {}
 
@@ -261,10 +261,10 @@ class ApiClient:
                 if failure.executed and not repeatable:
                     raise failure from None
                 if attempt == TRIES:
-                    self._reach.lose(begun, type(error).__name__)
+                    self._breaker.lose(begun, type(error).__name__)
                     raise self._given_up(type(error).__name__) from None
             else:
-                self._reach.answered()
+                self._breaker.answered()
                 if answer.ok:
                     return self._parse(method, path, answer)
                 if answer.status_code == requests.codes.unauthorized and not renewed:
@@ -286,9 +286,9 @@ class ApiClient:
         raise ApiError(msg, status=int(requests.codes.unauthorized))
 
     def _wait_for_turn(self) -> None:
-        if how := self._reach.lost():
+        if how := self._breaker.lost():
             raise self._given_up(how)
-        self._budget.take(self._stop)
+        self._limiter.take(self._stop)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._sessions, "session", None)

@@ -11,15 +11,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.autodesk.http import ApiClient, NotFound, Surroundings, pages
+from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, NotFound, pages
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
-    Asked,
     ExportFile,
     ExportSpec,
-    Finished,
-    Look,
+    ExportStatus,
+    FinishedExport,
+    PendingExport,
     Status,
     status_of,
 )
@@ -54,15 +54,15 @@ CAUSES_OF_403 = (
 class Insights:
     """The endpoints that this tap calls."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.clock = surroundings.clock
+    def __init__(self, context: ApiContext) -> None:
+        self.clock = context.clock
         self.http = ApiClient(
             api=Api.INSIGHTS,
             title="Insights",
             path="/insights/v1",
             causes_of_403=CAUSES_OF_403,
             limits=(),
-            surroundings=surroundings,
+            context=context,
         )
 
     def contexts(self) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ class InsightsExports:
         self._insights = insights
         self._exports = SharedList(lambda _: insights.newest_exports(), LOOKS, insights.clock)
 
-    def before(self, spec: ExportSpec) -> list[str]:
+    def mark(self, spec: ExportSpec) -> list[str]:
         """Note the IDs of the exports that look like this one, because dates are not echoed."""
         return [
             export["id"]
@@ -118,9 +118,9 @@ class InsightsExports:
             if _looks_like(export, spec)
         ]
 
-    def submit(self, asked: Asked) -> str:
+    def submit(self, pending: PendingExport) -> str:
         """POST the export."""
-        spec = asked.spec
+        spec = pending.spec
         body = dict(spec.body)
         if spec.owner:
             body["teamId"] = spec.owner
@@ -128,18 +128,18 @@ class InsightsExports:
             body |= {"startDate": _millisecond(spec.start), "endDate": _last_of(spec.end)}
         return str(self._insights.create_export(body)["id"])
 
-    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+    def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the one export that looks like this one and was not there before."""
-        not_it = {*known, *(asked.mark or ())}
+        not_it = {*known, *(pending.mark or ())}
         found = [
             export["id"]
-            for export in self._insights.exports(asked.spec.owner or None)
-            if _looks_like(export, asked.spec) and export["id"] not in not_it
+            for export in self._insights.exports(pending.spec.owner or None)
+            if _looks_like(export, pending.spec) and export["id"] not in not_it
         ]
         # Two that look alike may differ in their dates: then neither is taken.
         return found[0] if len(found) == 1 else None
 
-    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
         """Return an export that is being made and looks like this one.
 
         Only of a report without dates: dates are not echoed, so that one cannot be told.
@@ -154,22 +154,22 @@ class InsightsExports:
                 and STATUSES.get(str(export.get("status"))) is Status.PENDING
                 and export["id"] not in known
             ):
-                return Asked(spec, canonical(asked_at), id=str(export["id"]))
+                return PendingExport(spec, canonical(asked_at), id=str(export["id"]))
         return None
 
-    def look(self, asked: Asked) -> Look:
+    def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the export, or the list that tells of it."""
-        export_id = str(asked.id)
+        export_id = str(pending.id)
         try:
             export = self._listed(export_id) or self._insights.export(export_id)
         except NotFound:
-            return Look(Status.GONE, "unknown to the server", export_id)
+            return ExportStatus(Status.GONE, "unknown to the server", export_id)
         said = str(export.get("status"))
-        status = status_of(said, STATUSES, asked)
+        status = status_of(said, STATUSES, pending)
         files = tuple(
             _file(number, download) for number, download in enumerate(export.get("downloads") or ())
         )
-        return Look(status, said, export_id, export.get("timestamp"), files)
+        return ExportStatus(status, said, export_id, export.get("timestamp"), files)
 
     def _listed(self, export_id: str) -> dict[str, Any] | None:
         """Return what the list tells of an export, unless its files are there."""
@@ -178,7 +178,7 @@ class InsightsExports:
         ready = export and STATUSES.get(str(export.get("status"))) is Status.READY
         return None if ready else export
 
-    def retry(self, asked: Asked) -> bool:  # noqa: ARG002
+    def retry(self, pending: PendingExport) -> bool:  # noqa: ARG002
         """Insights cannot make an export again under its ID."""
         return False
 
@@ -186,7 +186,7 @@ class InsightsExports:
         """Tell whether both ask for the same reports with the same filters."""
         return pending.body == wanted.body
 
-    def link(self, finished: Finished, file: ExportFile) -> str:
+    def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
         """GET the export once more: each answer holds new links."""
         export = self._insights.export(finished.export_id)
         number = int(file.name.rpartition("-")[2])

@@ -12,15 +12,15 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tap_autodesk_exports.autodesk.http import ApiClient, ApiError, NotFound, Surroundings
+from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
-    Asked,
     ExportFile,
     ExportSpec,
-    Finished,
-    Look,
+    ExportStatus,
+    FinishedExport,
+    PendingExport,
     QuotaUsedUp,
     Status,
     status_of,
@@ -59,15 +59,15 @@ CAUSES_OF_403 = (
 class TokenFlex:
     """The endpoints that this tap calls."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.clock = surroundings.clock
+    def __init__(self, context: ApiContext) -> None:
+        self.clock = context.clock
         self.http = ApiClient(
             api=Api.TOKENFLEX,
             title="Token Flex",
             path="/tokenflex/v1",
             causes_of_403=CAUSES_OF_403,
             limits=LIMITS,
-            surroundings=surroundings,
+            context=context,
         )
 
     def contracts(self) -> list[dict[str, Any]]:
@@ -143,31 +143,31 @@ class TokenFlexExports:
         self._tokenflex = tokenflex
         self._requests = SharedList(self._newest, LOOKS, tokenflex.clock)
 
-    def before(self, spec: ExportSpec) -> None:  # noqa: ARG002
+    def mark(self, spec: ExportSpec) -> None:  # noqa: ARG002
         """Note nothing: the file name tells this tap's exports apart."""
         return
 
-    def submit(self, asked: Asked) -> str:
+    def submit(self, pending: PendingExport) -> str:
         """POST the export request."""
-        body = {**asked.spec.body, "downloadFileName": _file_name(asked)}
+        body = {**pending.spec.body, "downloadFileName": _file_name(pending)}
         try:
-            return str(self._tokenflex.create_request(asked.spec.owner, body)["requestKey"])
+            return str(self._tokenflex.create_request(pending.spec.owner, body)["requestKey"])
         except ApiError as error:
             if error.status != TOO_MANY_REQUESTS:
                 raise
             raise QuotaUsedUp(str(error)) from None
 
-    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+    def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose file name is the one that was asked for."""
-        day = dt.datetime.fromisoformat(asked.asked_at).date()
+        day = dt.datetime.fromisoformat(pending.asked_at).date()
         around = (day - dt.timedelta(days=1), day + dt.timedelta(days=2))
-        for request in self._tokenflex.requests(asked.spec.owner, *around):
+        for request in self._tokenflex.requests(pending.spec.owner, *around):
             name = str(request.get("downloadFileName", "")).removesuffix(".csv")
-            if name == _file_name(asked) and request["requestKey"] not in known:
+            if name == _file_name(pending) and request["requestKey"] not in known:
                 return str(request["requestKey"])
         return None
 
-    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
         """Return the request that is being made and whose file name tells the same content."""
         for request in self._requests.of(spec.owner):
             asked_at = instant(request.get("exportRequestDate"))
@@ -178,21 +178,21 @@ class TokenFlexExports:
                 and STATUSES.get(str(request.get("requestStatus"))) is Status.PENDING
                 and request["requestKey"] not in known
             ):
-                return Asked(spec, canonical(asked_at), id=str(request["requestKey"]))
+                return PendingExport(spec, canonical(asked_at), id=str(request["requestKey"]))
         return None
 
-    def look(self, asked: Asked) -> Look:
+    def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the export request, or the list that tells of it."""
-        key = str(asked.id)
-        owner = asked.spec.owner
+        key = str(pending.id)
+        owner = pending.spec.owner
         try:
             listed = self._requests.listed(owner, "requestKey", key)
             request = listed or self._tokenflex.request(owner, key)
         except NotFound:
-            return Look(Status.GONE, "unknown to the server", key)
+            return ExportStatus(Status.GONE, "unknown to the server", key)
         said = str(request.get("requestStatus"))
-        status = status_of(said, STATUSES, asked)
-        return Look(
+        status = status_of(said, STATUSES, pending)
+        return ExportStatus(
             status,
             said,
             key,
@@ -204,10 +204,10 @@ class TokenFlexExports:
         today, day = self._tokenflex.clock.now().date(), dt.timedelta(days=1)
         return self._tokenflex.requests(contract, today - day, today + day)
 
-    def retry(self, asked: Asked) -> bool:
+    def retry(self, pending: PendingExport) -> bool:
         """POST retry: the export keeps its key."""
-        self._tokenflex.retry(asked.spec.owner, str(asked.id))
-        self._requests.forget(asked.spec.owner)  # the list tells of its failure
+        self._tokenflex.retry(pending.spec.owner, str(pending.id))
+        self._requests.forget(pending.spec.owner)  # the list tells of its failure
         return True
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
@@ -215,13 +215,13 @@ class TokenFlexExports:
         dates = {"where": None} if wanted.start else {}
         return {**pending.body, **dates} == {**wanted.body, **dates}
 
-    def link(self, finished: Finished, file: ExportFile) -> str:  # noqa: ARG002
+    def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:  # noqa: ARG002
         """POST refreshUrl: a new link each time."""
-        refreshed = self._tokenflex.refresh_url(finished.asked.spec.owner, finished.export_id)
+        refreshed = self._tokenflex.refresh_url(finished.pending.spec.owner, finished.export_id)
         return str(refreshed["downloadUrl"])
 
 
-def _file_name(asked: Asked) -> str:
+def _file_name(pending: PendingExport) -> str:
     """Return a name that no other export has: what for, and the microsecond of asking."""
-    moment = dt.datetime.fromisoformat(asked.asked_at)
-    return f"{asked.spec.name}-{asked.spec.content}-{moment:%Y%m%dT%H%M%S%f}"
+    moment = dt.datetime.fromisoformat(pending.asked_at)
+    return f"{pending.spec.name}-{pending.spec.content}-{moment:%Y%m%dT%H%M%S%f}"

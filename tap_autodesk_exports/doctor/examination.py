@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY, DataConnector
-from tap_autodesk_exports.autodesk.http import ApiError, Surroundings
+from tap_autodesk_exports.autodesk.http import ApiContext, ApiError
 from tap_autodesk_exports.autodesk.insights import Insights
 from tap_autodesk_exports.autodesk.tokenflex import TokenFlex
 from tap_autodesk_exports.clock import instant
@@ -40,11 +40,11 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     except TapError as error:
         yield Finding("settings", "credentials", Outcome.FAILS, str(error))
         return
-    surroundings = Surroundings(settings.api_url, sign_in, clock, threading.Event())
+    context = ApiContext(settings.api_url, sign_in, clock, threading.Event())
     steps: dict[Api, Callable[[], Iterable[Finding]]] = {
-        Api.INSIGHTS: lambda: _insights(Insights(surroundings), settings, sign_in),
-        Api.TOKENFLEX: lambda: _tokenflex(TokenFlex(surroundings), settings, sign_in),
-        Api.DATA_CONNECTOR: lambda: _data_connector(DataConnector(surroundings), settings),
+        Api.INSIGHTS: lambda: _insights(Insights(context), settings, sign_in),
+        Api.TOKENFLEX: lambda: _tokenflex(TokenFlex(context), settings, sign_in),
+        Api.DATA_CONNECTOR: lambda: _data_connector(DataConnector(context), settings),
     }
     for api in settings.apis:
         signed_in = True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.clock import Clock
-    from tap_autodesk_exports.exports.export import ExportFile, ExportService, Finished
+    from tap_autodesk_exports.exports.export import ExportFile, ExportService, FinishedExport
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -60,7 +60,7 @@ class Downloader:
         self._failed: set[str] = set()
 
     def fetch(
-        self, service: ExportService, finished: Finished, file: ExportFile, folder: Path
+        self, service: ExportService, finished: FinishedExport, file: ExportFile, folder: Path
     ) -> Path:
         """Fetch one file into `folder`, whole.
 
@@ -80,7 +80,7 @@ class Downloader:
                 raise Stopped
             try:
                 with full_disk_told():
-                    self._try(self._secret(service.link(finished, file)), part)
+                    self._try(self._secret(service.signed_link(finished, file)), part)
                 part.check_size(file.size)
             except _Broken as error:
                 broken = error
@@ -90,7 +90,7 @@ class Downloader:
                 return part.path.rename(path)
         self._failed.add(finished.export_id)
         msg = (
-            f"File '{path.name}' of the {finished.asked.spec.title} ({finished.export_id}) could "
+            f"File '{path.name}' of the {finished.pending.spec.title} ({finished.export_id}) could "
             f"not be fetched whole: {broken}. The export stays pending: run again."
         )
         raise DownloadError(msg)

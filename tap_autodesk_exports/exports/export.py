@@ -82,7 +82,7 @@ class ExportSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class PendingExport:
     """An export that was asked for, or is about to be.
 
     Attributes:
@@ -98,7 +98,7 @@ class Asked:
     id: str | None = None
 
 
-def status_of(said: str, statuses: Mapping[str, Status], asked: Asked) -> Status:
+def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport) -> Status:
     """Translate the server's word, whatever its case.
 
     Raises:
@@ -107,7 +107,7 @@ def status_of(said: str, statuses: Mapping[str, Status], asked: Asked) -> Status
     status = {word.lower(): status for word, status in statuses.items()}.get(said.lower())
     if status is None:
         msg = (
-            f"The {asked.spec.title} ({asked.id}) has the unknown status '{said}'. It stays "
+            f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}'. It stays "
             "pending; a newer release of this tap may know the status."
         )
         raise ExportError(msg)
@@ -130,18 +130,18 @@ class ExportFile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """What a look at an export showed.
+class ExportStatus:
+    """What polling an export showed.
 
     Attributes:
-        status: Where it stands.
+        state: Where it is in its life.
         said: The server's own word for it.
         export_id: The ID that rows of this export carry.
         exported_at: When the source took the snapshot, as it writes it; None until known.
         files: Its files, once READY.
     """
 
-    status: Status
+    state: Status
     said: str
     export_id: str
     exported_at: str | None = None
@@ -149,22 +149,27 @@ class Look:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
+class FinishedExport:
     """An export whose files can be fetched."""
 
-    asked: Asked
-    look: Look
+    pending: PendingExport
+    status: ExportStatus
 
     @property
     def export_id(self) -> str:
         """The ID that rows of this export carry."""
-        return self.look.export_id
+        return self.status.export_id
+
+    @property
+    def files(self) -> Sequence[ExportFile]:
+        """Its files."""
+        return self.status.files
 
     @property
     def exported_at(self) -> str:
         """When the source took the snapshot, canonical; or else when it was asked for."""
-        at = instant(self.look.exported_at)
-        return canonical(at) if at else self.asked.asked_at
+        at = instant(self.status.exported_at)
+        return canonical(at) if at else self.pending.asked_at
 
 
 class ExportService(Protocol):
@@ -180,10 +185,10 @@ class ExportService(Protocol):
     attempts: int
     longest_pause: float
 
-    def before(self, spec: ExportSpec) -> Any:  # noqa: ANN401
+    def mark(self, spec: ExportSpec) -> Any:  # noqa: ANN401
         """Note what helps to recognise the export, should the answer to `submit` be lost."""
 
-    def submit(self, asked: Asked) -> str:
+    def submit(self, pending: PendingExport) -> str:
         """Ask for the export; return the server's ID.
 
         Raises:
@@ -191,28 +196,28 @@ class ExportService(Protocol):
             TapError: With `executed` true where the server may have taken it all the same.
         """
 
-    def find(self, asked: Asked, known: Sequence[str]) -> str | None:
+    def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Search the server's list for an export whose ID was lost; `known` are not it."""
 
-    def under_way(self, spec: ExportSpec, known: Sequence[str]) -> Asked | None:
+    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
         """Search the server for an export like `spec` that is being made and not `known`.
 
         It helps where the whole state was lost. None where the server's list does not tell enough
         to be sure.
         """
 
-    def look(self, asked: Asked) -> Look:
+    def poll(self, pending: PendingExport) -> ExportStatus:
         """See where the export stands.
 
         Raises:
             ExportError: The server uses a status that nobody documented.
         """
 
-    def retry(self, asked: Asked) -> bool:
+    def retry(self, pending: PendingExport) -> bool:
         """Ask the server to make a failed export again under its ID; False if it cannot."""
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
         """Tell whether what was asked for serves for what is wanted, dates apart."""
 
-    def link(self, finished: Finished, file: ExportFile) -> str:
+    def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
         """Return a fresh signed URL of a file. It is a secret, and short-lived."""

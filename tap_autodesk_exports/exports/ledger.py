@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.clock import instant
-from tap_autodesk_exports.exports.export import Asked, ExportSpec
+from tap_autodesk_exports.exports.export import ExportSpec, PendingExport
 
 if TYPE_CHECKING:
     import threading
@@ -20,7 +20,7 @@ KEPT = dt.timedelta(days=30)
 """No API keeps an export for longer (documented: Data Connector 30 days, Insights two weeks)."""
 
 Entry = dict[str, Any]
-"""An `Asked` as JSON."""
+"""An `PendingExport` as JSON."""
 
 
 class Ledger:
@@ -41,16 +41,16 @@ class Ledger:
     ) -> None:
         self.lock = lock
         self._publish = publish
-        asked = (_from_entry(entry) for entry in entries)
-        self._asked = {item.spec.key: item for item in asked}
+        pending = (_from_entry(entry) for entry in entries)
+        self._asked = {item.spec.key: item for item in pending}
         self._entries = {key: dataclasses.asdict(item) for key, item in self._asked.items()}
 
-    def pending(self, key: str) -> Asked | None:
+    def pending(self, key: str) -> PendingExport | None:
         """Return what is pending under a key of `ExportSpec`."""
         with self.lock:
             return self._asked.get(key)
 
-    def unanswered(self, api: str) -> list[Asked]:
+    def unanswered(self, api: str) -> list[PendingExport]:
         """Return the exports of an API that were asked for without an answer."""
         with self.lock:
             return [a for a in self._asked.values() if a.spec.api == api and a.id is None]
@@ -58,13 +58,13 @@ class Ledger:
     def known_ids(self) -> list[str]:
         """Return the server's IDs of everything pending."""
         with self.lock:
-            return [asked.id for asked in self._asked.values() if asked.id]
+            return [pending.id for pending in self._asked.values() if pending.id]
 
-    def note(self, asked: Asked) -> None:
+    def note(self, pending: PendingExport) -> None:
         """Add or replace an entry, and write the state."""
         with self.lock:
-            self._asked[asked.spec.key] = asked
-            self._entries[asked.spec.key] = dataclasses.asdict(asked)
+            self._asked[pending.spec.key] = pending
+            self._entries[pending.spec.key] = dataclasses.asdict(pending)
             self._publish()
 
     def drop(self, key: str) -> None:
@@ -76,13 +76,13 @@ class Ledger:
     def forget_expired(self, now: dt.datetime) -> None:
         """Remove what was asked for so long ago that no API has it any more."""
         with self.lock:
-            for key, asked in list(self._asked.items()):
-                at = instant(asked.asked_at)
+            for key, pending in list(self._asked.items()):
+                at = instant(pending.asked_at)
                 if at is None or now - at > KEPT:
                     logger.info(
                         "The %s was asked for at %s and is given up: it has expired.",
-                        asked.spec.title,
-                        asked.asked_at,
+                        pending.spec.title,
+                        pending.asked_at,
                     )
                     self.drop(key)
 
@@ -92,5 +92,5 @@ class Ledger:
             return list(self._entries.values())
 
 
-def _from_entry(entry: Entry) -> Asked:
-    return Asked(**{**entry, "spec": ExportSpec(**entry["spec"])})
+def _from_entry(entry: Entry) -> PendingExport:
+    return PendingExport(**{**entry, "spec": ExportSpec(**entry["spec"])})

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib import Catalog, CatalogEntry
 
-    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.schemas.registry import Registry
     from tap_autodesk_exports.settings import Settings
     from tap_autodesk_exports.tap import TapAutodeskExports
@@ -145,7 +145,7 @@ class TableStream(ExportStream):
         return self.tap.extracts.loads(self)
 
     @override
-    def fetch(self, finished: Finished, folder: Path) -> Path | None:
+    def fetch(self, finished: FinishedExport, folder: Path) -> Path | None:
         path = self.tap.extracts.of(finished).table(self.name, folder)
         if path is None:
             self.logger.warning(
@@ -156,7 +156,7 @@ class TableStream(ExportStream):
         return as_csv(path, folder)
 
     @override
-    def _finished(self, load: Load) -> Finished:
+    def _finished(self, load: Load) -> FinishedExport:
         try:
             return super()._finished(load)
         except QuotaUsedUp as error:
@@ -166,11 +166,11 @@ class TableStream(ExportStream):
             return self.run.runner.result(older)
 
     @override
-    def damaged(self, finished: Finished) -> None:
+    def damaged(self, finished: FinishedExport) -> None:
         self.tap.extracts.of(finished).damaged(self.name)
 
     @override
-    def done_with(self, finished: Finished) -> None:
+    def done_with(self, finished: FinishedExport) -> None:
         self.tap.extracts.of(finished).done()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
-    from tap_autodesk_exports.exports.export import ExportSpec, Finished
+    from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport
     from tap_autodesk_exports.streams.base import Record
     from tap_autodesk_exports.streams.tabular import Emit
 
@@ -65,10 +65,10 @@ class ExportStream(TabularStream, abc.ABC):
             TapError: What must be known for it cannot be found out.
         """
 
-    def remember(self, load: Load, finished: Finished, state: dict[str, Any]) -> None:
+    def remember(self, load: Load, finished: FinishedExport, state: dict[str, Any]) -> None:
         """Note in a bookmark what the next run must know besides; called when a load is over."""
 
-    def done_with(self, finished: Finished) -> None:
+    def done_with(self, finished: FinishedExport) -> None:
         """Give up what was kept of an export; called once for each load, also after a failure."""
 
     # The loads, one after another
@@ -138,13 +138,13 @@ class ExportStream(TabularStream, abc.ABC):
             self.done_with(finished)
         self._loaded(load, finished, newest)
 
-    def _finished(self, load: Load) -> Finished:
+    def _finished(self, load: Load) -> FinishedExport:
         if load.error:
             raise load.error
         return self.run.runner.result(load.spec)
 
     def _emit(
-        self, load: Load, finished: Finished, emit: Emit
+        self, load: Load, finished: FinishedExport, emit: Emit
     ) -> Generator[Record, Any, str | None]:
         """Send the rows of an export; return the replication key's greatest value, if it counts."""
         try:
@@ -157,7 +157,7 @@ class ExportStream(TabularStream, abc.ABC):
             return (yield from self._emit_file(load, finished, emit))
 
     def _emit_file(
-        self, load: Load, finished: Finished, emit: Emit
+        self, load: Load, finished: FinishedExport, emit: Emit
     ) -> Generator[Record, Any, str | None]:
         fetch = functools.partial(self.fetch, finished)
         with full_disk_told(), self.tap.ahead.file(self._key(finished), fetch) as path:
@@ -179,7 +179,7 @@ class ExportStream(TabularStream, abc.ABC):
 
         The bookmark must not pass over the days between: the next run begins with them.
         """
-        end = self._finished(load).asked.spec.end
+        end = self._finished(load).pending.spec.end
         early = self.is_dated and bool(end and load.spec.end and end < load.spec.end)
         if early:
             self.logger.info("Loaded up to %s; the next run goes on from there.", end)
@@ -202,14 +202,14 @@ class ExportStream(TabularStream, abc.ABC):
             self.tap.ahead.begin(self._key(finished), fetch)
         return True
 
-    def _ready(self, load: Load) -> Finished | None:
+    def _ready(self, load: Load) -> FinishedExport | None:
         return None if load.error else self.run.runner.ready(load.spec)
 
     def _was_sent(self, load: Load) -> bool:
         finished = self._ready(load)
         return finished is not None and self._is_loaded(load, finished)
 
-    def _key(self, finished: Finished) -> str:
+    def _key(self, finished: FinishedExport) -> str:
         return f"{self.name} {finished.export_id}"
 
     # Bookmarks
@@ -263,7 +263,7 @@ class ExportStream(TabularStream, abc.ABC):
                 begun[:10],
             )
 
-    def _is_loaded(self, load: Load, finished: Finished) -> bool:
+    def _is_loaded(self, load: Load, finished: FinishedExport) -> bool:
         """Whether the rows of this very export were sent before, with the same columns."""
         state = self.get_context_state(load.partition)
         return (
@@ -282,11 +282,11 @@ class ExportStream(TabularStream, abc.ABC):
             names += f" {hashing.of(' '.join(hashed))}"
         return f"{zlib.crc32(names.encode()):08x}"
 
-    def _loaded(self, load: Load, finished: Finished, newest: str | None = None) -> None:
+    def _loaded(self, load: Load, finished: FinishedExport, newest: str | None = None) -> None:
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self.run.ledger.lock:
             state = self.get_context_state(load.partition)
-            spec = finished.asked.spec
+            spec = finished.pending.spec
             before, end = self._bound(load.partition), newest if self._is_filtered else spec.end
             if self.is_dated and spec.start and (not before or spec.start < state.get("start", "")):
                 state["start"] = spec.start

@@ -12,7 +12,7 @@ from tap_autodesk_exports.tables.files import Archive
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_autodesk_exports.exports.export import ExportFile, Finished
+    from tap_autodesk_exports.exports.export import ExportFile, FinishedExport
     from tap_autodesk_exports.run import Run
 
 ZIP = "autodesk_data_extract.zip"
@@ -30,9 +30,9 @@ class Extract:
         tables: How many tables will be loaded from it.
     """
 
-    def __init__(self, run: Run, finished: Finished, tables: int) -> None:
+    def __init__(self, run: Run, finished: FinishedExport, tables: int) -> None:
         self._run = run
-        self._files: Mapping[str, ExportFile] = {file.name: file for file in finished.look.files}
+        self._files: Mapping[str, ExportFile] = {file.name: file for file in finished.files}
         self._folder = run.workspace.folder()
         self._tables = tables
         self._finished = finished

@@ -35,7 +35,7 @@ from tap_autodesk_exports.streams.windows import Window, grid, spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tap_autodesk_exports.exports.export import Finished, QuotaUsedUp
+    from tap_autodesk_exports.exports.export import FinishedExport, QuotaUsedUp
     from tap_autodesk_exports.run import Run
     from tap_autodesk_exports.streams.data_connector import TableStream
 
@@ -79,9 +79,9 @@ class Extracts:
         """
         return self._plan.get(table.name, [])
 
-    def of(self, finished: Finished) -> Extract:
+    def of(self, finished: FinishedExport) -> Extract:
         """Return the files of a finished extract; also asked for by what fetches ahead."""
-        key = finished.asked.spec.key
+        key = finished.pending.spec.key
         with self._opening:
             if key not in self._open:
                 users = sum(
@@ -93,7 +93,7 @@ class Extracts:
                 self._tell_new_tables(finished)
             return self._open[key]
 
-    def _tell_new_tables(self, finished: Finished) -> None:
+    def _tell_new_tables(self, finished: FinishedExport) -> None:
         """Name the files of selected service groups that are tables of no stream, once."""
         known = {*bundled(), *self._tables[0].tap.streams}
         groups = {table.service_group for table in self._tables}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.tap import TapAutodeskExports
 
 REPORTING = "ReportingAPIAccess"
@@ -151,7 +151,7 @@ class InsightsExportStream(ExportStream):
         }
 
     @override
-    def fetch(self, finished: Finished, folder: Path) -> Path | None:
+    def fetch(self, finished: FinishedExport, folder: Path) -> Path | None:
         """Fetch the file that holds the report's rows.
 
         A usage report comes as two files, of which the first lists the filters (observed), so the
@@ -159,7 +159,7 @@ class InsightsExportStream(ExportStream):
         """
         expected = set(self.columns)
         best: tuple[int, Path] | None = None
-        for file in finished.look.files:
+        for file in finished.files:
             if file.kind and file.kind != self.report:
                 continue
             path = as_csv(
@@ -173,16 +173,16 @@ class InsightsExportStream(ExportStream):
                 best = (matches, path)
         if best is None or not best[0]:
             msg = (
-                f"The {finished.asked.spec.title} ({finished.export_id}) has no file with columns "
-                f"of {self.report}: {len(finished.look.files)} files came. Run again; if it stays "
-                "so, the API has changed and a newer release of this tap is needed."
+                f"The {finished.pending.spec.title} ({finished.export_id}) has no file with "
+                f"columns of {self.report}: {len(finished.files)} files came. Run again; if it "
+                "stays so, the API has changed and a newer release of this tap is needed."
             )
             raise TapError(msg)
         return best[1]
 
     @override
-    def constant_values(self, finished: Finished) -> Mapping[str, str | None]:
-        spec = finished.asked.spec
+    def constant_values(self, finished: FinishedExport) -> Mapping[str, str | None]:
+        spec = finished.pending.spec
         return {
             "team_id": spec.owner or None,
             "window_start": spec.start,

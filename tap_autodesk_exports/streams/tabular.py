@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers import types
     from singer_sdk.helpers._batch import BatchConfig
 
-    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.streams.base import Record
     from tap_autodesk_exports.tap import TapAutodeskExports
 
@@ -66,18 +66,18 @@ class TabularStream(TapStream, abc.ABC):
         super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
 
     @abc.abstractmethod
-    def fetch(self, finished: Finished, folder: Path) -> Path | None:
+    def fetch(self, finished: FinishedExport, folder: Path) -> Path | None:
         """Fetch the stream's file of a finished export; None where there is nothing to load.
 
         Raises:
             TapError: It could not be fetched whole.
         """
 
-    def constant_values(self, finished: Finished) -> Mapping[str, str | None]:  # noqa: ARG002
+    def constant_values(self, finished: FinishedExport) -> Mapping[str, str | None]:  # noqa: ARG002
         """Return the values of `constants` for the rows of an export."""
         return {}
 
-    def damaged(self, finished: Finished) -> None:
+    def damaged(self, finished: FinishedExport) -> None:
         """Give up what was kept of the stream's file, because it is to be fetched once more."""
 
     @abc.abstractmethod
@@ -86,7 +86,7 @@ class TabularStream(TapStream, abc.ABC):
 
     # From a file to a table
 
-    def _table(self, path: Path, finished: Finished) -> Table:
+    def _table(self, path: Path, finished: FinishedExport) -> Table:
         properties = self.effective_schema["properties"]
         values = self.constant_values(finished)
         own = {*self.constants, *PROVENANCE}

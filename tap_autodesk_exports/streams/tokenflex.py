@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tap_autodesk_exports.exports.export import Finished
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.settings import TokenFlexExport
     from tap_autodesk_exports.tap import TapAutodeskExports
 
@@ -286,13 +286,13 @@ class TokenFlexExportStream(ExportStream):
         )
 
     @override
-    def fetch(self, finished: Finished, folder: Path) -> Path | None:
-        path = self.run.fetch(finished, finished.look.files[0], folder)
+    def fetch(self, finished: FinishedExport, folder: Path) -> Path | None:
+        path = self.run.fetch(finished, finished.files[0], folder)
         return as_csv(path, folder, expected=self.fields)
 
     @override
-    def constant_values(self, finished: Finished) -> Mapping[str, str | None]:
-        return {"contract_number": finished.asked.spec.owner}
+    def constant_values(self, finished: FinishedExport) -> Mapping[str, str | None]:
+        return {"contract_number": finished.pending.spec.owner}
 
 
 class ProcessedStream(TokenFlexExportStream):
@@ -334,12 +334,12 @@ class ProcessedStream(TokenFlexExportStream):
         ]
 
     @override
-    def remember(self, load: Load, finished: Finished, state: dict[str, Any]) -> None:
+    def remember(self, load: Load, finished: FinishedExport, state: dict[str, Any]) -> None:
         number = load.partition["contract_number"]
         # An export that an earlier run had asked for knows nothing of the days since.
-        asked = dt.date.fromisoformat(finished.asked.asked_at[:10])
+        asked = dt.date.fromisoformat(finished.pending.asked_at[:10])
         self._asked[number] = min(asked, self._asked.get(number, asked))
-        end = instant(finished.asked.spec.end)
+        end = instant(finished.pending.spec.end)
         if end and self.tap.loads_of(self, load.partition)[-1] is load:
             state["processed"] = self._processed(number, self._asked[number], end.date())
             state["read_from"] = self._reads_from[number]
