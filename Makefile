@@ -13,7 +13,7 @@ PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" UV_COMPILE_BYTECODE=1
 
 # Tests run in two processes, file by file, the longest files first (tests/conftest.py);
-# ARGS="-n0 tests/test_state.py" runs one file in one process.
+# ARGS="-n0 tests/streams/test_state.py" runs one file in one process.
 WORKERS := -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about hal
 tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about twenty minutes
 	@HYPOTHESIS_EXAMPLES=10000 BIG_TABLE_ROWS=9500000 PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/pytest $(WORKERS) -rP --log-level=INFO --timeout=0 --dist load \
-		tests/test_tables_differential.py tests/test_overlap.py -k "roads or large" $(ARGS)
+		tests/tables/test_differential.py tests/streams/test_overlap.py -k "roads or large" $(ARGS)
 
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)

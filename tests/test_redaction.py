@@ -9,10 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -98,11 +97,11 @@ def test_leaky_calls_and_exceptions_tell_nothing(tmp_path: Path, sandbox, loggin
     config = {**sandbox.settings(), "apis": ["insights"], "hash_columns": ["*.email"]}
     config["hash_key"] = HASH_KEY
     arguments = []
-    catalog = clockwork.catalog(config, "insights_users", "insights_contexts")
+    catalog = in_process.catalog(config, "insights_users", "insights_contexts")
     for name, content in {"config": config, "catalog": catalog}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         arguments += [f"--{name}", str(tmp_path / f"{name}.json")]
-    env = surroundings.clean_environment()
+    env = processes.clean_environment()
     if logging_is_configured:
         (tmp_path / "logging.yml").write_text(STRUCTURED, encoding="utf-8")
         env["SINGER_SDK_LOG_CONFIG"] = str(tmp_path / "logging.yml")
@@ -121,4 +120,4 @@ def test_leaky_calls_and_exceptions_tell_nothing(tmp_path: Path, sandbox, loggin
     assert "*** was not taken; key ***" in done.stderr
     assert "OSError: Bearer ***" in done.stderr
     assert HASH_KEY not in done.stdout + done.stderr
-    surroundings.assert_no_secret(sandbox.url, done.stdout, done.stderr)
+    processes.assert_no_secret(sandbox.url, done.stdout, done.stderr)

@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from surroundings import ROOT
 
 from end_to_end.meltano_project import MeltanoProject
+from support.processes import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from surroundings import BIN, ROOT, clean_environment
-
+from support.processes import BIN, ROOT, clean_environment
 from tap_autodesk_exports.signin.configuration import environment_variables
 
 if TYPE_CHECKING:

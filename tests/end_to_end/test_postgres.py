@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from served import by_stream
-from surroundings import ROOT
 
 from end_to_end.warehouses import differences, postgres_tables
+from support.processes import ROOT
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from surroundings import Postgres
-
     from end_to_end.meltano_project import MeltanoProject
+    from support.processes import Postgres
 
 REAL_EXTRACT = ROOT.parent / "shared" / "data" / "extract"
 DATED = ["insights_usage", "insights_usage_report", "tokenflex_usage"]

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import requests
-from sandbox_client import JOB_SECONDS, Client
 from served import by_stream
 
+from support.sandbox_client import JOB_SECONDS, Client
 from tap_autodesk_exports.sandbox import Sandbox
 
 

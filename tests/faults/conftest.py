@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import CASES, Bench, Case, Clean
-from tap_process import TapServer
+
+from support.cases import CASES, Bench, Case, Clean
+from support.tap_process import TapServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

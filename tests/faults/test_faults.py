@@ -153,7 +153,7 @@ CELLS = [pytest.param(api, row, id=f"{row.name}-{api}") for row in ROWS for api 
 
 @pytest.fixture
 def case(request):
-    from cases import CASES
+    from support.cases import CASES
 
     api = request.getfixturevalue("api")
     return next(case for case in CASES if case.api == api)

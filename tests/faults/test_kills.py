@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cases import Bench, Clean
-    from tap_process import Message
+    from support.cases import Bench, Clean
+    from support.tap_process import Message
 
 LONG = 300
 """Seconds of a stall that nobody waits for the end of."""

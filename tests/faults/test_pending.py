@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import CASES
 
+from support.cases import CASES
 from tap_autodesk_exports.sandbox import credentials
 
 if TYPE_CHECKING:
-    from cases import Bench
+    from support.cases import Bench
 
 AN_HOUR = 3600
 SOON = {"export_timeout_minutes": 0.005}

@@ -8,10 +8,9 @@ import subprocess
 import time
 from typing import Any
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 
 JOBS = (1, 10, 2, 9, 3, 8, 4, 7, 5, 6, 10, 1)
@@ -61,13 +60,13 @@ def serve(order: int) -> Sandbox:
     return Sandbox(scale=0.1, job_seconds=lambda: jobs.pop() if jobs else 1)
 
 
-def timed(folder, config, streams) -> tuple[surroundings.TapRun, float]:
+def timed(folder, config, streams) -> tuple[processes.TapRun, float]:
     """Run the tap; return the run and its seconds, without those that any start of it takes."""
-    catalog = clockwork.catalog(config, *streams)
+    catalog = in_process.catalog(config, *streams)
     begin = time.monotonic()
-    subprocess.check_output([str(surroundings.BIN / "tap-autodesk-exports"), "--version"])
+    subprocess.check_output([str(processes.BIN / "tap-autodesk-exports"), "--version"])
     started = time.monotonic()
-    run = surroundings.run_tap(folder, config, catalog=catalog)
+    run = processes.run_tap(folder, config, catalog=catalog)
     return run, (time.monotonic() - started) - (started - begin)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import zipfile
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.extract import MOST_SINGLE_FILES, ZIP
 
@@ -29,8 +28,8 @@ def test_a_damaged_zip_costs_no_row_and_no_job(tmp_path, where):
             name for name in sandbox.data_connector.registry if name.partition("_")[0] in groups
         ]
         assert len(tables) > MOST_SINGLE_FILES
-        catalog = clockwork.catalog(config, *tables)
-        whole = surroundings.run_tap(tmp_path, config, catalog=catalog)
+        catalog = in_process.catalog(config, *tables)
+        whole = processes.run_tap(tmp_path, config, catalog=catalog)
         assert whole.code == 0, whole.stderr
 
         (path,) = [served.path for served in sandbox.served if served.name == ZIP]
@@ -42,7 +41,7 @@ def test_a_damaged_zip_costs_no_row_and_no_job(tmp_path, where):
             at = member.header_offset + LOCAL_HEADER + name_and_middle
         fault = sandbox.faults.add("corrupt", endpoint="file", path=f"*/{ZIP}", after_bytes=at)
         begun = len(sandbox.served)
-        met = surroundings.run_tap(tmp_path, config, catalog=catalog)
+        met = processes.run_tap(tmp_path, config, catalog=catalog)
         assert fault.struck
         assert met.code == 0, met.stderr
         for table in tables:

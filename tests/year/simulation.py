@@ -14,16 +14,15 @@ import json
 import subprocess
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import clockwork
-from sandbox_client import Client
-from surroundings import ROOT, clean_environment
+from support import in_process
+from support.processes import ROOT, clean_environment
+from support.sandbox_client import Client
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from surroundings import Postgres, TapRun
-
+    from support.processes import Postgres, TapRun
     from tap_autodesk_exports.sandbox import Sandbox
 
 BEGIN = dt.datetime(2025, 3, 3, 5, tzinfo=dt.UTC)
@@ -184,8 +183,8 @@ class Year:
             self.server.faults.add_all([{"effect": "status", "status": 503, "times": None}])
         config = {**self.server.settings(), **self.config(number)}
         if number in {0, self.refresh}:
-            self.catalog = clockwork.catalog({**config, **GROUPS}, *STREAMS)
-        run = clockwork.run(
+            self.catalog = in_process.catalog({**config, **GROUPS}, *STREAMS)
+        run = in_process.run(
             self.server,
             config | GROUPS,
             state=self.state,

@@ -19,7 +19,7 @@ from year.truth import differences
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from surroundings import Postgres
+    from support.processes import Postgres
 
 RUNS = int(os.environ.get("YEAR_RUNS", "0"))
 SHORT = 8

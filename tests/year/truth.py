@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from end_to_end import independent_reading
 from end_to_end.warehouses import postgres_tables
-from sandbox_client import Client
-
+from support.sandbox_client import Client
 from tap_autodesk_exports.sandbox.data.dialect import document
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
 from tap_autodesk_exports.streams import tokenflex

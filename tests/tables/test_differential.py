@@ -1,7 +1,7 @@
 """Lines, records, Parquet files and an independent reading in plain Python agree on every file.
 
 The referee below shares no code with the package. The number of generated files is the profile's:
-`HYPOTHESIS_EXAMPLES=10000 pytest tests/test_tables_differential.py` is the long run.
+`HYPOTHESIS_EXAMPLES=10000 pytest tests/tables/test_differential.py` is the long run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
 SAME = "HYPOTHESIS_EXAMPLES" not in os.environ
 """Whether the same files are generated each time; the variable asks for new ones."""
-EXTRACT = Path(__file__).parents[1] / "../shared/data/extract"
+EXTRACT = Path(__file__).parents[2] / "../shared/data/extract"
 EXPORT = {"export_id": "export 1", "exported_at": "2026-02-12 04:42:48"}
 
 

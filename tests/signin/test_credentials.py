@@ -1,8 +1,8 @@
 """Which credentials sign in to which API, and the sentence for each that cannot."""
 
 import pytest
-from oauth_server import CONFIDENTIAL, WITH_PAT, WITH_REFRESH_TOKEN
 
+from support.oauth_server import CONFIDENTIAL, WITH_PAT, WITH_REFRESH_TOKEN
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings import Api, Flow, Settings
 from tap_autodesk_exports.signin.credentials import check_flow, credentials_for

@@ -11,16 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from oauth_server import WITH_REFRESH_TOKEN, OAuthServer
 
+from support.oauth_server import WITH_REFRESH_TOKEN, OAuthServer
+from support.processes import ROOT
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.settings import Api
 
 RUNS = int(os.environ.get("CHAIN_RUNS", "20"))
-ONE_RUN = Path(__file__).with_name("one_run.py")
+ONE_RUN = ROOT / "tests/support/one_run.py"
 
 
 class Run:

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 from click.testing import CliRunner
-from oauth_server import (
+
+from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
     TIED,
@@ -16,8 +17,7 @@ from oauth_server import (
     WITH_PAT,
     WITH_REFRESH_TOKEN,
 )
-from surroundings import BIN, clean_environment
-
+from support.processes import BIN, clean_environment
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.clock import SandboxClock

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from sandbox_client import JOB_SECONDS, Client
 
+from support.sandbox_client import JOB_SECONDS, Client
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:

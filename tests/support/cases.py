@@ -8,16 +8,15 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import surroundings
-
+from support import processes
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from surroundings import TapRun
-    from tap_process import Message, TapProcess, TapServer
+    from support.processes import TapRun
+    from support.tap_process import Message, TapProcess, TapServer
 
 OF_THE_EXPORT = {"_export_id", "_exported_at"}
 """Columns that differ from one export to the next."""
@@ -189,7 +188,7 @@ def catalog(case: Case, folder: Path) -> dict[str, Any]:
         found = json.loads(
             subprocess.check_output(
                 [
-                    str(surroundings.BIN / "tap-autodesk-exports"),
+                    str(processes.BIN / "tap-autodesk-exports"),
                     "--config",
                     str(config),
                     "--discover",

@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import surroundings
+from support import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class TapServer:
         self._process = subprocess.Popen(
             [sys.executable, str(server), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env=surroundings.clean_environment(),
+            env=processes.clean_environment(),
         )
         theirs.close()
 
@@ -160,7 +160,7 @@ class TapProcess:
         """Return the temporary files that are there."""
         return [str(path.relative_to(self._temporary)) for path in self._temporary.rglob("*")]
 
-    def kill(self) -> surroundings.TapRun:
+    def kill(self) -> processes.TapRun:
         """Kill it, the hard way, and return what a target had got of it."""
         self.wait_until(lambda: self._until is None or self.reached.is_set())
         self.send(signal.SIGKILL)
@@ -184,7 +184,7 @@ class TapProcess:
         """Whether the last line that was read is no whole one."""
         return bool(self.taken) and not self.taken[-1].endswith(b"\n")
 
-    def end(self) -> surroundings.TapRun:
+    def end(self) -> processes.TapRun:
         """Wait for its end, and return what a target had got of it.
 
         Nothing that it said anywhere may hold a secret of the sandbox.
@@ -197,10 +197,10 @@ class TapProcess:
         log = self.log()
         self.close()
         said = b"".join([*self.taken, self._not_taken, self.command_line]).decode()
-        surroundings.assert_no_secret(self._api_url, said, log, *self.files())
+        processes.assert_no_secret(self._api_url, said, log, *self.files())
         whole = [line for line in self.taken if line.endswith(b"\n")]
         messages = [json.loads(line, parse_float=Decimal) for line in whole]
-        return surroundings.TapRun(messages, log, code)
+        return processes.TapRun(messages, log, code)
 
     def close(self) -> None:
         """Kill it, if it still runs, and close what it was read through."""

@@ -9,13 +9,13 @@ import stat
 import subprocess
 from urllib.parse import parse_qs, urlsplit
 
-import chromium
 import pytest
 import requests
 from click.testing import CliRunner
-from oauth_server import CONFIDENTIAL, TIED, WITH_REFRESH_TOKEN, OAuthServer
-from surroundings import BIN, clean_environment
 
+from support import chromium
+from support.oauth_server import CONFIDENTIAL, TIED, WITH_REFRESH_TOKEN, OAuthServer
+from support.processes import BIN, clean_environment
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.sandbox import credentials

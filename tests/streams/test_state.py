@@ -6,17 +6,17 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
 from meltano.core.state_store import MeltanoState
 from meltano.core.state_store.filesystem import LocalFilesystemStateStoreManager
 
+from support import in_process
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from surroundings import TapRun
+    from support.processes import TapRun
 
 PENDING = {
     "spec": {
@@ -94,7 +94,7 @@ def test_every_state_of_a_real_run_survives_merging_as_it_is(meltano, run_tap):
 def test_a_bookmark_does_not_pass_over_days_that_a_pending_export_lacks():
     """An export of an earlier run ends where that run stood; the rest must come next."""
     with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-        run_tap = functools.partial(clockwork.run, sandbox)
+        run_tap = functools.partial(in_process.run, sandbox)
         stream = "insights_usage"
         config = {
             "apis": ["insights"],

@@ -11,8 +11,7 @@ import signal
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
-import surroundings
-
+from support import processes
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.tap import TapAutodeskExports
 
@@ -50,7 +49,7 @@ def run(  # noqa: PLR0913
     metadata: Mapping[str, Any] | None = None,
     sink: IO[bytes] | None = None,
     found: Mapping[str, Any] | None = None,
-) -> surroundings.TapRun:
+) -> processes.TapRun:
     """Run the tap with the sandbox's settings and `config`; what it said is returned.
 
     Nothing that it says may hold a secret of the sandbox.
@@ -86,9 +85,9 @@ def run(  # noqa: PLR0913
     said = raw + "\n".join(log)
     # Those that this run was given: over a year of runs, looking for all would take hours.
     given = known.intersection(value for value in settings.values() if isinstance(value, str))
-    assert surroundings.secrets_in(said, given | set(sandbox.secrets()) - known) == []
+    assert processes.secrets_in(said, given | set(sandbox.secrets()) - known) == []
     messages = [json.loads(line, parse_float=Decimal) for line in raw.split("\n") if line]
-    return surroundings.TapRun(messages, "\n".join(log), code)
+    return processes.TapRun(messages, "\n".join(log), code)
 
 
 def catalog(

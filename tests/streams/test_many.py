@@ -8,10 +8,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
 
@@ -23,14 +22,14 @@ TABLES = ("admin_projects", "issues_issues")
 NOW = dt.datetime(2026, 5, 20, 6, tzinfo=dt.UTC)
 
 
-def failures(run: surroundings.TapRun) -> list[str]:
+def failures(run: processes.TapRun) -> list[str]:
     return [line.split(" | ", 2)[2] for line in run.stderr.splitlines() if "| FAILED " in line]
 
 
 def test_twenty_accounts_of_which_two_fail():
     with Sandbox(scale=0.1, accounts=20, job_seconds=0) as server:
         server.data_connector.closed = set(server.account_ids[4:6])
-        first = clockwork.run(server, ONLY, *TABLES)
+        first = in_process.run(server, ONLY, *TABLES)
         assert first.code == 1
         sentences = failures(first)
         assert len(sentences) == 2
@@ -42,7 +41,7 @@ def test_twenty_accounts_of_which_two_fail():
         assert Counter(export.owner for export in server.exports) == dict.fromkeys(loaded, 1)
 
         server.data_connector.closed = set()
-        second = clockwork.run(server, ONLY, *TABLES, state=first.state)
+        second = in_process.run(server, ONLY, *TABLES, state=first.state)
         assert second.code == 0, second.stderr
         new = {row["bim360_account_id"] for row in second.records("issues_issues")}
         assert new == set(server.account_ids[4:6])
@@ -54,7 +53,7 @@ def test_an_account_that_is_named_twice_is_loaded_once():
     with Sandbox(scale=0.1, job_seconds=0) as server:
         account = server.account_id
         config = {**ONLY, "data_connector_account_ids": [account, f"b.{account}"]}
-        run = clockwork.run(server, config, *TABLES)
+        run = in_process.run(server, config, *TABLES)
         rows = run.records("issues_issues")
         assert len(rows) == len(run.table("issues_issues"))
         assert len(run.state["bookmarks"]["issues_issues"]["partitions"]) == 1
@@ -67,7 +66,7 @@ def test_accounts_that_fail_at_the_job_and_at_the_download_are_taken_up_alone():
         # One at a time, so that the fifth job and its repetition are those of one account.
         server.faults.add("ends_failed", api="data_connector", occasions=(5, 6), times=None)
         server.faults.add("status", endpoint="link", path=f"*{without_links}*", times=None)
-        first = clockwork.run(server, {**ONLY, "max_concurrent_exports": 1}, *TABLES)
+        first = in_process.run(server, {**ONLY, "max_concurrent_exports": 1}, *TABLES)
         assert first.code == 1
         asked = Counter(export.owner for export in server.exports)
         (failed,) = (account for account, times in asked.items() if times > 1)
@@ -88,7 +87,7 @@ def test_accounts_that_fail_at_the_job_and_at_the_download_are_taken_up_alone():
         jobs = len(server.exports)
         server.data_connector.closed = set()
         server.faults.clear()
-        second = clockwork.run(server, ONLY, *TABLES, state=first.state)
+        second = in_process.run(server, ONLY, *TABLES, state=first.state)
         assert second.code == 0, second.stderr
         assert {row["bim360_account_id"] for row in second.records("issues_issues")} == bad
         # The extract that could not be downloaded is there: it costs no further job.
@@ -105,7 +104,7 @@ def test_120_projects_in_requests_of_at_most_50_each_with_a_bookmark():
         tables = server.data_connector.tables[server.account_id]
         projects = [project.id for project in tables.world.projects]
         config = {**ONLY, "data_connector_project_ids": projects, "start_date": "2026-05-01"}
-        run = clockwork.run(server, config, *streams)
+        run = in_process.run(server, config, *streams)
         assert run.code == 0, run.stderr
         sizes = [len(export.body["projectIdList"]) for export in server.exports]
         assert sizes == [50, 50, 20]
@@ -118,7 +117,7 @@ def test_120_projects_in_requests_of_at_most_50_each_with_a_bookmark():
         # A project more: only the part that it is in has no bookmark yet.
         server.clock.advance(86400)
         config = {**config, "data_connector_project_ids": projects[:119]}
-        again = clockwork.run(server, config, *streams, state=run.state)
+        again = in_process.run(server, config, *streams, state=run.state)
         assert again.code == 0, again.stderr
         begins = [export.body["startDate"][:10] for export in server.exports[3:]]
         assert begins == ["2026-05-19", "2026-05-19", "2026-05-01"]
@@ -133,7 +132,7 @@ def test_a_part_that_fails_leaves_the_others_alone():
         projects = [project.id for project in world.projects]
         unknown = "00000000-0000-4000-8000-000000000000"
         config = {**ONLY, "data_connector_project_ids": [*projects[:50], unknown]}
-        run = clockwork.run(server, config, "issues_issues")
+        run = in_process.run(server, config, "issues_issues")
         assert run.code == 1
         (sentence,) = failures(run)
         assert "project admin" in sentence
@@ -154,18 +153,18 @@ def test_a_chunk_that_fails_is_asked_for_alone_and_no_delete_is_lost():
             "max_concurrent_exports": 1,
         }
         server.faults.add("ends_failed", api="data_connector", occasions=(2, 3), times=None)
-        first = clockwork.run(server, config, "issues_issues")
+        first = in_process.run(server, config, "issues_issues")
         assert first.code == 1
         assert len(failures(first)) == 1
         assert not first.of_type("ACTIVATE_VERSION")
         assert len(server.exports) == 4
         server.faults.clear()
-        second = clockwork.run(server, config, "issues_issues", state=first.state)
+        second = in_process.run(server, config, "issues_issues", state=first.state)
         assert second.code == 0, second.stderr
         (asked,) = server.exports[4:]
         assert asked.body["projectIdList"] == server.exports[1].body["projectIdList"]
         # A version replaces the table, so the rows of the other chunks come with it.
-        whole = clockwork.run(server, config, "issues_issues")
+        whole = in_process.run(server, config, "issues_issues")
         assert second.table("issues_issues").keys() == whole.table("issues_issues").keys()
         assert len(second.of_type("ACTIVATE_VERSION")) == 1
 
@@ -177,7 +176,7 @@ def test_a_contract_that_has_just_ended_is_still_read():
         for day, expected in (("2025-02-20", {ended, active}), ("2025-04-01", {active})):
             server.clock.set(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
             config = {"apis": ["tokenflex"], "start_date": "2025-01-01"}
-            run = clockwork.run(server, config, "tokenflex_usage", "tokenflex_contract_years")
+            run = in_process.run(server, config, "tokenflex_usage", "tokenflex_contract_years")
             assert run.code == 0, run.stderr
             rows = run.records("tokenflex_usage")
             assert {row["contract_number"] for row in rows} == expected
@@ -191,7 +190,7 @@ def test_a_team_that_fails_goes_on_where_it_stopped():
         config = {"apis": ["insights"], "start_date": "2026-02-01", "max_concurrent_exports": 1}
         # The second export that begins, asked for three times; which one it is, threads decide.
         server.faults.add("ends_failed", api="insights", occasions=(2, 3, 4), times=None)
-        first = clockwork.run(server, config, "insights_usage")
+        first = in_process.run(server, config, "insights_usage")
         assert first.code == 1
         (sentence,) = failures(first)
         failed = re.search(r"'insights_usage' of (\d+) \((\d{4}-\d\d)\)", sentence)
@@ -203,9 +202,9 @@ def test_a_team_that_fails_goes_on_where_it_stopped():
         assert ends.pop(failed[1]) == f"{failed[2]}-01"
         assert list(ends.values()) == ["2026-05-20", "2026-05-20"]
         server.faults.clear()
-        second = clockwork.run(server, config, "insights_usage", state=first.state)
+        second = in_process.run(server, config, "insights_usage", state=first.state)
         assert second.code == 0, second.stderr
-        whole = clockwork.run(server, config, "insights_usage").table("insights_usage")
+        whole = in_process.run(server, config, "insights_usage").table("insights_usage")
         both = first.table("insights_usage") | second.table("insights_usage")
         assert both.keys() == whole.keys()
 
@@ -219,7 +218,7 @@ def test_contracts_each_with_a_bookmark_of_its_own():
             "tokenflex_contract_numbers": numbers,
             "start_date": "2025-01-01",
         }
-        run = clockwork.run(server, config, "tokenflex_desktop_sessions")
+        run = in_process.run(server, config, "tokenflex_desktop_sessions")
         assert run.code == 1
         (sentence,) = failures(run)
         assert "999999999999" in sentence
@@ -235,7 +234,7 @@ def test_ten_processes_share_one_pinned_extract(tmp_path: Path):
     with Sandbox(scale=0.2, job_seconds=0) as server:
         tables = [name for name in server.data_connector.registry if name.startswith("admin_")]
         tables += [name for name in server.data_connector.registry if name.startswith("issues_")]
-        first = clockwork.run(server, ONLY, *tables)
+        first = in_process.run(server, ONLY, *tables)
         assert first.code == 0, first.stderr
         job = first.records("issues_issues")[0]["_export_id"]
         jobs = len(server.exports)
@@ -246,11 +245,11 @@ def test_ten_processes_share_one_pinned_extract(tmp_path: Path):
             "data_connector_service_groups": ["admin", "issues"],
         }
 
-        def work(number: int) -> surroundings.TapRun:
+        def work(number: int) -> processes.TapRun:
             folder = tmp_path / str(number)
             folder.mkdir()
-            catalog = clockwork.catalog(config, *tables[number::10])
-            return surroundings.run_tap(folder, config, catalog=catalog)
+            catalog = in_process.catalog(config, *tables[number::10])
+            return processes.run_tap(folder, config, catalog=catalog)
 
         catalogs: list[Any] = list(range(10))
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
@@ -273,12 +272,12 @@ def test_a_named_extract_that_cannot_serve_is_told_and_costs_no_job():
         server.clock.set(NOW)
         mine, other = server.account_ids
         config = {**ONLY, "data_connector_account_ids": [mine]}
-        made = clockwork.run(server, config, "issues_issues").records("issues_issues")
+        made = in_process.run(server, config, "issues_issues").records("issues_issues")
         jobs = len(server.exports)
         named = {**config, "data_connector_job_id": made[0]["_export_id"]}
 
         def told(*streams: str, **more: Any) -> str:
-            run = clockwork.run(server, {**named, **more}, *streams)
+            run = in_process.run(server, {**named, **more}, *streams)
             assert run.code == 1
             (sentence,) = failures(run)
             return sentence
@@ -297,11 +296,11 @@ def test_a_named_extract_that_cannot_serve_is_told_and_costs_no_job():
 def test_a_named_extract_that_failed_is_told():
     with Sandbox(scale=0.1, job_seconds=0) as server:
         server.faults.add("ends_failed", api="data_connector", times=None)
-        clockwork.run(server, ONLY, "issues_issues")
-        listed = clockwork.run(server, ONLY, "data_connector_jobs").records("data_connector_jobs")
+        in_process.run(server, ONLY, "issues_issues")
+        listed = in_process.run(server, ONLY, "data_connector_jobs").records("data_connector_jobs")
         jobs = len(server.exports)
         config = {**ONLY, "data_connector_job_id": listed[0]["id"]}
-        run = clockwork.run(server, config, "issues_issues")
+        run = in_process.run(server, config, "issues_issues")
         (sentence,) = failures(run)
         assert "ended as 'failed' and has no files. Name another one" in sentence
         assert len(server.exports) == jobs
@@ -309,7 +308,7 @@ def test_a_named_extract_that_failed_is_told():
 
 def test_a_named_extract_is_loaded_once_whatever_the_projects():
     with Sandbox(scale=0.1, projects=60, job_seconds=0) as server:
-        first = clockwork.run(server, ONLY, "issues_issues")
+        first = in_process.run(server, ONLY, "issues_issues")
         rows = first.records("issues_issues")
         world = server.data_connector.tables[server.account_id].world
         config = {
@@ -317,6 +316,6 @@ def test_a_named_extract_is_loaded_once_whatever_the_projects():
             "data_connector_job_id": rows[0]["_export_id"],
             "data_connector_project_ids": [project.id for project in world.projects],
         }
-        run = clockwork.run(server, config, "issues_issues")
+        run = in_process.run(server, config, "issues_issues")
         assert run.code == 0, run.stderr
         assert len(run.records("issues_issues")) == len(rows)

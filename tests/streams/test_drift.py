@@ -8,10 +8,10 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
 from click.testing import CliRunner
 
+from support import in_process
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.schemas import registry
@@ -109,7 +109,7 @@ def text(value: Any) -> str:
 def test_twelve_schema_changes_replayed_against_the_previous_registry(server, monkeypatch):
     monkeypatch.setattr(data_connector, "bundled", previous)
     served_after(server)
-    run = clockwork.run(server, ONLY, *STREAMS)
+    run = in_process.run(server, ONLY, *STREAMS)
     assert run.code == 0, run.stderr
     compared = 0
     for name in STREAMS:
@@ -154,7 +154,7 @@ def test_the_new_schema_knows_what_the_previous_one_rescues(server, monkeypatch)
     served_after(server)
     config = {**ONLY, "data_connector_schema": "live"}
     kept = [name for name in STREAMS if name in registry.bundled()]
-    run = clockwork.run(server, config, *kept, "schedule_plan_tasks")
+    run = in_process.run(server, config, *kept, "schedule_plan_tasks")
     assert run.code == 0, run.stderr
     assert "does not know" not in run.stderr
     for name in kept:
@@ -235,7 +235,7 @@ def test_a_table_that_no_stream_knows_is_named_once():
         )
         tables["rfis_novelties"] = dataclasses.replace(tables["rfis_rfis"], name="rfis_novelties")
         server.data_connector.change_schema(tables)
-        run = clockwork.run(server, ONLY, "issues_issues")
+        run = in_process.run(server, ONLY, "issues_issues")
         assert run.code == 0, run.stderr
         (line,) = [line for line in run.stderr.splitlines() if "novelties" in line]
         assert "not loaded: issues_novelties." in line
@@ -246,12 +246,12 @@ def test_a_column_is_named_once_also_where_not_every_file_has_it():
     with Sandbox(scale=0.1, accounts=3, job_seconds=0) as server:
         auto = {"apis": ["data_connector"]}
         second = {"data_connector_account_ids": [server.account_ids[1]]}
-        clockwork.run(server, {**auto, **second}, "issues_issues")
+        in_process.run(server, {**auto, **second}, "issues_issues")
         tables = dict(server.data_connector.registry)
         columns = {**tables["issues_issues"].columns, "novel": "string"}
         tables["issues_issues"] = dataclasses.replace(tables["issues_issues"], columns=columns)
         server.data_connector.change_schema(tables)
-        run = clockwork.run(server, auto, "issues_issues")
+        run = in_process.run(server, auto, "issues_issues")
         assert len({row["_export_id"] for row in run.records("issues_issues")}) == 3
         assert len([line for line in run.stderr.splitlines() if "does not know" in line]) == 1
 

@@ -12,11 +12,10 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-import clockwork
 import pytest
-import surroundings
-from end_to_end import independent_reading
 
+from end_to_end import independent_reading
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.columns import PROVENANCE, type_of
 from tap_autodesk_exports.streams.insights import column_name
@@ -47,7 +46,7 @@ def server() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def catalog() -> dict[str, Any]:
     """What discovery finds, with everything selected."""
-    command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
+    command = [str(processes.BIN / "tap-autodesk-exports"), "--discover"]
     found: dict[str, Any] = json.loads(subprocess.check_output(command, stderr=subprocess.PIPE))
     for stream in found["streams"]:
         for entry in stream["metadata"]:
@@ -56,10 +55,10 @@ def catalog() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def first(server, catalog, tmp_path_factory) -> surroundings.TapRun:
+def first(server, catalog, tmp_path_factory) -> processes.TapRun:
     """The first run: all streams, two months."""
     folder = tmp_path_factory.mktemp("first")
-    return surroundings.run_tap(folder, {**server.settings(), **RANGE}, catalog=catalog)
+    return processes.run_tap(folder, {**server.settings(), **RANGE}, catalog=catalog)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,7 @@ def test_lists_hold_what_the_api_listed(first, server):
 
 def test_signed_links_are_in_no_record(first, server):
     text = json.dumps(first.messages, default=str)
-    assert surroundings.secrets_in(text + first.stderr, server.secrets()) == []
+    assert processes.secrets_in(text + first.stderr, server.secrets()) == []
 
 
 def test_one_job_serves_all_tables_of_a_range(server, first):
@@ -235,7 +234,7 @@ def test_a_second_run_asks_only_for_what_is_new(first, server, catalog, tmp_path
     tomorrow = f"{TODAY + dt.timedelta(days=1)}"
     config = {**server.settings(), **RANGE, "end_date": tomorrow, "lookback_days": 7}
     kinds = every_kind(catalog)
-    second = surroundings.run_tap(tmp_path, config, catalog=kinds, state=first.state)
+    second = processes.run_tap(tmp_path, config, catalog=kinds, state=first.state)
     assert second.code == 0, second.stderr
     asked = server.exports[before:]
     for export in asked:
@@ -271,20 +270,20 @@ def test_both_generations_of_column_names_give_one_name():
 
 
 @pytest.fixture(scope="module")
-def insights() -> Iterator[Callable[..., surroundings.TapRun]]:
+def insights() -> Iterator[Callable[..., processes.TapRun]]:
     """Run all of Insights, again and again, over one sandbox; `columns` are its files' names."""
     with Sandbox(scale=0.1, job_seconds=0) as sandbox:
 
-        def run(columns: Literal["snake", "title"], output_format: str) -> surroundings.TapRun:
+        def run(columns: Literal["snake", "title"], output_format: str) -> processes.TapRun:
             sandbox.insights.columns = columns
             config = {**RANGE, "apis": ["insights"], "insights_output_format": output_format}
-            return clockwork.run(sandbox, config, *INSIGHTS.values())
+            return in_process.run(sandbox, config, *INSIGHTS.values())
 
         yield run
 
 
 @pytest.fixture(scope="module")
-def plain(insights) -> surroundings.TapRun:
+def plain(insights) -> processes.TapRun:
     return insights("snake", "CSV")
 
 
@@ -328,8 +327,8 @@ def test_an_export_of_ones_own_is_a_stream(server, tmp_path):
             }
         ],
     }
-    own = clockwork.catalog(config, "tokenflex_by_product")
-    run = surroundings.run_tap(tmp_path, config, catalog=own)
+    own = in_process.catalog(config, "tokenflex_by_product")
+    run = processes.run_tap(tmp_path, config, catalog=own)
     assert run.code == 0, run.stderr
     table = run.table("tokenflex_by_product")
     assert table

@@ -5,18 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
-from year.simulation import Target
 
+from support import in_process
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
+from year.simulation import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from surroundings import TapRun
+    from support.processes import TapRun
 
 NEW = {"apis": ["data_connector"], "data_connector_extract": "new"}
 BY_UPDATE = {"replication-method": "INCREMENTAL", "replication-key": "updated_at"}
@@ -54,7 +54,7 @@ def failures(run: TapRun) -> list[str]:
 
 def test_equal_rows_with_one_key_are_sent_once(server, write):
     write("issues_issues", "issue_id,title", "a,one", "b,two", "a,one")
-    run = clockwork.run(server, NEW, "issues_issues")
+    run = in_process.run(server, NEW, "issues_issues")
     assert run.code == 0
     assert sorted(row["issue_id"] for row in run.records("issues_issues")) == ["a", "b"]
 
@@ -62,7 +62,7 @@ def test_equal_rows_with_one_key_are_sent_once(server, write):
 def test_different_rows_with_one_key_fail_their_stream_alone(server, write):
     write("issues_issues", "issue_id,title", "a,confidential one", "a,confidential two", "b,x")
     write("issues_comments", "comment_id,comment_body", "c,text")
-    run = clockwork.run(server, NEW, "issues_issues", "issues_comments")
+    run = in_process.run(server, NEW, "issues_issues", "issues_comments")
     assert run.code == 1
     (failure,) = failures(run)
     assert failure.startswith("FAILED issues_issues: The file 'issues_issues.csv' holds different")
@@ -80,7 +80,7 @@ def test_different_rows_with_one_key_fail_their_stream_alone(server, write):
 
 def test_a_stream_keyed_on_row_id_sends_all_rows_that_share_a_guessed_key(server, write):
     write("checklists_checklists", "id,title", "1,one", "1,two", "1,two")
-    run = clockwork.run(server, NEW, "checklists_checklists")
+    run = in_process.run(server, NEW, "checklists_checklists")
     assert run.code == 0, run.stderr
     assert run.of_type("SCHEMA")[0]["key_properties"] == ["_row_id"]
     assert len(run.table("checklists_checklists")) == 3
@@ -89,7 +89,7 @@ def test_a_stream_keyed_on_row_id_sends_all_rows_that_share_a_guessed_key(server
 def test_row_id_chosen_as_key_in_the_catalog_loads_them_all(server, write):
     write("issues_issues", "issue_id,title", "a,one", "a,two")
     chosen = {"table-key-properties": ["_row_id"]}
-    run = clockwork.run(server, NEW, "issues_issues", metadata=chosen)
+    run = in_process.run(server, NEW, "issues_issues", metadata=chosen)
     assert run.code == 0, run.stderr
     assert len(run.table("issues_issues")) == 2
 
@@ -100,7 +100,7 @@ def test_row_id_chosen_as_key_in_the_catalog_loads_them_all(server, write):
 def test_incremental_sends_rows_from_the_bookmark_on(server, write):
     header = "issue_id,title,updated_at"
     write("issues_issues", header, "a,x,2026-01-01 10:00:00", "b,x,2026-01-02 10:00:00.5", "n,x,")
-    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    first = in_process.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
     assert first.code == 0, first.stderr
     (partition,) = first.state["bookmarks"]["issues_issues"]["partitions"]
     assert partition["replication_key"] == "updated_at"
@@ -114,7 +114,7 @@ def test_incremental_sends_rows_from_the_bookmark_on(server, write):
         "c,x,2026-01-02 10:00:00.6",
         "n,y,",
     )
-    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    second = in_process.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
     # What equals the bookmark comes again, as Singer has it; a row without a value may be new.
     assert [row["issue_id"] for row in second.records("issues_issues")] == ["b", "c", "n"]
     (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
@@ -123,9 +123,9 @@ def test_incremental_sends_rows_from_the_bookmark_on(server, write):
 
 def test_the_bookmark_never_goes_back(server, write):
     write("issues_issues", "issue_id,updated_at", "a,2026-01-05 00:00:00")
-    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    first = in_process.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
     write("issues_issues", "issue_id,updated_at", "a,2026-01-04 00:00:00")
-    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    second = in_process.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
     assert second.records("issues_issues") == []
     (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
     assert partition["replication_key_value"] == "2026-01-05T00:00:00.000000Z"
@@ -134,10 +134,10 @@ def test_the_bookmark_never_goes_back(server, write):
 def test_back_to_full_table_sends_every_row(server, write):
     write("issues_issues", "issue_id,updated_at", "a,2026-01-05 00:00:00", "b,2026-01-01 00:00:00")
     latest = {**NEW, "data_connector_extract": "auto"}
-    first = clockwork.run(server, latest, "issues_issues", metadata=BY_UPDATE)
-    again = clockwork.run(server, latest, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    first = in_process.run(server, latest, "issues_issues", metadata=BY_UPDATE)
+    again = in_process.run(server, latest, "issues_issues", state=first.state, metadata=BY_UPDATE)
     assert again.records("issues_issues") == []
-    full = clockwork.run(server, latest, "issues_issues", state=again.state)
+    full = in_process.run(server, latest, "issues_issues", state=again.state)
     assert len(full.records("issues_issues")) == 2
     (partition,) = full.state["bookmarks"]["issues_issues"]["partitions"]
     assert "replication_key_value" not in partition
@@ -146,7 +146,7 @@ def test_back_to_full_table_sends_every_row(server, write):
 def test_incremental_without_a_column_to_go_by_is_told(server, write):
     write("admin_roles", "id,name", "a,x")
     chosen = {"replication-method": "INCREMENTAL", "replication-key": "modified"}
-    run = clockwork.run(server, NEW, "admin_roles", metadata=chosen)
+    run = in_process.run(server, NEW, "admin_roles", metadata=chosen)
     assert run.code == 1
     (failure,) = failures(run)
     assert "replication key 'modified'" in failure
@@ -156,7 +156,7 @@ def test_incremental_without_a_column_to_go_by_is_told(server, write):
 def test_timestamps_are_compared_as_instants_whatever_their_offset(server, write):
     header = "issue_id,updated_at"
     write("issues_issues", header, "a,2026-01-01T12:00:00+02:00", "b,2026-01-01 09:00:00")
-    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    first = in_process.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
     (partition,) = first.state["bookmarks"]["issues_issues"]["partitions"]
     assert partition["replication_key_value"] == "2026-01-01T10:00:00.000000Z"
     write(
@@ -166,7 +166,7 @@ def test_timestamps_are_compared_as_instants_whatever_their_offset(server, write
         "c,2026-01-01T12:00:00.001+02:00",
         "d,2026-01-01T11:59:59+02:00",
     )
-    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    second = in_process.run(server, NEW, "issues_issues", state=first.state, metadata=BY_UPDATE)
     assert [row["issue_id"] for row in second.records("issues_issues")] == ["a", "c"]
 
 
@@ -180,7 +180,7 @@ def test_other_types_can_be_gone_by_too(server, write, column, values):
     for number, value in enumerate(values):
         lines.append(f"{number},{value}")
         write("issues_issues", f"issue_id,{column}", *lines)
-        run = clockwork.run(server, NEW, "issues_issues", state=state, metadata=chosen)
+        run = in_process.run(server, NEW, "issues_issues", state=state, metadata=chosen)
         sent = [row["issue_id"] for row in run.records("issues_issues")]
         assert sent == [str(at) for at in range(max(0, number - 1), number + 1)]
         state = run.state
@@ -190,10 +190,10 @@ def test_a_bookmark_is_not_taken_for_that_of_another_replication_key(server, wri
     header = "issue_id,created_at,updated_at"
     old = "a,2026-01-01 00:00:00,2026-03-01 00:00:00"
     write("issues_issues", header, old)
-    first = clockwork.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
+    first = in_process.run(server, NEW, "issues_issues", metadata=BY_UPDATE)
     write("issues_issues", header, old, "b,2026-02-01 00:00:00,2026-03-02 00:00:00")
     other = {**BY_UPDATE, "replication-key": "created_at"}
-    second = clockwork.run(server, NEW, "issues_issues", state=first.state, metadata=other)
+    second = in_process.run(server, NEW, "issues_issues", state=first.state, metadata=other)
     assert len(second.records("issues_issues")) == 2
     (partition,) = second.state["bookmarks"]["issues_issues"]["partitions"]
     assert partition["replication_key_value"] == "2026-02-01T00:00:00.000000Z"
@@ -202,9 +202,9 @@ def test_a_bookmark_is_not_taken_for_that_of_another_replication_key(server, wri
 def test_the_same_extract_is_not_sent_twice_where_no_row_has_a_value_to_go_by(server, write):
     auto = {**NEW, "data_connector_extract": "auto"}
     write("issues_issues", "issue_id,updated_at", "a,", "b,")
-    first = clockwork.run(server, auto, "issues_issues", metadata=BY_UPDATE)
+    first = in_process.run(server, auto, "issues_issues", metadata=BY_UPDATE)
     assert len(first.records("issues_issues")) == 2
-    second = clockwork.run(server, auto, "issues_issues", state=first.state, metadata=BY_UPDATE)
+    second = in_process.run(server, auto, "issues_issues", state=first.state, metadata=BY_UPDATE)
     assert second.records("issues_issues") == []
 
 
@@ -220,36 +220,36 @@ VERSIONS = {"apis": ["data_connector"], "emit_activate_version_messages": True}
 
 def test_a_part_that_fails_holds_hard_deletes_back_and_they_are_not_lost():
     with Sandbox(scale=0.1, accounts=3, job_seconds=0) as sandbox:
-        state = clockwork.run(sandbox, VERSIONS, "issues_issues").state
+        state = in_process.run(sandbox, VERSIONS, "issues_issues").state
         sandbox.clock.advance(2 * 86400)
         sandbox.data_connector.closed = {sandbox.account_ids[2]}
-        failed = clockwork.run(sandbox, VERSIONS, "issues_issues", state=state)
+        failed = in_process.run(sandbox, VERSIONS, "issues_issues", state=state)
         assert failed.code == 1
         assert len({row["bim360_account_id"] for row in failed.records("issues_issues")}) == 2
         assert activated(failed) == []
-        again = clockwork.run(sandbox, VERSIONS, "issues_issues", state=failed.state)
+        again = in_process.run(sandbox, VERSIONS, "issues_issues", state=failed.state)
         assert again.records("issues_issues") == []  # the same extracts are not sent twice
         # The third account has nothing new, and what the others have deleted still counts.
         sandbox.data_connector.closed = set()
         latest = {**VERSIONS, "data_connector_extract": "latest"}
-        last = clockwork.run(sandbox, latest, "issues_issues", state=again.state)
+        last = in_process.run(sandbox, latest, "issues_issues", state=again.state)
         assert last.code == 0, last.stderr
         assert activated(last) == ["issues_issues"]
         assert len({row["bim360_account_id"] for row in last.records("issues_issues")}) == 3
         assert len(sandbox.exports) == 5
-        done = clockwork.run(sandbox, latest, "issues_issues", state=last.state)
+        done = in_process.run(sandbox, latest, "issues_issues", state=last.state)
         assert done.records("issues_issues") == []
         assert activated(done) == []
 
 
 def test_a_run_that_ends_before_it_could_activate_is_made_up_for():
     with Sandbox(scale=0.1, job_seconds=0) as sandbox:
-        run = clockwork.run(sandbox, VERSIONS, "issues_issues")
+        run = in_process.run(sandbox, VERSIONS, "issues_issues")
         types = [message["type"] for message in run.messages]
         before = run.messages[: types.index("ACTIVATE_VERSION")]
         state = [message["value"] for message in before if message["type"] == "STATE"][-1]
         assert state["bookmarks"]["issues_issues"]
-        again = clockwork.run(sandbox, VERSIONS, "issues_issues", state=state)
+        again = in_process.run(sandbox, VERSIONS, "issues_issues", state=state)
         assert again.table("issues_issues") == run.table("issues_issues")
         assert activated(again) == ["issues_issues"]
         assert len(sandbox.exports) == 1
@@ -268,7 +268,7 @@ def test_of_the_versions_of_a_row_the_newest_is_sent_with_its_deletion(server, w
         "j,only,,r2,2026-02-01 00:00:00",
         "j,only,,r2,2026-02-01 00:00:00",
     )
-    run = clockwork.run(server, NEW, "cdcissues_issues")
+    run = in_process.run(server, NEW, "cdcissues_issues")
     assert run.code == 0, run.stderr
     found = {row["adsk_row_id"]: row for row in run.records("cdcissues_issues")}
     assert len(run.records("cdcissues_issues")) == 2
@@ -286,7 +286,7 @@ def test_deletions_are_told_as_singer_targets_know_them(server, write):
         "k,never,r3,2026-02-01 00:00:00",
     )
     config = {**NEW, "data_connector_sdc_deleted_at": True}
-    run = clockwork.run(server, config, "cdcissues_issues")
+    run = in_process.run(server, config, "cdcissues_issues")
     properties = run.of_type("SCHEMA")[0]["schema"]["properties"]
     assert properties["_sdc_deleted_at"] == properties["deleted_at"]
     for row in run.records("cdcissues_issues"):
@@ -309,7 +309,7 @@ def test_a_warehouse_marks_what_is_deleted_and_takes_back_what_returns(
             for lines in files:
                 header = "issue_id,title,deleted_at,adsk_row_id,adsk_updated_at"
                 write("cdcissues_issues", header, *lines)
-                run = clockwork.run(
+                run = in_process.run(
                     server, config, "cdcissues_issues", state=state, sink=target.input
                 )
                 assert run.code == 0, run.stderr
@@ -339,7 +339,7 @@ def test_changes_alone_make_up_the_table(table):
         loaded: dict[tuple, dict] = {}
         state: dict = {}
         for _ in range(4):
-            run = clockwork.run(sandbox, {"apis": ["data_connector"]}, stream, state=state)
+            run = in_process.run(sandbox, {"apis": ["data_connector"]}, stream, state=state)
             assert run.code == 0, run.stderr
             loaded |= run.table(stream)
             state = run.state

@@ -10,16 +10,15 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from surroundings import TapRun
+    from support.processes import TapRun
 
 ALL = {"apis": ["insights", "tokenflex", "data_connector"]}
 ADMIN = {"data_connector_service_groups": ["admin"]}
@@ -47,7 +46,7 @@ def run(server) -> Callable[..., TapRun]:
     """Do the same without a process of its own; pauses take no time."""
 
     def begin(*streams: str, **config: Any) -> TapRun:
-        return clockwork.run(server, {"start_date": month_ago(server), **config}, *streams)
+        return in_process.run(server, {"start_date": month_ago(server), **config}, *streams)
 
     return begin
 
@@ -63,7 +62,7 @@ _found: dict[str, Any] = {}
 def catalog(*streams: str) -> dict[str, Any]:
     """Return the discovered catalog with just these streams selected."""
     if not _found:
-        command = [str(surroundings.BIN / "tap-autodesk-exports"), "--discover"]
+        command = [str(processes.BIN / "tap-autodesk-exports"), "--discover"]
         _found.update(json.loads(subprocess.check_output(command, stderr=subprocess.PIPE)))
     chosen = [stream for stream in _found["streams"] if stream["tap_stream_id"] in streams]
     assert len(chosen) == len(streams)

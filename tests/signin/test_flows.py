@@ -3,8 +3,9 @@
 import functools
 
 import pytest
-import surroundings
-from oauth_server import (
+
+from support import processes
+from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
     TIED,
@@ -12,7 +13,6 @@ from oauth_server import (
     WITH_PAT,
     WITH_REFRESH_TOKEN,
 )
-
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.server import Sandbox
 from tap_autodesk_exports.tap import TapAutodeskExports
@@ -70,7 +70,7 @@ def load(sandbox, tmp_path):
             "apis": list(STREAMS),
             **config,
         }
-        done = surroundings.run_tap(
+        done = processes.run_tap(
             tmp_path,
             given,
             catalog=only(*(STREAMS[api] for api in apis)),

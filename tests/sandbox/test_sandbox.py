@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 import requests
-from sandbox_client import JOB_SECONDS, Client
 
+from support.sandbox_client import JOB_SECONDS, Client
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:

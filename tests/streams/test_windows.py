@@ -8,12 +8,12 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support import in_process
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.parts import Part
 from tap_autodesk_exports.streams.quota import Job, afford
@@ -22,7 +22,7 @@ from tap_autodesk_exports.streams.windows import Window, months, spans
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from surroundings import TapRun
+    from support.processes import TapRun
 
 DAY = dt.timedelta(days=1)
 NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
@@ -142,7 +142,7 @@ def test_the_quota_is_spent_and_not_passed(jobs, free, pending):
 
 
 def run_tap(server: Sandbox, *streams: str, state: Any = None, **config: Any) -> TapRun:
-    run = clockwork.run(server, {**ONLY, **config}, *streams, state=state)
+    run = in_process.run(server, {**ONLY, **config}, *streams, state=state)
     assert run.code == 0, run.stderr
     return run
 
@@ -189,7 +189,7 @@ def test_jobs_of_others_count(server):
 
 
 def by_hand(server: Sandbox) -> None:
-    from sandbox_client import Client
+    from support.sandbox_client import Client
 
     assert Client(server).request("admin").status_code == 201
 
@@ -345,7 +345,7 @@ def test_a_start_date_that_is_not_over_fails_only_what_goes_by_date(server):
     ):
         run = run_tap(server, "issues_issues", **dates)
         assert run.records("issues_issues")
-        run = clockwork.run(server, {**ONLY, **dates}, ACTIVITIES)
+        run = in_process.run(server, {**ONLY, **dates}, ACTIVITIES)
         assert run.code == 1
         assert "is not before 'end_date'" in run.stderr
 
@@ -404,7 +404,7 @@ def test_full_table_chosen_for_a_dated_stream_reads_it_all_and_removes_nothing(s
     first = run_tap(server, stream, **config)
     chosen = {"replication-method": "FULL_TABLE"}
     for state in (first.state, {}):
-        full = clockwork.run(server, {**ONLY, **config}, stream, state=state, metadata=chosen)
+        full = in_process.run(server, {**ONLY, **config}, stream, state=state, metadata=chosen)
         assert full.code == 0, full.stderr
         assert full.table(stream).keys() == first.table(stream).keys()
         assert full.of_type("ACTIVATE_VERSION") == []

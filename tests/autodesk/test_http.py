@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from made_up_service import FastClock
 
+from support.made_up_service import FastClock
 from tap_autodesk_exports.autodesk import http
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
 from tap_autodesk_exports.autodesk.insights import Insights

@@ -7,9 +7,9 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
-import clockwork
 import pytest
 
+from support import in_process
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.settings import Settings
@@ -36,7 +36,7 @@ def server() -> Iterator[Sandbox]:
 
 def load(server: Sandbox, **config: Any):
     start = f"{server.clock.now().replace(day=1):%Y-%m-01}"
-    run = clockwork.run(server, {"start_date": start, **config}, *STREAMS)
+    run = in_process.run(server, {"start_date": start, **config}, *STREAMS)
     assert run.code == 0, run.stderr
     return run
 
@@ -104,11 +104,11 @@ def test_the_schema_of_a_hashed_column_is_text(server):
 
 def test_hashing_that_is_turned_on_or_changed_sends_an_extract_again(server):
     only = {"apis": ["data_connector"]}
-    plain = clockwork.run(server, only, "admin_users", "issues_issues")
+    plain = in_process.run(server, only, "admin_users", "issues_issues")
     state, sent = plain.state, [plain]
     for key in (KEY, KEY, KEY[::-1]):
         config = {**only, "hash_columns": ["*.email"], "hash_key": key}
-        sent.append(clockwork.run(server, config, "admin_users", "issues_issues", state=state))
+        sent.append(in_process.run(server, config, "admin_users", "issues_issues", state=state))
         state = sent[-1].state
     assert [bool(run.records("admin_users")) for run in sent] == [True, True, False, True]
     # Nothing of this one is hidden.
@@ -119,7 +119,7 @@ def test_hashing_that_is_turned_on_or_changed_sends_an_extract_again(server):
 def test_a_bookmark_never_shows_a_hashed_column(server):
     by_update = {"replication-method": "INCREMENTAL", "replication-key": "updated_at"}
     config = {"apis": ["data_connector"], "hash_columns": ["*.updated_at"], "hash_key": KEY}
-    run = clockwork.run(server, config, "issues_issues", metadata=by_update)
+    run = in_process.run(server, config, "issues_issues", metadata=by_update)
     assert run.code == 1
     assert "'hash_columns' hides the column 'updated_at'" in run.stderr
     assert "replication_key_value" not in json.dumps(run.state)
@@ -133,7 +133,7 @@ def test_patterns_that_hide_nothing_are_told(server):
         "hash_columns": ["*.emial", "admin_users.EMAIL"],
         "hash_key": KEY,
     }
-    run = clockwork.run(server, config, "admin_users")
+    run = in_process.run(server, config, "admin_users")
     (line,) = [line for line in run.stderr.splitlines() if "matches no column" in line]
     assert "'*.emial'" in line
 

@@ -10,8 +10,8 @@ import sys
 
 import fsspec
 import pytest
-from oauth_server import CONFIDENTIAL, WITH_REFRESH_TOKEN, OAuthServer, response
 
+from support.oauth_server import CONFIDENTIAL, WITH_REFRESH_TOKEN, OAuthServer, response
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from made_up_service import FastClock
 
+from support.made_up_service import FastClock
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.exports import download

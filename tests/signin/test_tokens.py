@@ -7,7 +7,8 @@ import pytest
 import requests
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from oauth_server import (
+
+from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
     TIED,
@@ -17,7 +18,6 @@ from oauth_server import (
     OAuthServer,
     response,
 )
-
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.settings import Api

@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import clockwork
 import pytest
-import surroundings
 
+from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.schemas.registry import bundled
 
@@ -42,15 +41,15 @@ def write(folder: Path, table: str, rows: int) -> int:
 def begin(server: Sandbox, folder: Path, tables: list[str]) -> subprocess.Popen[bytes]:
     """Start the tap with its temporary files in `folder` / 'tmp'."""
     settings = {**server.settings(), "apis": ["data_connector"]}
-    arguments = [str(surroundings.BIN / "tap-autodesk-exports")]
+    arguments = [str(processes.BIN / "tap-autodesk-exports")]
     for name, content in {
         "config": settings,
-        "catalog": clockwork.catalog(settings, *tables),
+        "catalog": in_process.catalog(settings, *tables),
     }.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
         arguments += [f"--{name}", str(folder / f"{name}.json")]
     (folder / "tmp").mkdir()
-    env = {**surroundings.clean_environment(), "TMPDIR": str(folder / "tmp")}
+    env = {**processes.clean_environment(), "TMPDIR": str(folder / "tmp")}
     return subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, bufsize=0
     )

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_up_service import FastClock, LostAnswerError, MadeUpService
 
+from support.made_up_service import FastClock, LostAnswerError, MadeUpService
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import (
     ExportError,
