@@ -1,4 +1,4 @@
-"""Date ranges that dated exports are asked for in; instants are aware, in UTC, ends exclusive."""
+"""Date ranges of dated exports; instants are aware, in UTC, and ends are exclusive."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Window:
     """A date range.
 
     Attributes:
-        slot: Its name, which does not depend on the time of the run.
-        start: Begin, inclusive.
+        slot: Its name, which does not depend on the time of the run, such as `2026-11`.
+        start: Start, inclusive.
         end: End, exclusive.
     """
 
@@ -28,7 +28,7 @@ class Window:
 
     @property
     def dates(self) -> dict[str, str]:
-        """Begin and end in the canonical form, as an `ExportSpec` takes them."""
+        """Start and end in the canonical form, as an `ExportSpec` takes them."""
         return {"start": canonical(self.start), "end": canonical(self.end)}
 
 
@@ -45,7 +45,7 @@ def years(start: dt.datetime, end: dt.datetime) -> Iterator[Window]:
     """Yield the calendar years between two instants; the first and last may be parts of one."""
     begin = start
     while begin < end:
-        after = min(day_begin(begin).replace(year=begin.year + 1, month=1, day=1), end)
+        after = min(day_start(begin).replace(year=begin.year + 1, month=1, day=1), end)
         yield Window(f"{begin:%Y}", begin, after)
         begin = after
 
@@ -76,15 +76,15 @@ def grid(instant: dt.datetime, days: int) -> dt.datetime:
     return epoch + (instant - epoch) // length * length
 
 
-def month_begin(instant: dt.datetime) -> dt.datetime:
+def month_start(instant: dt.datetime) -> dt.datetime:
     """Return the first instant of a month."""
-    return day_begin(instant).replace(day=1)
+    return day_start(instant).replace(day=1)
 
 
-def day_begin(instant: dt.datetime) -> dt.datetime:
+def day_start(instant: dt.datetime) -> dt.datetime:
     """Return the first instant of a day."""
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _next_month(instant: dt.datetime) -> dt.datetime:
-    return month_begin(month_begin(instant) + dt.timedelta(days=32))
+    return month_start(month_start(instant) + dt.timedelta(days=32))

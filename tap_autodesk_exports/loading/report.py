@@ -1,4 +1,4 @@
-"""What became of each stream: told once, at the end of a run."""
+"""What became of each stream: logged once, at the end of a run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NAMED_STREAMS = 5
 """More streams with one and the same failure are counted, not named."""
 
 
-class Outcome(StrEnum):
-    """How a stream ended. The order is that of gravity."""
+class StreamOutcome(StrEnum):
+    """How a stream ended, in order of gravity."""
 
     LOADED = "loaded"
     PENDING = "pending"
     FAILED = "failed"
 
 
-_LEVELS = {Outcome.PENDING: logging.WARNING, Outcome.FAILED: logging.ERROR}
+_LEVELS = {StreamOutcome.PENDING: logging.WARNING, StreamOutcome.FAILED: logging.ERROR}
 
 
 @dataclasses.dataclass
@@ -36,20 +36,20 @@ class StreamReport:
 
     Attributes:
         rows: Records that were written.
-        seconds: Time from its begin to its end, waiting included.
+        seconds: Time from its start to its end, including waits.
         sentences: What failed or is pending, each with its outcome.
     """
 
     rows: int = 0
     seconds: float = 0.0
-    sentences: list[tuple[Outcome, str]] = dataclasses.field(default_factory=list)
+    sentences: list[tuple[StreamOutcome, str]] = dataclasses.field(default_factory=list)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StreamOutcome:
         """The gravest of its outcomes."""
-        gravity = list(Outcome)
+        gravity = list(StreamOutcome)
         found = [outcome for outcome, _ in self.sentences]
-        return max(found, key=gravity.index, default=Outcome.LOADED)
+        return max(found, key=gravity.index, default=StreamOutcome.LOADED)
 
 
 class Report:
@@ -62,14 +62,14 @@ class Report:
     def of(self, stream: str) -> Iterator[StreamReport]:
         """Time a stream and give its report."""
         report = self.streams.setdefault(stream, StreamReport())
-        begin = time.monotonic()
+        start = time.monotonic()
         try:
             yield report
         finally:
-            report.seconds += time.monotonic() - begin
+            report.seconds += time.monotonic() - start
 
-    def tell(self, stream: str, outcome: Outcome, sentence: str) -> None:
-        """Note what failed or is pending, and log it the first time that it is told."""
+    def note(self, stream: str, outcome: StreamOutcome, sentence: str) -> None:
+        """Note what failed or is pending, and log it the first time."""
         entry = (outcome, sentence)
         if entry not in self._by_sentence():
             logger.log(_LEVELS[outcome], "%s: %s", stream, sentence)
@@ -78,7 +78,7 @@ class Report:
     @property
     def succeeded(self) -> bool:
         """Whether every stream was loaded to its end."""
-        return all(report.outcome is Outcome.LOADED for report in self.streams.values())
+        return all(report.outcome is StreamOutcome.LOADED for report in self.streams.values())
 
     def log(self) -> None:
         """Write one line for the run, and one for each thing that is pending or failed."""
@@ -86,13 +86,13 @@ class Report:
         for name, report in self.streams.items():
             by_outcome[report.outcome].append(name)
         rows = sum(report.rows for report in self.streams.values())
-        counts = ", ".join(f"{len(by_outcome[outcome])} {outcome}" for outcome in Outcome)
+        counts = ", ".join(f"{len(by_outcome[outcome])} {outcome}" for outcome in StreamOutcome)
         logger.info("%d rows of %d streams: %s.", rows, len(self.streams), counts)
         for (outcome, sentence), names in self._by_sentence().items():
             logger.log(_LEVELS[outcome], "%s %s: %s", outcome.upper(), _named(names), sentence)
 
-    def _by_sentence(self) -> dict[tuple[Outcome, str], list[str]]:
-        found: dict[tuple[Outcome, str], list[str]] = defaultdict(list)
+    def _by_sentence(self) -> dict[tuple[StreamOutcome, str], list[str]]:
+        found: dict[tuple[StreamOutcome, str], list[str]] = defaultdict(list)
         for name, report in self.streams.items():
             for entry in dict.fromkeys(report.sentences):
                 found[entry].append(name)

@@ -9,9 +9,7 @@ from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from singer_sdk import Stream
+    from collections.abc import Iterable, Mapping
 
     from tap_autodesk_exports.settings import Settings
 
@@ -30,9 +28,14 @@ def hashing_of(stream: str, settings: Settings) -> Hashing | None:
     return Hashing(applies, settings.hash_key.encode())
 
 
-def unmatched(settings: Settings, streams: Mapping[str, Stream]) -> list[str]:
-    """Return the patterns that match no column of any stream, such as misspelt ones."""
-    columns = [(name, column) for name in streams for column in streams[name].schema["properties"]]
+def unmatched(settings: Settings, streams: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the patterns that match no column of any stream, such as misspelt ones.
+
+    Args:
+        settings: The settings.
+        streams: Name of a stream -> its columns.
+    """
+    columns = [(name, column) for name, names in streams.items() for column in names]
     return [
         pattern
         for pattern in settings.hash_columns
