@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
+from tap_autodesk_exports.apis import Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,23 +27,6 @@ CONCURRENT_EXPORTS = 16
 """A year is twelve monthly windows, and they are to take as long as the slowest of them. It stays
 below what is documented: 50 open exports of a Token Flex user, 24 jobs a day of a Data Connector
 account. Limits of requests a minute do not depend on it: each API's client keeps to them."""
-
-
-class Api(StrEnum):
-    """The three Autodesk APIs that this tap reads."""
-
-    INSIGHTS = "insights"
-    TOKENFLEX = "tokenflex"
-    DATA_CONNECTOR = "data_connector"
-
-
-class Flow(StrEnum):
-    """The ways to a bearer token."""
-
-    CLIENT_CREDENTIALS = "client_credentials"
-    REFRESH_TOKEN = "refresh_token"  # noqa: S105
-    SERVICE_ACCOUNT = "service_account"
-    ACCESS_TOKEN = "access_token"  # noqa: S105
 
 
 _TEXTS = th.ArrayType(th.StringType)

@@ -16,11 +16,12 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
-from tap_autodesk_exports.settings import SETTINGS, Api, Settings
+from tap_autodesk_exports.settings import SETTINGS, Settings
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
 from tap_autodesk_exports.streams.ahead import Ahead

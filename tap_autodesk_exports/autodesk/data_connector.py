@@ -13,6 +13,7 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, ApiError, NotFound, pages
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
@@ -26,7 +27,6 @@ from tap_autodesk_exports.exports.export import (
     Status,
     status_of,
 )
-from tap_autodesk_exports.settings import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -25,8 +25,8 @@ from tap_autodesk_exports.errors import Stopped, TapError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tap_autodesk_exports.apis import Api
     from tap_autodesk_exports.clock import Clock
-    from tap_autodesk_exports.settings import Api
     from tap_autodesk_exports.signin import SignIn
 
 logger = logging.getLogger("tap-autodesk-exports")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, NotFound, pages
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
@@ -23,7 +24,6 @@ from tap_autodesk_exports.exports.export import (
     Status,
     status_of,
 )
-from tap_autodesk_exports.settings import Api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext, ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
@@ -25,7 +26,6 @@ from tap_autodesk_exports.exports.export import (
     Status,
     status_of,
 )
-from tap_autodesk_exports.settings import Api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.apis import SCOPES, Api, Flow
 from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY, DataConnector
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError
 from tap_autodesk_exports.autodesk.insights import Insights
@@ -17,9 +18,7 @@ from tap_autodesk_exports.autodesk.tokenflex import TokenFlex
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.doctor.findings import Finding, Outcome
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.settings import Api, Flow
 from tap_autodesk_exports.signin import SignIn
-from tap_autodesk_exports.signin.credentials import SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.singerlib import Catalog
 
+    from tap_autodesk_exports.apis import Api
     from tap_autodesk_exports.report import StreamReport
     from tap_autodesk_exports.run import Run
-    from tap_autodesk_exports.settings import Api
     from tap_autodesk_exports.tables.hashing import Hashing
     from tap_autodesk_exports.tap import TapAutodeskExports
 

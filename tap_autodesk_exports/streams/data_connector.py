@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.data_connector import project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.schemas.live import published
 from tap_autodesk_exports.schemas.registry import bundled, from_catalog, renewed
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.columns import PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.extracts import account_ids

@@ -14,11 +14,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.data_connector import JOBS_A_DAY, extract_files
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.schemas.registry import bundled
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.exported import Load
 from tap_autodesk_exports.streams.extract import Extract
 from tap_autodesk_exports.streams.parts import (

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.streams.columns import export_schema
 from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.lists import STRING, STRINGS, TIMESTAMP, ListStream, list_schema
