@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -164,6 +165,7 @@ class Source(Protocol):
 
     service: ExportService
 
+    @abc.abstractmethod
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the exports that this run needs, oldest window first.
 
@@ -174,6 +176,7 @@ class Source(Protocol):
             Name of a dataset -> its loads, or why there is no telling what it needs.
         """
 
+    @abc.abstractmethod
     def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
         """Fetch a dataset's file of a finished export into a folder; None where it has no rows.
 
@@ -181,11 +184,24 @@ class Source(Protocol):
             TapError: It could not be fetched whole.
         """
 
-    def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:
+    def constants(
+        self,
+        dataset: Dataset,  # noqa: ARG002
+        finished: FinishedExport,  # noqa: ARG002
+    ) -> Mapping[str, str | None]:
         """Return the values of the dataset's constants for the rows of an export."""
+        return {}
 
-    def instead_of(self, load: Load, error: QuotaUsedUp) -> ExportSpec | None:
+    # What only some APIs need: without it, nothing happens.
+
+    def instead_of(
+        self,
+        dataset: Dataset,  # noqa: ARG002
+        load: Load,  # noqa: ARG002
+        error: QuotaUsedUp,  # noqa: ARG002
+    ) -> ExportSpec | None:
         """Return the export to load where no more are accepted for now; None: none will do."""
+        return None
 
     def remember(
         self, dataset: Dataset, load: Load, finished: FinishedExport, state: dict[str, Any]

@@ -127,7 +127,7 @@ class Loader:
         """
         try:
             due = [
-                not self._bookmarks.is_loaded(load.partition, self._schedule.result(load))
+                not self._bookmarks.is_loaded(load.partition, self._result(load))
                 or self._bookmarks.version_is_open(load.partition)
                 for load in loads
             ]
@@ -142,7 +142,7 @@ class Loader:
     def _load(self, load: Load, unfinished: list[Load], *, whole: bool) -> Iterator[Record]:
         newest = None
         try:
-            finished = self._schedule.result(load)
+            finished = self._result(load)
             if not whole and self._bookmarks.is_loaded(load.partition, finished):
                 logger.info(
                     "%s: export %s was loaded before; nothing is sent again.",
@@ -157,6 +157,9 @@ class Loader:
             unfinished.remove(load)
             self._schedule.finish(load)
         self._complete(load, finished, newest)
+
+    def _result(self, load: Load) -> FinishedExport:
+        return self._schedule.result(self._selected.name, load)
 
     def _send(self, load: Load, finished: FinishedExport) -> Generator[Record, Any, str | None]:
         """Send the rows of an export; return the replication key's greatest value, if it counts."""
@@ -207,7 +210,7 @@ class Loader:
 
         The bookmark must not pass over the days between: the next run starts with them.
         """
-        end = self._schedule.result(load).pending.spec.end
+        end = self._result(load).pending.spec.end
         early = self._dataset.is_dated and bool(end and load.spec.end and end < load.spec.end)
         if early:
             logger.info(

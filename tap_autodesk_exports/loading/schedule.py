@@ -114,7 +114,7 @@ class Schedule:
 
     # Waited for
 
-    def result(self, load: Load) -> FinishedExport:
+    def result(self, name: str, load: Load) -> FinishedExport:
         """Wait for an export, or for the one that replaces it where no more are accepted.
 
         Raises:
@@ -125,7 +125,8 @@ class Schedule:
         try:
             return self._runner.result(load.spec)
         except QuotaUsedUp as error:
-            other = self._sources[load.spec.api].instead_of(load, error)
+            dataset = self._selected[name].dataset
+            other = self._sources[dataset.api].instead_of(dataset, load, error)
             if other is None:
                 raise
             self._runner.start(other)
@@ -163,7 +164,7 @@ class Schedule:
                 continue
             if finished := self._ready(coming):
                 key = self._file_key(following.name, finished)
-                self._prefetcher.begin(key, self._fetch(following.name, finished))
+                self._prefetcher.start(key, self._fetch(following.name, finished))
             return
 
     def _after(self, name: str, load: Load) -> Iterator[tuple[Selected, Load]]:

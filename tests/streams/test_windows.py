@@ -17,7 +17,7 @@ from support import in_process
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.parts import Part
 from tap_autodesk_exports.streams.quota import Job, afford
-from tap_autodesk_exports.streams.windows import Window, months, spans
+from tap_autodesk_exports.loading.windows import Window, months, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.clock import Clock
 
-Entries = list[dict[str, Any]]
+Entries = list[Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class SharedList:
         self._lists = 0
         self._first_looks: dict[str, float] = {}
 
-    def listed(self, owner: str, key: str, export_id: str) -> dict[str, Any] | None:
+    def listed(self, owner: str, key: str, export_id: str) -> Mapping[str, Any] | None:
         """Return an export as the list tells it; None where it is to be looked at by itself.
 
         So it is the first time, because a run that takes many up finds most of them ready, and
@@ -67,7 +68,14 @@ class SharedList:
             self._first_looks[export_id] = self._clock.monotonic()
             return None
         entries = self.of(owner, newer_than=first)
-        return next((entry for entry in entries if entry.get(key) == export_id), None)
+        return next(
+            (
+                entry
+                for entry in entries
+                if isinstance(entry, Mapping) and str(entry.get(key)) == export_id
+            ),
+            None,
+        )
 
     def of(self, owner: str, *, newer_than: float = float("-inf")) -> Entries:
         """Return an owner's newest exports, as they were after a moment of the clock.

@@ -1,11 +1,8 @@
-"""What all streams have in common, and the private names of the Singer SDK that they need.
-
-A stream that fails is reported and stops nothing else.
-"""
+"""What all streams have in common: one that fails is reported and stops nothing else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
@@ -15,21 +12,18 @@ from typing_extensions import override
 
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import NotFinished
-from tap_autodesk_exports.report import Outcome
-from tap_autodesk_exports.streams.personal import hashed_schema
+from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
+from tap_autodesk_exports.loading.report import StreamOutcome, StreamReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
+    from singer_sdk import Tap
     from singer_sdk.helpers import types
-    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.singerlib import Catalog
 
-    from tap_autodesk_exports.apis import Api
-    from tap_autodesk_exports.report import StreamReport
-    from tap_autodesk_exports.run import Run
-    from tap_autodesk_exports.tables.hashing import Hashing
-    from tap_autodesk_exports.tap import TapAutodeskExports
+    from tap_autodesk_exports.session import Session
+    from tap_autodesk_exports.streams.sdk import BatchConfig
 
 Record = dict[str, Any]
 
@@ -39,10 +33,20 @@ class TapStream(Stream):
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    api: Api
-    """Whose data the stream holds."""
-    _hashing: Hashing | None
-    _report: StreamReport
+    def __init__(
+        self,
+        tap: Tap,
+        session: Session,
+        *,
+        name: str,
+        schema: Mapping[str, Any],
+        primary_keys: Sequence[str],
+    ) -> None:
+        self.session = session
+        self._hashing = hashing_of(name, session.settings)
+        self._report = StreamReport()
+        super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
+        self.primary_keys = tuple(primary_keys)
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -59,33 +63,25 @@ class TapStream(Stream):
         super().apply_catalog(catalog)
 
     @property
-    def tap(self) -> TapAutodeskExports:
-        """The tap, as what it is."""
-        return cast("TapAutodeskExports", self._tap)
-
-    @property
-    def run(self) -> Run:
-        """What this run of the tap shares."""
-        return self.tap.run
-
-    @property
     def is_dry_run(self) -> bool:
         """Whether the tap is being tested, with a limit on records."""
         return self.ABORT_AT_RECORD_COUNT is not None
+
+    # Alone
 
     @override
     def _sync_records(
         self, context: types.Context | None = None, *, write_messages: bool = True
     ) -> Generator[Record, Any, Any]:
         """Write the stream's messages; a failure ends the stream and not the run."""
-        yield from self._alone(lambda: self._records(context, write_messages=write_messages))
+        yield from self._isolated(lambda: self._records(context, write_messages=write_messages))
 
     @override
     def _sync_batches(
         self, batch_config: BatchConfig, context: types.Context | None = None
     ) -> None:
         """Write BATCH messages where the stream can, else records."""
-        for _ in self._alone(lambda: self._batches(batch_config, context)):
+        for _ in self._isolated(lambda: self._batches(batch_config, context)):
             pass
 
     def _batches(
@@ -95,37 +91,38 @@ class TapStream(Stream):
     ) -> Iterable[Record]:
         return self._records(context, write_messages=True)
 
-    def _alone(self, sync: Callable[[], Iterable[Record]]) -> Generator[Record, Any, Any]:
-        with self.tap.report.of(self.name) as self._report:
-            if self.tap.stop.is_set():
-                self._tell(Stopped())
+    def _isolated(self, sync: Callable[[], Iterable[Record]]) -> Generator[Record, Any, Any]:
+        with self.session.report.of(self.name) as self._report:
+            if self.session.stop.is_set():
+                self.fail(Stopped())
                 return
             try:
-                self.run.sign_in.check(self.api)
-                self.tap.begin_exports()
                 yield from sync()
             except (AbortedSyncFailedException, AbortedSyncPausedException):
                 raise
             except TapError as error:
-                self._tell(error)
+                self.fail(error)
             except Exception as error:
                 self.logger.exception("A defect of this tap, or something that it did not expect")
-                self._tell(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
+                self.fail(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
 
     def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
         for record in super()._sync_records(context, write_messages=write_messages):
             self._report.rows += 1
             yield record
 
-    def _tell(self, error: TapError) -> None:
+    def fail(self, error: TapError) -> None:
+        """Report that something of the stream failed or is pending."""
         pending = isinstance(error, (NotFinished, Stopped))
-        outcome = Outcome.PENDING if pending else Outcome.FAILED
-        self.tap.report.tell(self.name, outcome, str(error))
+        outcome = StreamOutcome.PENDING if pending else StreamOutcome.FAILED
+        self.session.report.note(self.name, outcome, str(error))
+
+    # The state, which is written by the load and not by the record
 
     @property
     @override
     def partitions(self) -> None:
-        """None: an exported stream sees to its bookmarks itself, and the SDK would sync each."""
+        """None: the loader keeps the bookmarks of partitions, and the SDK would sync each."""
         return
 
     @override
@@ -136,7 +133,7 @@ class TapStream(Stream):
 
     @override
     def _write_starting_replication_value(self, context: types.Context | None) -> None:
-        """Nothing: where a window begins is worked out from bookmark, look-back and settings."""
+        """Nothing: where a window starts follows from bookmark, look-back and settings."""
 
     @override
     def _write_state_message(self) -> None:
@@ -152,6 +149,8 @@ class TapStream(Stream):
         """No signpost: bookmarks are ends of windows."""
         return
 
+    # Versions of a whole table
+
     @property
     @override
     def emit_activate_version_messages(self) -> bool:
@@ -159,17 +158,18 @@ class TapStream(Stream):
         return False
 
     @property
-    def _versions(self) -> bool:
-        """Whether the user wants ACTIVATE_VERSION messages, and the stream is one to have them."""
+    def has_versions(self) -> bool:
+        """Whether the user wants ACTIVATE_VERSION messages, and the stream can have them."""
         return self.replication_method == "FULL_TABLE" and bool(
             self.config.get("emit_activate_version_messages")
         )
 
-    def _begin_version(self) -> None:
-        if self._versions:
+    def begin_version(self) -> None:
+        """Give the records that follow a new version, where the stream has versions."""
+        if self.has_versions:
             self._stream_version = self._initialized_at
 
-    def _activate_version(self) -> None:
-        """Tell the target that all rows of the new version are there."""
+    def activate_version(self) -> None:
+        """Say that all rows of the new version were sent."""
         if self._stream_version is not None:
             self._write_activate_version_message(self._stream_version)

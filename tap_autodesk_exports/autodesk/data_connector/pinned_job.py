@@ -7,14 +7,12 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.autodesk.http import NotFound
-from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    import datetime as dt
 
-    from tap_autodesk_exports.run import Run
+    from tap_autodesk_exports.autodesk.data_connector.client import DataConnector, Job
 
 KEPT = dt.timedelta(days=30)
 """How long an extract can be downloaded (documented)."""
@@ -23,8 +21,8 @@ ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
-class Pinned:
-    """A job that is there, and what it was asked for.
+class PinnedJob:
+    """A job that exists, and what was requested.
 
     Attributes:
         account: Its account.
@@ -51,13 +49,13 @@ class Pinned:
         if not self.groups or self.groups & {group, ALL}:
             return None
         return ConfigurationError(
-            f"Data Connector: job {self.job_id} of account {self.account} was not asked for the "
+            f"Data Connector: job {self.job_id} of account {self.account} was not requested for the "
             f"service group '{group}'. Select none of its tables, or name another job in "
             "'data_connector_job_id'."
         )
 
 
-def pinned(run: Run, account: str, job_id: str) -> Pinned:
+def pinned(client: DataConnector, account: str, job_id: str) -> PinnedJob:
     """Find a job.
 
     Raises:
@@ -65,36 +63,33 @@ def pinned(run: Run, account: str, job_id: str) -> Pinned:
         TapError: The API could not be used.
     """
     try:
-        job = run.data_connector.job(account, job_id)
+        job = client.job(account, job_id)
     except NotFound:
         msg = (
             f"Data Connector: account {account} has no job {job_id} that this user may see. "
             "Check 'data_connector_job_id' and 'data_connector_account_ids': jobs are visible "
-            "only to the user who asked for them."
+            "only to the user who requested them."
         )
         raise ConfigurationError(msg) from None
-    if why := _without_files(job, run.clock.now()):
+    if why := _without_files(job, client.clock.now()):
         msg = (
             f"Data Connector: job {job_id} of account {account} {why}. Name another one in "
             "'data_connector_job_id', or leave it out."
         )
         raise ConfigurationError(msg)
-    request_id = str(job["requestId"])
     try:
-        request = run.data_connector.request(account, request_id)
+        groups = client.request(account, job.request_id).service_groups
     except NotFound:
-        request = {}
-    groups = frozenset(str(group).lower() for group in request.get("serviceGroups") or ())
-    return Pinned(account, job_id, request_id, groups)
+        groups = frozenset()
+    return PinnedJob(account, job_id, job.request_id, groups)
 
 
-def _without_files(job: Mapping[str, Any], now: dt.datetime) -> str | None:
-    """Return what became of a job whose files cannot be had, as the rest of a sentence."""
-    if str(job.get("status")).lower() != "complete":
+def _without_files(job: Job, now: dt.datetime) -> str | None:
+    """Return why a job's files are not available, as the rest of a sentence."""
+    if job.status != "complete":
         return None
-    if str(said := job.get("completionStatus")).lower() != "success":
-        return f"ended as '{said}' and has no files"
-    completed = instant(job.get("completedAt"))
-    if completed and now - completed > KEPT:
-        return f"ended at {completed:%Y-%m-%d}, and files are kept for {KEPT.days} days"
+    if job.completion_status != "success":
+        return f"ended as '{job.completion_status}' and has no files"
+    if job.completed_at and now - job.completed_at > KEPT:
+        return f"ended at {job.completed_at:%Y-%m-%d}, and files are kept for {KEPT.days} days"
     return None

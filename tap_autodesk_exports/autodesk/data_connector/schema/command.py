@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.schemas import live
-from tap_autodesk_exports.schemas.registry import (
+from tap_autodesk_exports.autodesk.data_connector.schema import live
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import (
     PUBLISHED,
     as_text,
     bundled,

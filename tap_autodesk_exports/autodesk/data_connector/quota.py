@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tap_autodesk_exports.streams.data_connector import TableStream
-    from tap_autodesk_exports.streams.parts import Part
-    from tap_autodesk_exports.streams.windows import Window
+    from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
+    from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk
+    from tap_autodesk_exports.loading.windows import Window
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """A job to be asked for.
+class NeededJob:
+    """A job that is needed.
 
     Attributes:
         partition: Context of the bookmarks that it moves.
-        part: The projects.
+        chunk: The projects.
         window: The date range; None where there are only snapshots.
         dated: Tables of activities and changes that it serves.
-        snapshots: Tables that it serves besides.
+        snapshots: Other tables that it serves.
     """
 
     partition: Mapping[str, str]
-    part: Part
+    chunk: ProjectChunk
     window: Window | None
-    dated: tuple[TableStream, ...] = ()
-    snapshots: tuple[TableStream, ...] = ()
+    dated: tuple[TableDataset, ...] = ()
+    snapshots: tuple[TableDataset, ...] = ()
 
     @property
-    def tables(self) -> tuple[TableStream, ...]:
+    def tables(self) -> tuple[TableDataset, ...]:
         """All tables that it serves."""
         return self.dated + self.snapshots
 
@@ -42,15 +42,15 @@ class Job:
         return {table.service_group for table in self.tables}
 
 
-def afford(jobs: Sequence[Job], free: int, is_pending: Callable[[Job], bool]) -> list[Job]:
+def afford(jobs: Sequence[NeededJob], free: int, is_pending: Callable[[NeededJob], bool]) -> list[NeededJob]:
     """Spend what is free of a quota on the oldest date ranges.
 
-    Snapshots do not wait for the past: each keeps a job, of its own if its date range has to wait.
+    Snapshots do not wait for the past: each keeps a job, a separate one if its date range has to wait.
 
     Args:
-        jobs: All jobs, in the order in which each part needs them.
-        free: How many may be asked for; may be negative.
-        is_pending: Tells whether a job was asked for before, and costs nothing.
+        jobs: All jobs, in the order in which each chunk needs them.
+        free: How many may be requested; may be negative.
+        is_pending: Tells whether a job was requested before, and costs nothing.
 
     Returns:
         The jobs to load now, in the order of `jobs`.
@@ -61,20 +61,20 @@ def afford(jobs: Sequence[Job], free: int, is_pending: Callable[[Job], bool]) ->
     kept = sum(bool(jobs[at].snapshots) for at in asked)
     left = free - kept
     waiting: set[int] = set()
-    for at in sorted(asked, key=lambda at: _begin(jobs[at])):
+    for at in sorted(asked, key=lambda at: _start(jobs[at])):
         job = jobs[at]
         if job.dated and left <= 0:
             waiting.add(at)
         elif job.dated and not job.snapshots:
             left -= 1
-    # A part's ranges are loaded in order: nothing of it goes past one that waits.
+    # A chunk's ranges are loaded in order: nothing of it goes past one that waits.
     first = {
-        jobs[at].part.name: min(o for o in waiting if jobs[o].part == jobs[at].part)
+        jobs[at].chunk.name: min(o for o in waiting if jobs[o].chunk == jobs[at].chunk)
         for at in waiting
     }
     chosen = []
     for at, job in enumerate(jobs):
-        if at < first.get(job.part.name, len(jobs)):
+        if at < first.get(job.chunk.name, len(jobs)):
             chosen.append(job)
         elif job.snapshots:
             # One that is pending has the snapshots too, and another one would cost a job.
@@ -83,5 +83,5 @@ def afford(jobs: Sequence[Job], free: int, is_pending: Callable[[Job], bool]) ->
     return chosen
 
 
-def _begin(job: Job) -> str:
+def _start(job: NeededJob) -> str:
     return job.window.dates["start"] if job.window else ""
