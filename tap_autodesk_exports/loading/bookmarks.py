@@ -35,9 +35,9 @@ class States(Protocol):
     """Where the bookmarks of one dataset are kept."""
 
     def of(self, partition: Mapping[str, str]) -> State:
-        """Return the bookmark of a partition, made where there is none; empty: the dataset's own."""
+        """Return the bookmark of a partition, made where it is missing; empty: the dataset's own."""
 
-    def partitions(self) -> Sequence[State]:
+    def known_partitions(self) -> Sequence[State]:
         """Return the bookmarks of all partitions, each with its `context`."""
 
 
@@ -52,17 +52,17 @@ class DictStates:
         self.state = state
 
     def of(self, partition: Mapping[str, str]) -> State:
-        """Return the bookmark of a partition, made where there is none; empty: the dataset's own."""
+        """Return the bookmark of a partition, made where it is missing; empty: the dataset's own."""
         if not partition:
             return self.state
-        for state in self.partitions():
+        for state in self.known_partitions():
             if state["context"] == partition:
                 return state
         made: State = {"context": dict(partition)}
         self.state.setdefault("partitions", []).append(made)
         return made
 
-    def partitions(self) -> Sequence[State]:
+    def known_partitions(self) -> Sequence[State]:
         """Return the bookmarks of all partitions, each with its `context`."""
         found: Sequence[State] = self.state.get("partitions") or ()
         return found
@@ -154,7 +154,7 @@ class Bookmarks:
 
     def earliest_start(self) -> str | None:
         """Return where the first load of any partition started, in the canonical form."""
-        states = self.states.partitions() or [self.states.of({})]
+        states = self.states.known_partitions() or [self.states.of({})]
         return min((state["start"] for state in states if "start" in state), default=None)
 
     # What was sent before

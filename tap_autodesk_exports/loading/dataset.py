@@ -39,13 +39,13 @@ class Dataset:
 
     Attributes:
         name: Name of the stream.
-        api: Name of the API.
         columns: Columns of the file, in order, with their types.
+        api: Name of the API.
         constants: Columns that are not in the file, with one value for each export.
         primary_keys: The key; `_row_id` where no columns are known to be one.
         natural_key: Columns that identify a row, hashed into `_row_id`; empty: all columns.
         replication_key: Column of the bookmark, for incremental replication.
-        is_dated: Whether exports are requested by date, so that the bookmark is the end of a window.
+        is_dated: Whether exports are requested by date, so that bookmarks are ends of windows.
         selected_by_default: Whether discovery selects it.
         rename: Name in a file's header -> name of the column.
         copies: Columns that are in no file and repeat another one: name -> name of that one.
@@ -54,8 +54,8 @@ class Dataset:
     """
 
     name: str
-    api: str
     columns: Mapping[str, Type]
+    api: str
     constants: Mapping[str, Type] = _NONE
     primary_keys: tuple[str, ...] = (ROW_ID,)
     natural_key: tuple[str, ...] = ()

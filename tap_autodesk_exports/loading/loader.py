@@ -1,4 +1,4 @@
-"""One dataset's loads, one after another: wait, fetch, read, send, and only then move the bookmark."""
+"""One dataset's loads, in order: wait, fetch, read, send, and only then move the bookmark."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Loader:
             self._sink.state()
 
     def _ends_early(self, load: Load) -> bool:
-        """Tell whether a resumed export of an earlier run has a window that ends before the planned.
+        """Tell whether a resumed export of an earlier run ends before the planned window does.
 
         The bookmark must not pass over the days between: the next run starts with them.
         """

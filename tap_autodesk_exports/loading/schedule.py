@@ -150,9 +150,7 @@ class Schedule:
             self._fetch_next(name, load)
             yield path
 
-    def _fetched(
-        self, name: str, finished: FinishedExport
-    ) -> AbstractContextManager[Path | None]:
+    def _fetched(self, name: str, finished: FinishedExport) -> AbstractContextManager[Path | None]:
         return self._prefetcher.file(self._file_key(name, finished), self._fetch(name, finished))
 
     def _fetch_next(self, name: str, load: Load) -> None:

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from support import in_process
+from tap_autodesk_exports.autodesk.data_connector.schema import registry
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.autodesk.data_connector.schema import registry
 from tap_autodesk_exports.streams import data_connector
 from tap_autodesk_exports.tap import TapAutodeskExports
 

@@ -12,12 +12,12 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from support import in_process
-from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.parts import Part
 from tap_autodesk_exports.streams.quota import Job, afford
+
+from support import in_process
 from tap_autodesk_exports.loading.windows import Window, months, spans
+from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
-from tap_autodesk_exports.autodesk.findings import Finding, Verdict, failure
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY, DataConnector, Job
+from tap_autodesk_exports.autodesk.findings import Finding, Verdict, failure
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 
@@ -53,8 +53,7 @@ def _account(data_connector: DataConnector, account: str, settings: Settings) ->
         return
     seen = f"{account}: {len(requests)} requests of this user"
     yield Finding(api, step, Verdict.WORKS, seen)
-    for error in jobs.unreadable:
-        yield failure(api, step, error)
+    yield from (failure(api, step, unreadable) for unreadable in jobs.unreadable)
     yield _jobs_left(data_connector, jobs.items)
     if settings.data_connector_project_ids:
         yield Finding(

@@ -48,13 +48,15 @@ def partition_of(account: str, part: str) -> dict[str, str]:
     return {"account_id": account} | ({"part": part} if part else {})
 
 
-def warn_of_new_chunks(account: str, chunks: Sequence[ProjectChunk], tables: Iterable[Selected]) -> None:
+def warn_of_new_chunks(
+    account: str, chunks: Sequence[ProjectChunk], tables: Iterable[Selected]
+) -> None:
     """Warn that chunks are read from their start, because the list of projects has changed."""
     contexts = [
         state["context"]
         for table in tables
         if table.dataset.is_dated
-        for state in table.bookmarks.states.partitions()
+        for state in table.bookmarks.states.known_partitions()
     ]
     known = {
         context.get("part", "") for context in contexts if context.get("account_id") == account

@@ -176,9 +176,7 @@ class DataConnector:
         """GET /accounts/:a/requests/:r."""
         return Request.read(self.http.get(f"/accounts/{account}/requests/{request_id}"))
 
-    def create_request(
-        self, account: str, body: Mapping[str, Any], *, patient: bool = True
-    ) -> str:
+    def create_request(self, account: str, body: Mapping[str, Any], *, patient: bool = True) -> str:
         """POST /accounts/:a/requests; return the ID of the request."""
         path = f"/accounts/{account}/requests"
         answer = self.http.post(path, dict(body), patient=patient)

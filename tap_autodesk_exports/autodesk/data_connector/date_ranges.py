@@ -56,7 +56,8 @@ class DateRanges:
         _, end = self._settings.period(self._now)
         if self._activities:
             starts = {
-                table.name: self._start(table, marks, partition) for table, marks in self._activities
+                table.name: self._start(table, marks, partition)
+                for table, marks in self._activities
             }
             found = [
                 (window, [t for t, _ in self._activities if starts[t.name] < window.end])

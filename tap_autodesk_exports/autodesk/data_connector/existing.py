@@ -108,9 +108,7 @@ class ExistingExtracts:
 
     def _requests_of(self, account: str) -> dict[str, Request]:
         if account not in self._requests:
-            found: Iterable[Request] = read_each(
-                self._client.requests(account), Request.read
-            ).items
+            found: Iterable[Request] = read_each(self._client.requests(account), Request.read).items
             self._requests[account] = {request.request_id: request for request in found}
         return self._requests[account]
 

@@ -10,8 +10,6 @@ from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector, Job
 
 KEPT = dt.timedelta(days=30)
@@ -49,8 +47,8 @@ class PinnedJob:
         if not self.groups or self.groups & {group, ALL}:
             return None
         return ConfigurationError(
-            f"Data Connector: job {self.job_id} of account {self.account} was not requested for the "
-            f"service group '{group}'. Select none of its tables, or name another job in "
+            f"Data Connector: job {self.job_id} of account {self.account} was not requested for "
+            f"the service group '{group}'. Select none of its tables, or name another job in "
             "'data_connector_job_id'."
         )
 

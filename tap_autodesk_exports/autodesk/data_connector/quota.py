@@ -42,10 +42,13 @@ class NeededJob:
         return {table.service_group for table in self.tables}
 
 
-def afford(jobs: Sequence[NeededJob], free: int, is_pending: Callable[[NeededJob], bool]) -> list[NeededJob]:
+def afford(
+    jobs: Sequence[NeededJob], free: int, is_pending: Callable[[NeededJob], bool]
+) -> list[NeededJob]:
     """Spend what is free of a quota on the oldest date ranges.
 
-    Snapshots do not wait for the past: each keeps a job, a separate one if its date range has to wait.
+    Snapshots do not wait for the past: each keeps a job, a separate one if its date range must
+    wait.
 
     Args:
         jobs: All jobs, in the order in which each chunk needs them.

@@ -232,5 +232,6 @@ def _as_pending(request: Request, spec: ExportSpec) -> PendingExport | None:
         return PendingExport(spec, asked_at, id=request.request_id)
     if request.start is None or request.end is None or canonical(request.start) > spec.start:
         return None
-    dates = {"start": canonical(request.start), "end": canonical(request.end)}
-    return PendingExport(dataclasses.replace(spec, **dates), asked_at, id=request.request_id)
+    start, end = canonical(request.start), canonical(request.end)
+    requested = dataclasses.replace(spec, start=start, end=end)
+    return PendingExport(requested, asked_at, id=request.request_id)

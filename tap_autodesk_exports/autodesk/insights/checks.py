@@ -37,8 +37,7 @@ def check(context: ApiContext, settings: Settings) -> Iterator[Finding]:
             else "let a team admin sign in with `autodesk-exports login`",
         )
         return
-    for error in answers.unreadable:
-        yield failure(api, step, error)
+    yield from (failure(api, step, unreadable) for unreadable in answers.unreadable)
     teams = answers.items
     reporting = {team.team_id for team in teams if team.is_reporting}
     wanted = set(settings.insights_team_ids or reporting)

@@ -69,7 +69,9 @@ class InsightsService:
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the one export that looks like this one and was not there before."""
         not_it = {*known, *(pending.mark or ())}
-        found = [each.export_id for each in self._like(pending.spec) if each.export_id not in not_it]
+        found = [
+            each.export_id for each in self._like(pending.spec) if each.export_id not in not_it
+        ]
         # Two that look alike may differ in their dates: then neither is used.
         return found[0] if len(found) == 1 else None
 

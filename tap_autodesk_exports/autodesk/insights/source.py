@@ -11,7 +11,6 @@ from typing_extensions import override
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import Answers, read_each
 from tap_autodesk_exports.autodesk.insights.client import REPORTING, Insights, Team
-from tap_autodesk_exports.autodesk.insights.datasets import InsightsDataset
 from tap_autodesk_exports.autodesk.insights.service import InsightsService
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.autodesk.context import RunContext
+    from tap_autodesk_exports.autodesk.insights.datasets import InsightsDataset
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Dataset, Selected
@@ -151,7 +151,7 @@ class InsightsSource(Source):
         return best[1]
 
     @override
-    def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:  # noqa: ARG002
+    def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:
         """Return team and window, which are in no file."""
         spec = finished.pending.spec
         return {

@@ -39,8 +39,7 @@ def check(context: ApiContext, settings: Settings) -> Iterator[Finding]:
     except TapError as error:
         yield failure(api, step, error, cause, remedy)
         return
-    for error in answers.unreadable:
-        yield failure(api, step, error)
+    yield from (failure(api, step, unreadable) for unreadable in answers.unreadable)
     contracts = answers.items
     if not contracts and not answers.unreadable:
         yield Finding(api, step, Verdict.FAILS, "no contract", cause, remedy)

@@ -8,7 +8,6 @@ minute, at most 50 open exports a user.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from tap_autodesk_exports.autodesk.answers import Answer, as_list
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 TITLE = TITLES[Api.TOKENFLEX]

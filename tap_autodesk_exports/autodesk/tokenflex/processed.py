@@ -37,9 +37,7 @@ class Processed:
         self._requested: dict[tuple[str, str], dt.date] = {}
         self._reads_from: dict[tuple[str, str], str] = {}
 
-    def to_request(
-        self, selected: Selected, number: str, start: dt.datetime
-    ) -> tuple[str, ...]:
+    def to_request(self, selected: Selected, number: str, start: dt.datetime) -> tuple[str, ...]:
         """Return the usage categories to request from a start on; none where nothing is new."""
         dataset = cast("TokenFlexDataset", selected.dataset)
         partition = {"contract_number": number}

@@ -159,7 +159,9 @@ class TokenFlexSource(Source):
         if not dataset.is_dated:
             return
         number = load.partition["contract_number"]
-        of_contract = [each for each in self._plan[dataset.name] if each.partition == load.partition]
+        of_contract = [
+            each for each in self._plan[dataset.name] if each.partition == load.partition
+        ]
         is_last = of_contract[-1] is load
         self._processed.remember(dataset, number, finished, state, is_last=is_last)
 

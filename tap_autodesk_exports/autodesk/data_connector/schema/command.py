@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.autodesk.data_connector.schema import live
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import (
     PUBLISHED,
@@ -15,6 +14,7 @@ from tap_autodesk_exports.autodesk.data_connector.schema.registry import (
     differences,
     renewed,
 )
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.settings import API_URL
 
 

@@ -26,7 +26,9 @@ DELETED = "deleted_at"
 @functools.cache
 def bundled() -> Registry:
     """Return the registry that comes with this release."""
-    text = resources.files("tap_autodesk_exports.autodesk.data_connector.schema").joinpath("data_connector.json")
+    text = resources.files("tap_autodesk_exports.autodesk.data_connector.schema").joinpath(
+        "data_connector.json"
+    )
     tables: Registry = json.loads(text.read_text(encoding="utf-8"))
     return tables
 
