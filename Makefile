@@ -53,7 +53,7 @@ format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff format
 
 docs: set-up ## Write the settings into meltano.yml and README.md
-	@$(BIN)/python docs/generated.py
+	@$(BIN)/python scripts/settings_tables.py
 
 set-up: .venv/.ready
 plugins: .meltano/.ready

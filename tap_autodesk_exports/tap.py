@@ -21,7 +21,8 @@ from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
-from tap_autodesk_exports.settings import SETTINGS, Settings
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
 from tap_autodesk_exports.streams.ahead import Ahead
@@ -47,7 +48,7 @@ class TapAutodeskExports(Tap):
 
     name = "tap-autodesk-exports"
     package_name = "tap-autodesk-exports"
-    config_jsonschema = SETTINGS.to_dict()
+    config_jsonschema = json_schema(Settings)
     message_writer_class = Output
 
     clock = Clock()
