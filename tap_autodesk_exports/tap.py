@@ -16,7 +16,7 @@ from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.session import Session
-from tap_autodesk_exports.settings import SETTINGS
+from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
@@ -38,7 +38,7 @@ class TapAutodeskExports(Tap):
 
     name = "tap-autodesk-exports"
     package_name = "tap-autodesk-exports"
-    config_jsonschema = SETTINGS.to_dict()
+    config_jsonschema = json_schema(Settings)
     message_writer_class = Output
 
     clock = Clock()

@@ -14,7 +14,7 @@ from tap_autodesk_exports.doctor.findings import as_json, as_table
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.sandbox.launch import launch
 from tap_autodesk_exports.settings import Settings
-from tap_autodesk_exports.signin.configuration import config_option, read_config
+from tap_autodesk_exports.settings.config import config_option, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -35,7 +35,7 @@ class States(Protocol):
     """Where the bookmarks of one dataset are kept."""
 
     def of(self, partition: Mapping[str, str]) -> State:
-        """Return the bookmark of a partition, made where it is missing; empty: the dataset's own."""
+        """Return the bookmark of a partition, made where missing; empty: the dataset's own."""
 
     def known_partitions(self) -> Sequence[State]:
         """Return the bookmarks of all partitions, each with its `context`."""
@@ -52,7 +52,7 @@ class DictStates:
         self.state = state
 
     def of(self, partition: Mapping[str, str]) -> State:
-        """Return the bookmark of a partition, made where it is missing; empty: the dataset's own."""
+        """Return the bookmark of a partition, made where missing; empty: the dataset's own."""
         if not partition:
             return self.state
         for state in self.known_partitions():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from tap_autodesk_exports.streams.extract import MOST_SINGLE_FILES, ZIP
 
 from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.extract import MOST_SINGLE_FILES, ZIP
 
 DAMAGED = "issues_issues"
 LOCAL_HEADER = 30

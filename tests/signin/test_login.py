@@ -21,7 +21,7 @@ from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.settings import Settings
-from tap_autodesk_exports.signin.configuration import environment_variables, read_config
+from tap_autodesk_exports.settings.config import environment_variables, read_config
 from tap_autodesk_exports.signin.login import wanted
 
 PUBLIC = {"client_id": credentials.PUBLIC_CLIENT_ID}

@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.streams.extracts import FIRST_DAY
+
 from end_to_end import independent_reading
 from end_to_end.warehouses import postgres_tables
 from support.sandbox_client import Client
@@ -13,7 +15,6 @@ from tap_autodesk_exports.sandbox.data.dialect import document
 from tap_autodesk_exports.sandbox.data.tables import Snapshot
 from tap_autodesk_exports.streams import tokenflex
 from tap_autodesk_exports.streams.columns import type_of
-from tap_autodesk_exports.streams.extracts import FIRST_DAY
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:

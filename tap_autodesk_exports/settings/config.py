@@ -16,7 +16,8 @@ import jsonschema
 from singer_sdk.configuration._dict_config import parse_environment_config
 
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import SETTINGS
+from tap_autodesk_exports.settings.schema import json_schema
+from tap_autodesk_exports.settings.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def read_config(sources: Sequence[str]) -> dict[str, Any]:
     for file in sources:
         if file != ENVIRONMENT:
             config.update(_read_json(file))
-    schema = SETTINGS.to_dict()
+    schema = json_schema(Settings)
     if ENVIRONMENT in sources:
         config.update(_from_environment(schema))
     problems = [
