@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
 from tap_autodesk_exports.settings import SETTINGS, Api, Settings
@@ -29,7 +30,6 @@ from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.extracts import Extracts
 from tap_autodesk_exports.streams.output import Output, TargetGone
 from tap_autodesk_exports.streams.personal import unmatched
-from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

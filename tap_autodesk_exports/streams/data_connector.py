@@ -13,10 +13,10 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.data_connector import project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.schemas.live import published
 from tap_autodesk_exports.schemas.registry import bundled, from_catalog, renewed
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.columns import PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.extracts import account_ids
 from tap_autodesk_exports.streams.lists import (
@@ -28,8 +28,7 @@ from tap_autodesk_exports.streams.lists import (
     ListStream,
     list_schema,
 )
-from tap_autodesk_exports.tables.files import as_csv
-from tap_autodesk_exports.tables.layout import EXPORT_ID
+from tap_autodesk_exports.tables.layout import EXPORT_ID, PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError, TapError
-from tap_autodesk_exports.streams.columns import type_of
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.streams.tabular import TabularStream
-from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tables.types import Type
 from tap_autodesk_exports.workspace import full_disk_told
 

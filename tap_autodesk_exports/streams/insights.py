@@ -14,13 +14,13 @@ from typing_extensions import override
 
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.columns import export_schema
 from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.lists import STRING, STRINGS, TIMESTAMP, ListStream, list_schema
 from tap_autodesk_exports.streams.windows import Window, day_begin, month_begin, months
-from tap_autodesk_exports.tables.dialect import read_header
-from tap_autodesk_exports.tables.files import as_csv
+from tap_autodesk_exports.tables.layout import export_schema
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:

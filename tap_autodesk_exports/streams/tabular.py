@@ -15,10 +15,9 @@ from typing_extensions import override
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.errors import ConfigurationError, Stopped
 from tap_autodesk_exports.streams.base import TapStream
-from tap_autodesk_exports.streams.columns import PROVENANCE, type_of
 from tap_autodesk_exports.streams.personal import hashed_schema, hashing_of
-from tap_autodesk_exports.tables.batches import Encoding
-from tap_autodesk_exports.tables.layout import Layout
+from tap_autodesk_exports.tables.encoding import Encoding
+from tap_autodesk_exports.tables.layout import PROVENANCE, TableSchema, type_of
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 
@@ -90,7 +89,7 @@ class TabularStream(TapStream, abc.ABC):
         properties = self.effective_schema["properties"]
         values = self.constant_values(finished)
         own = {*self.constants, *PROVENANCE}
-        layout = Layout(
+        layout = TableSchema(
             columns=tuple(self._column(name) for name in properties if name not in own),
             key=tuple(self.primary_keys if self._has_key else self.natural_key),
             constants={

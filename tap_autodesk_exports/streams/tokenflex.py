@@ -17,8 +17,8 @@ from typing_extensions import override
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.settings import Api
-from tap_autodesk_exports.streams.columns import export_schema
 from tap_autodesk_exports.streams.exported import ExportStream, Load
 from tap_autodesk_exports.streams.lists import (
     BOOLEAN,
@@ -30,7 +30,7 @@ from tap_autodesk_exports.streams.lists import (
     list_schema,
 )
 from tap_autodesk_exports.streams.windows import Window, day_begin, years
-from tap_autodesk_exports.tables.files import as_csv
+from tap_autodesk_exports.tables.layout import export_schema
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
