@@ -16,6 +16,7 @@ from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.session import Session
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream

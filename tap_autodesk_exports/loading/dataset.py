@@ -13,7 +13,7 @@ from tap_autodesk_exports.loading.bookmarks import (
     Bookmarks,
     Replication,
 )
-from tap_autodesk_exports.tables.layout import ROW_ID, Layout
+from tap_autodesk_exports.tables.layout import ROW_ID, TableSchema
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Dataset:
         columns: tuple[Column, ...] | None = None,
         primary_keys: tuple[str, ...] | None = None,
         hashing: Hashing | None = None,
-    ) -> Layout:
+    ) -> TableSchema:
         """Return how files are read as this table, the values of constants still missing.
 
         Args:
@@ -93,7 +93,7 @@ class Dataset:
         keys = self.primary_keys if primary_keys is None else primary_keys
         has_key = bool(keys) and ROW_ID not in keys
         names = {column.name for column in columns}
-        return Layout(
+        return TableSchema(
             columns=columns,
             key=tuple(keys if has_key else self.natural_key),
             constants={name: (type_, None) for name, type_ in self.constants.items()},
@@ -134,7 +134,7 @@ class Selected:
 
     dataset: Dataset
     bookmarks: Bookmarks
-    schema: Layout
+    schema: TableSchema
     has_versions: bool = False
 
     @classmethod

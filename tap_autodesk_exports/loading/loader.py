@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
-from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.workspace import full_disk_told
 

@@ -14,10 +14,10 @@ from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.errors import ConfigurationError, Stopped
 from tap_autodesk_exports.loading.bookmarks import Bookmarks, Replication
 from tap_autodesk_exports.loading.dataset import Selected
-from tap_autodesk_exports.streams.columns import PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
 from tap_autodesk_exports.streams.stream import TapStream
-from tap_autodesk_exports.tables.batches import Encoding
+from tap_autodesk_exports.tables.encoding import Encoding
+from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.tables.types import Column
 
 if TYPE_CHECKING:

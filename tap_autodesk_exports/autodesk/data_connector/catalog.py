@@ -17,8 +17,7 @@ from tap_autodesk_exports.autodesk.data_connector.schema.registry import (
     renewed,
 )
 from tap_autodesk_exports.loading.dataset import Dataset
-from tap_autodesk_exports.streams.columns import PROVENANCE, type_of
-from tap_autodesk_exports.tables.layout import EXPORT_ID, ROW_ID
+from tap_autodesk_exports.tables.layout import EXPORT_ID, PROVENANCE, ROW_ID, type_of
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:

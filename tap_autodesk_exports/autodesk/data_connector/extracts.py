@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.tables.errors import FileError
-from tap_autodesk_exports.tables.files import Archive
+from tap_autodesk_exports.files.archive import Archive
+from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -17,8 +17,8 @@ from tap_autodesk_exports.autodesk.data_connector.service import (
     extract_files,
 )
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
-from tap_autodesk_exports.tables.files import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,10 +14,10 @@ from tap_autodesk_exports.autodesk.insights.client import REPORTING, Insights, T
 from tap_autodesk_exports.autodesk.insights.service import InsightsService
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, month_start, months
-from tap_autodesk_exports.tables.dialect import read_header
-from tap_autodesk_exports.tables.files import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

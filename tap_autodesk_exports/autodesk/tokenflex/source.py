@@ -17,9 +17,9 @@ from tap_autodesk_exports.autodesk.tokenflex.service import TokenFlexService
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, years
-from tap_autodesk_exports.tables.files import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

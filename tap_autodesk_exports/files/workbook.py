@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
-from tap_autodesk_exports.tables.dialect import write_row
-from tap_autodesk_exports.tables.errors import FileError
-from tap_autodesk_exports.tables.sheets import Sheets
+from tap_autodesk_exports.files.csv_dialect import write_row
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.files.sheets import Sheets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

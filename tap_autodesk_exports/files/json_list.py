@@ -10,8 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tap_autodesk_exports.tables.dialect import write_row
-from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.files.csv_dialect import write_row
+from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

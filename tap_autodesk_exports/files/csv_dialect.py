@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.errors import FileError
+from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
