@@ -10,7 +10,7 @@ from end_to_end import independent_reading
 from end_to_end.warehouses import postgres_tables
 from support.sandbox_client import Client
 from tap_autodesk_exports.sandbox.data.dialect import document
-from tap_autodesk_exports.sandbox.data.tables import Snapshot
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from tap_autodesk_exports.streams import tokenflex
 from tap_autodesk_exports.streams.columns import type_of
 from tap_autodesk_exports.streams.extracts import FIRST_DAY
