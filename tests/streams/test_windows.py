@@ -62,7 +62,7 @@ def truth(server: Sandbox, start: dt.datetime, stream: str = ACTIVITIES) -> set[
     """Return the IDs of all activities from an instant on that an extract would show now."""
     tables = server.data_connector.tables[server.account_id]
     now = server.clock.now()
-    from tap_autodesk_exports.sandbox.data.tables import Snapshot
+    from tap_autodesk_exports.sandbox.data.rows import Snapshot
 
     snapshot = Snapshot(now, activities=(start, now))
     at = list(tables.registry[stream].columns).index("activity_id")

@@ -6,14 +6,13 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.streams.extracts import FIRST_DAY
-
 from end_to_end import independent_reading
 from end_to_end.warehouses import postgres_tables
 from support.sandbox_client import Client
+from tap_autodesk_exports.autodesk.data_connector.date_ranges import FIRST_DAY
 from tap_autodesk_exports.autodesk.tokenflex import datasets as tokenflex
 from tap_autodesk_exports.sandbox.data.dialect import document
-from tap_autodesk_exports.sandbox.data.tables import Snapshot
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tap import TapAutodeskExports
 

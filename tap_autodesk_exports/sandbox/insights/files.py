@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.sandbox.data.reports import Value
-    from tap_autodesk_exports.sandbox.insights import Export
+    from tap_autodesk_exports.sandbox.insights.export import Export
 
     Rows = list[list[Value]]
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
-from tap_autodesk_exports.sandbox import documents, extract, ranges
 from tap_autodesk_exports.sandbox.clock import instant, iso
-from tap_autodesk_exports.sandbox.course import Phase
 from tap_autodesk_exports.sandbox.data import registry
-from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables
-from tap_autodesk_exports.sandbox.data_connector_jobs import Job, Request, shape_job, shape_request
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
+from tap_autodesk_exports.sandbox.data.tables import Tables
+from tap_autodesk_exports.sandbox.data_connector import documents, extract, ranges
+from tap_autodesk_exports.sandbox.data_connector.jobs import Job, Request, shape_job, shape_request
 from tap_autodesk_exports.sandbox.record import Posted
+from tap_autodesk_exports.sandbox.timeline import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,14 +56,14 @@ class DataConnector:
     Args:
         services: What all APIs share.
         folder: Where files are kept.
-        source: A folder of real CSV files to serve in place of made-up ones.
-        worlds: The accounts, each a world of its own.
+        source: A folder of real CSV files to serve instead of made-up ones.
+        worlds: The accounts, each with its own world.
 
     Attributes:
         jobs_per_day: The quota of jobs of an account within 24 hours.
         tables: The tables of each account, by its ID.
         closed: Accounts that the user may not see.
-        schema_changes: What `/doc/changes` tells besides, in the documented shape.
+        schema_changes: Further entries of `/doc/changes`, in the documented shape.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class DataConnector:
         self.blueprint = self._routes()
 
     def change_schema(self, tables: Mapping[str, Table]) -> None:
-        """Have extracts from now on, and `/doc/schema`, show these tables and columns."""
+        """Make future extracts and `/doc/schema` show these tables and columns."""
         self.registry = tables
         self.tables = {account: Tables(world, tables) for account, world in self._worlds.items()}
 
@@ -158,7 +159,7 @@ class DataConnector:
         return tuple(given)
 
     def _projects(self, account: str, body: dict[str, Any]) -> list[str]:
-        """Return the projects of a request, whichever form the list comes in; empty: all."""
+        """Return the projects of a request, in whichever form they come; empty: all."""
         given = body.get("projectIdList") or []
         if isinstance(given, str):
             try:
@@ -177,19 +178,19 @@ class DataConnector:
         return list(given)
 
     def _jobs_today(self, account: str, now: dt.datetime) -> int:
-        return sum(job.course.created > now - DAY for job in self._all_jobs(account))
+        return sum(job.timeline.created > now - DAY for job in self._all_jobs(account))
 
     def _spawn(self, now: dt.datetime) -> None:
-        """Start the jobs that are due; beyond the day's quota a schedule waits."""
+        """Start the jobs that are due; a schedule waits while the day's quota is used up."""
         for request in self._requests.values():
             while request.next_job is not None and request.next_job <= now:
                 if self._jobs_today(request.account, now) >= self.jobs_per_day:
                     break
-                course = dataclasses.replace(
-                    self._services.course("data_connector"), created=request.next_job
+                timeline = dataclasses.replace(
+                    self._services.timeline("data_connector"), created=request.next_job
                 )
                 period = ranges.asked(request.body, request.next_job)
-                request.jobs.append(Job(str(uuid.uuid4()), request, course, period))
+                request.jobs.append(Job(str(uuid.uuid4()), request, timeline, period))
                 request.next_job = self._after(request)
 
     @staticmethod
@@ -251,7 +252,7 @@ class DataConnector:
 
     def _visible(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
         now = self._services.clock.now()
-        return [shape_job(job, now) for job in jobs if job.course.phase(now) is not Phase.ABSENT]
+        return [shape_job(job, now) for job in jobs if job.timeline.phase(now) is not Phase.ABSENT]
 
     def _request_jobs(self, account: str, request_id: str) -> flask.Response:
         return self._paged("request_jobs", self._visible(self._request(account, request_id).jobs))
@@ -273,7 +274,7 @@ class DataConnector:
         now = self._services.clock.now()
         with self._lock:
             found = [job for job in self._all_jobs(account) if job.id == job_id]
-        if not found or found[0].course.phase(now) is Phase.ABSENT:
+        if not found or found[0].timeline.phase(now) is Phase.ABSENT:
             _refuse(404, "The requested resource does not exist.")
         return found[0]
 
@@ -281,7 +282,7 @@ class DataConnector:
         return flask.jsonify(shape_job(self._job(account, job_id), self._services.clock.now()))
 
     def _cancel(self, account: str, job_id: str) -> flask.Response:
-        self._job(account, job_id).course.cancel(self._services.clock.now())
+        self._job(account, job_id).timeline.cancel(self._services.clock.now())
         return flask.Response(status=204)
 
     # Files.
@@ -289,7 +290,7 @@ class DataConnector:
     def _files(self, account: str, job_id: str) -> dict[str, StoredFile]:
         job = self._job(account, job_id)
         now = self._services.clock.now()
-        if not job.course.succeeded(now) or now > job.course.ended + KEPT:
+        if not job.timeline.succeeded(now) or now > job.timeline.ended + KEPT:
             _refuse(404, "The requested resource does not exist.")
         with job.making:
             if job.files is None:
@@ -300,12 +301,12 @@ class DataConnector:
         folder = self._folder / job.id
         if self._source is not None:
             return extract.copy(job.id, job.request.groups, self._source, folder)
-        now = job.course.ended
+        now = job.timeline.ended
         snapshot = Snapshot(
             now=now,
             projects=self._covered(job.request),
-            activities=ranges.activities(job.asked, job.course.created),
-            changes=ranges.changes(job.asked, job.course.created),
+            activities=ranges.activities(job.asked, job.timeline.created),
+            changes=ranges.changes(job.asked, job.timeline.created),
         )
         content = extract.Content(job.request.groups, snapshot, job.asked)
         return extract.make(job.id, content, self.tables[job.request.account], folder)
@@ -322,7 +323,7 @@ class DataConnector:
 
     def _listing(self, account: str, job_id: str) -> flask.Response:
         files = self._files(account, job_id)
-        created = iso(self._job(account, job_id).course.ended)
+        created = iso(self._job(account, job_id).timeline.ended)
         entries = [
             {"name": name, "createdAt": created, "size": file.path.stat().st_size}
             for name, file in files.items()
@@ -369,7 +370,7 @@ def _created(body: dict[str, Any]) -> flask.Response:
 
 
 def _refuse(status: int, detail: str) -> NoReturn:
-    """Answer the present request with an error."""
+    """Answer the current request with an error."""
     body = {"title": HTTPStatus(status).phrase, "detail": detail}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         body = {"developerMessage": detail}

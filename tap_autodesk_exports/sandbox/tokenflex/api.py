@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import flask
 
 from tap_autodesk_exports.sandbox.clock import instant, iso
-from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
 from tap_autodesk_exports.sandbox.data.dialect import document
 from tap_autodesk_exports.sandbox.data.tokens import (
     ADJUSTMENT,
@@ -30,7 +29,8 @@ from tap_autodesk_exports.sandbox.data.tokens import (
 )
 from tap_autodesk_exports.sandbox.record import Posted, Served
 from tap_autodesk_exports.sandbox.storage import StoredFile
-from tap_autodesk_exports.sandbox.tokenflex_query import Invalid, Query
+from tap_autodesk_exports.sandbox.timeline import Outcome, Phase, Timeline
+from tap_autodesk_exports.sandbox.tokenflex.query import Invalid, Query
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.services import Services
 
 LINK_SECONDS = 256
-"""From the seed: a link of 22:43:13 expires at 22:47:29."""
+"""Documented example: a request of 22:43:13 has a link that expires at 22:47:29."""
 MAX_REQUESTED = 50
 PROVISIONED = 150_000
 LEGACY = {
@@ -53,13 +53,13 @@ LEGACY = {
 
 @dataclasses.dataclass
 class Export:
-    """An export request, its file once it was made."""
+    """An export request, with its file once it has been written."""
 
     key: str
     contract: Contract
     query: Query
     file_name: str
-    course: Course
+    timeline: Timeline
     read: bool = False
     file: StoredFile | None = None
     expires: dt.datetime | None = None
@@ -106,7 +106,7 @@ class TokenFlex:
     # Contracts and usage lists.
 
     def _known(self) -> list[Contract]:
-        """Return the contracts that have begun; none for a user who is no admin."""
+        """Return the contracts that have started; none for a user who is not an admin."""
         today = self._services.clock.now().date()
         return [c for c in self._tokens.contracts if self.admin and c.start <= today]
 
@@ -235,7 +235,7 @@ class TokenFlex:
             contract=contract,
             query=query,
             file_name=f"{body.get('downloadFileName') or 'API_Custom_Export'}.csv",
-            course=self._services.course("tokenflex"),
+            timeline=self._services.timeline("tokenflex"),
         )
         with self._lock:
             waiting = sum(self._status(e) == "Requested" for e in self._exports.values())
@@ -248,12 +248,12 @@ class TokenFlex:
         return flask.jsonify(shape)
 
     def _status(self, export: Export) -> str:
-        if export.course.phase(self._services.clock.now()) is not Phase.ENDED:
+        if export.timeline.phase(self._services.clock.now()) is not Phase.ENDED:
             return "Requested"
-        match export.course.ending:
-            case Ending.SUCCESS:
+        match export.timeline.outcome:
+            case Outcome.SUCCESS:
                 return "Download"
-            case Ending.UNKNOWN_STATUS:
+            case Outcome.UNKNOWN_STATUS:
                 return "Archiving"
             case _:
                 return "Error"
@@ -272,7 +272,7 @@ class TokenFlex:
             "requestKey": export.key,
             "requestStatus": status,
             "downloadFileName": export.file_name,
-            "exportRequestDate": iso(export.course.created, "microseconds"),
+            "exportRequestDate": iso(export.timeline.created, "microseconds"),
             "readFlag": "Y" if export.read else "N",
         }
         if status == "Download":
@@ -286,7 +286,7 @@ class TokenFlex:
             if export.file is None:
                 export.file = self._make(export)
             if export.expires is None or refresh:
-                begin = now if refresh else export.course.ended
+                begin = now if refresh else export.timeline.ended
                 export.expires = begin + dt.timedelta(seconds=LINK_SECONDS)
         seconds = (export.expires - now).total_seconds()
         return {
@@ -298,8 +298,8 @@ class TokenFlex:
         }
 
     def _make(self, export: Export) -> StoredFile:
-        """Make the file, with the data known when the export ended."""
-        now = export.course.ended
+        """Write the file, with the data known when the export ended."""
+        now = export.timeline.ended
         first, last = export.query.days()
         charges = self._tokens.charges(export.contract, first, last, now)
         rows = export.query.rows(charge.at(now) for charge in charges)
@@ -324,7 +324,7 @@ class TokenFlex:
             [
                 self._shape(export)
                 for export in exports
-                if export.contract.number == number and begin <= export.course.created < end
+                if export.contract.number == number and begin <= export.timeline.created < end
             ],
         )
 
@@ -346,8 +346,8 @@ class TokenFlex:
         """Put a failed export back to Requested; without effect on any other."""
         export = self._export(number, key)
         if self._status(export) == "Error":
-            export.course = dataclasses.replace(
-                self._services.course("tokenflex"), created=self._services.clock.now()
+            export.timeline = dataclasses.replace(
+                self._services.timeline("tokenflex"), created=self._services.clock.now()
             )
         return flask.jsonify(self._shape(export))
 
@@ -362,7 +362,7 @@ class TokenFlex:
 
 
 def _refuse(status: int, code: str, message: str) -> NoReturn:
-    """Answer the present request with an error; `code` is the API's own word for it."""
+    """Answer the current request with an error; `code` is the API's own word for it."""
     response = flask.jsonify({"Code": code, "Message": f"{code}: {message}"})
     response.status_code = status
     flask.abort(response)

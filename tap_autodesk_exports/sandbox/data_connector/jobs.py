@@ -1,4 +1,4 @@
-"""Data Connector's requests and jobs, and the objects that the API shows for them."""
+"""Data Connector's requests and jobs, and how the API shows them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.sandbox.clock import iso
-from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
 from tap_autodesk_exports.sandbox.credentials import USER_EMAIL, USER_ID
+from tap_autodesk_exports.sandbox.timeline import Outcome, Phase, Timeline
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from tap_autodesk_exports.sandbox.ranges import Period
+    from tap_autodesk_exports.sandbox.data_connector.ranges import Period
     from tap_autodesk_exports.sandbox.storage import StoredFile
 
 
 @dataclasses.dataclass
 class Job:
-    """A job, its files once they were made."""
+    """A job, with its files once they have been written."""
 
     id: str
     request: Request
-    course: Course
+    timeline: Timeline
     asked: Period | None
     files: dict[str, StoredFile] | None = None
     making: threading.Lock = dataclasses.field(default_factory=threading.Lock)
@@ -48,7 +48,7 @@ class Request:
 
 def shape_request(request: Request) -> dict[str, Any]:
     """Return the documented object; the list of projects is JSON inside a string, as there."""
-    queued = [job.course.created for job in request.jobs]
+    queued = [job.timeline.created for job in request.jobs]
     return {
         "description": None,
         "isActive": True,
@@ -74,15 +74,15 @@ def shape_request(request: Request) -> dict[str, Any]:
 
 def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
     """Return the documented object; it has a completion status only once it is complete."""
-    course, request = job.course, job.request
-    phase = course.phase(now)
+    timeline, request = job.timeline, job.request
+    phase = timeline.phase(now)
     status = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "complete")
     ended = phase is Phase.ENDED
-    if ended and course.ending is Ending.UNKNOWN_STATUS:
+    if ended and timeline.outcome is Outcome.UNKNOWN_STATUS:
         status, ended = "archiving", False
-    completion = course.ending.value if ended else None
-    if completion == Ending.EXPIRED.value:
-        completion = Ending.FAILED.value
+    completion = timeline.outcome.value if ended else None
+    if completion == Outcome.EXPIRED.value:
+        completion = Outcome.FAILED.value
     return {
         "id": job.id,
         "requestId": request.id,
@@ -91,11 +91,11 @@ def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
         "projectIdList": request.projects,
         "createdBy": USER_ID,
         "createdByEmail": USER_EMAIL,
-        "createdAt": iso(course.created),
+        "createdAt": iso(timeline.created),
         "status": status,
         "completionStatus": completion,
-        "startedAt": iso(course.started) if phase in {Phase.RUNNING, Phase.ENDED} else None,
-        "completedAt": iso(course.ended) if ended else None,
+        "startedAt": iso(timeline.started) if phase in {Phase.RUNNING, Phase.ENDED} else None,
+        "completedAt": iso(timeline.ended) if ended else None,
         "sendEmail": request.body.get("sendEmail", True),
         "progress": 100 if ended else "",
         "lastDownloadedBy": USER_ID if job.downloaded else None,

@@ -6,7 +6,6 @@ EXCEL export is one download of the type of its first report, 400 and 403 carry 
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import threading
 import uuid
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import flask
 
 from tap_autodesk_exports.sandbox.clock import instant, iso
-from tap_autodesk_exports.sandbox.course import Course, Ending, Phase
 from tap_autodesk_exports.sandbox.data.reports import COLUMNS, Reports
-from tap_autodesk_exports.sandbox.insights_files import FORMATS, write
+from tap_autodesk_exports.sandbox.insights.export import Export
+from tap_autodesk_exports.sandbox.insights.files import FORMATS, write
 from tap_autodesk_exports.sandbox.record import Posted
+from tap_autodesk_exports.sandbox.timeline import Outcome, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,22 +35,10 @@ FILTERS = frozenset(
     {"groupId", "productLineCode", "source", "assigned", "userStatus", "userId", "versionId"}
 )
 STATUSES = {
-    Ending.SUCCESS: "COMPLETED",
-    Ending.EXPIRED: "EXPIRED",
-    Ending.UNKNOWN_STATUS: "ARCHIVING",
+    Outcome.SUCCESS: "COMPLETED",
+    Outcome.EXPIRED: "EXPIRED",
+    Outcome.UNKNOWN_STATUS: "ARCHIVING",
 }
-
-
-@dataclasses.dataclass
-class Export:
-    """An export, its files once they were made."""
-
-    id: str
-    body: dict[str, Any]
-    teams: list[Team]
-    language: str
-    course: Course
-    files: list[tuple[str, StoredFile]] | None = None
 
 
 class Insights:
@@ -107,7 +95,7 @@ class Insights:
             body=body,
             teams=self._teams(body.get("teamId")),
             language=flask.request.headers.get("Accept-Language", "en"),
-            course=self._services.course("insights"),
+            timeline=self._services.timeline("insights"),
         )
         with self._lock:
             self._exports[export.id] = export
@@ -128,7 +116,7 @@ class Insights:
         oldest = self._services.clock.now() - KEPT
         with self._lock:
             exports = list(self._exports.values())
-        return [export for export in reversed(exports) if export.course.created >= oldest]
+        return [export for export in reversed(exports) if export.timeline.created >= oldest]
 
     def _list(self) -> flask.Response:
         arguments = flask.request.args
@@ -152,13 +140,13 @@ class Insights:
     def _shape(self, export: Export) -> dict[str, Any]:
         """Return the documented object; dates and filters are not echoed."""
         now = self._services.clock.now()
-        ended = export.course.phase(now) is Phase.ENDED
-        status = STATUSES.get(export.course.ending, "ERROR") if ended else "SUBMITTED"
+        ended = export.timeline.phase(now) is Phase.ENDED
+        status = STATUSES.get(export.timeline.outcome, "ERROR") if ended else "SUBMITTED"
         team_id = export.body.get("teamId")
-        links = self._links(export) if export.course.succeeded(now) else []
+        links = self._links(export) if export.timeline.succeeded(now) else []
         return {
             "id": export.id,
-            "timestamp": iso(export.course.created, "seconds"),
+            "timestamp": iso(export.timeline.created, "seconds"),
             "downloads": links,
             "status": status,
             "outputFormat": export.body["outputFormat"],
@@ -177,9 +165,9 @@ class Insights:
         ]
 
     def _make(self, export: Export) -> list[tuple[str, StoredFile]]:
-        """Make the files, with the data known when the export ended."""
+        """Write the files, with the data known when the export ended."""
         body = export.body
-        now = export.course.ended
+        now = export.timeline.ended
         period = _period(body)
         filters = body.get("filters") or {}
         tables = {
@@ -192,7 +180,7 @@ class Insights:
 
 
 def _refuse(status: int, message: str) -> NoReturn:
-    """Answer the present request with an error."""
+    """Answer the current request with an error."""
     response = flask.jsonify({"developerMessage": message})
     response.status_code = status
     flask.abort(response)

@@ -1,4 +1,4 @@
-"""The files of a Data Connector extract, made on disk the first time that they are asked for."""
+"""The files of a Data Connector extract, written to disk the first time they are requested."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.sandbox import documents
 from tap_autodesk_exports.sandbox.data.dialect import WITHOUT_BOM, document, line, timestamp
+from tap_autodesk_exports.sandbox.data_connector import documents
 from tap_autodesk_exports.sandbox.record import Served
 from tap_autodesk_exports.sandbox.storage import StoredFile
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables
+    from tap_autodesk_exports.sandbox.data.rows import Snapshot
+    from tap_autodesk_exports.sandbox.data.tables import Tables
 
 ZIP_NAME = "autodesk_data_extract.zip"
 METADATA = ("created_at", "region", "request_start_date", "request_end_date")

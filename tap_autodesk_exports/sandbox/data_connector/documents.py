@@ -1,4 +1,4 @@
-"""What Data Connector tells about its own schema: `/doc`, and the documents inside an extract."""
+"""What Data Connector publishes about its schema: `/doc`, and the documents inside an extract."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a Token Flex export may ask for, and its answer: filter, group, measure.
+"""What a Token Flex export may request, and its rows: filter, group, measure.
 
 Documented: the metrics are calculated over the grouping of the fields; session-level fields need
 exactly one usage category (the two manual ones may be mixed) and, for desktop, nothing beyond the
-documented set; `where` knows comparisons, IN, LIKE and AND, no `not`, and at least three literal
-characters beside a wildcard. OR and parentheses are not documented and refused here. The header is
+documented set; `where` accepts comparisons, IN, LIKE and AND, no `not`, and at least three literal
+characters next to a wildcard. OR and parentheses are not documented and refused here. The header is
 fields, then metrics, as requested (inferred).
 """
 
@@ -59,14 +59,14 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Invalid(Exception):
-    """The request asks for something that the API refuses."""
+    """The API refuses the request."""
 
 
 class Query:
     """A checked request.
 
     Raises:
-        Invalid: The body asks for something that the API refuses.
+        Invalid: The API refuses what the body requests.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Which dates a Data Connector request covers, and how its lists are sorted and filtered.
 
-Documented: `dateRange` overrides the two dates; one date given stands for both; a range of more
+Documented: `dateRange` overrides the two dates; one date given counts for both; a range of more
 than 31 days falls back to yesterday for activities, silently; yesterday is the default.
 Assumed: the same default for the change groups, and that a date without a time as `endDate` means
 the end of that day.

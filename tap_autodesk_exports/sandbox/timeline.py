@@ -1,4 +1,4 @@
-"""The course of an export on the server: from the POST to its end, by the sandbox's clock."""
+"""The timeline of an export on the server: from the POST to its end, by the sandbox's clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """How far an export is. ABSENT: accepted, but not listed yet (Data Connector only)."""
+    """How far an export has got. ABSENT: accepted, but not listed yet (Data Connector only)."""
 
     ABSENT = 0
     QUEUED = 1
@@ -16,7 +16,7 @@ class Phase(Enum):
     ENDED = 3
 
 
-class Ending(Enum):
+class Outcome(Enum):
     """How an export ends, or why it does not."""
 
     SUCCESS = "success"
@@ -29,12 +29,12 @@ class Ending(Enum):
 
 
 @dataclasses.dataclass
-class Course:
-    """When an export began, how long it takes, and how it will end."""
+class Timeline:
+    """When an export was created, how long it takes, and how it will end."""
 
     created: dt.datetime
     seconds: float
-    ending: Ending = Ending.SUCCESS
+    outcome: Outcome = Outcome.SUCCESS
     cancelled: dt.datetime | None = None
 
     @property
@@ -44,21 +44,21 @@ class Course:
 
     @property
     def started(self) -> dt.datetime:
-        """When it begins to run."""
+        """When it starts to run."""
         return self.created + dt.timedelta(seconds=self.seconds * 0.4)
 
     @property
     def ended(self) -> dt.datetime:
-        """When it ends; the data are those of this instant."""
+        """When it ends; the data are those of this moment."""
         return self.cancelled or self.created + dt.timedelta(seconds=self.seconds)
 
     def phase(self, now: dt.datetime) -> Phase:
-        """Return how far the export is."""
-        if self.ending is Ending.NO_JOB or now < self.listed:
+        """Return how far the export has got."""
+        if self.outcome is Outcome.NO_JOB or now < self.listed:
             return Phase.ABSENT
         if self.cancelled is not None:
             return Phase.ENDED
-        if self.ending is Ending.STUCK or now < self.started:
+        if self.outcome is Outcome.STUCK or now < self.started:
             return Phase.QUEUED
         return Phase.RUNNING if now < self.ended else Phase.ENDED
 
@@ -66,8 +66,8 @@ class Course:
         """End an export that has not ended."""
         if self.phase(now) is not Phase.ENDED:
             self.cancelled = now
-            self.ending = Ending.CANCELLED
+            self.outcome = Outcome.CANCELLED
 
     def succeeded(self, now: dt.datetime) -> bool:
-        """Return whether the export has ended well."""
-        return self.phase(now) is Phase.ENDED and self.ending is Ending.SUCCESS
+        """Return whether the export has ended successfully."""
+        return self.phase(now) is Phase.ENDED and self.outcome is Outcome.SUCCESS
