@@ -40,6 +40,7 @@ class Session:
         clock: Tells the time and waits.
 
     Attributes:
+        clock: Taken by the run when it begins.
         stop: Set when the run must end.
         report: What became of each stream.
         pending: The exports that the last run left pending; set from the state.
@@ -50,7 +51,7 @@ class Session:
 
     def __init__(self, config: Mapping[str, Any], output: Output, clock: Clock) -> None:
         self._config = config
-        self._clock = clock
+        self.clock = clock
         self.output = output
         self.stop = threading.Event()
         self.report = Report()
@@ -86,7 +87,7 @@ class Session:
             self.pending,
             streams=self.columns(),
             stop=self.stop,
-            clock=self._clock,
+            clock=self.clock,
         )
 
     @functools.cached_property

@@ -43,7 +43,7 @@ class TapAutodeskExports(Tap):
     message_writer_class = Output
 
     clock = Clock()
-    """The time of all runs; a test sets another clock before the run begins."""
+    """The time of all runs; a test may have another one."""
 
     @functools.cached_property
     def session(self) -> Session:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.loading.bookmarks import (
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.bookmarks import States
     from tap_autodesk_exports.tables.hashing import Hashing
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -56,14 +53,14 @@ class Dataset:
     name: str
     columns: Mapping[str, Type]
     api: str
-    constants: Mapping[str, Type] = _NONE
+    constants: Mapping[str, Type] = dataclasses.field(default_factory=dict)
     primary_keys: tuple[str, ...] = (ROW_ID,)
     natural_key: tuple[str, ...] = ()
     replication_key: str | None = None
     is_dated: bool = False
     selected_by_default: bool = True
     rename: Callable[[str], str] = str
-    copies: Mapping[str, str] = _NONE
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     newest: str | None = None
     remedy: str = "A newer release of this tap may know them."
 

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from year.simulation import Year
 
 ADDED = {"team_id", "contract_number", "_export_id", "_exported_at", "_rescued_data", "_row_id"}
-TOKENFLEX = {
-    stream.name: stream
-    for stream in (tokenflex.Usage, tokenflex.DesktopSessions, tokenflex.ManualUsage)
-}
+TOKENFLEX = {dataset.name: dataset for dataset in tokenflex.DATASETS}
 
 
 def differences(year: Year, streams: tuple[str, ...], start: dt.datetime) -> list[str]:
@@ -112,7 +109,7 @@ def tokenflex_files(year: Year, stream: str, start: dt.datetime) -> list[Path]:
         "metrics": list(asked.metrics),
         "usageCategory": list(asked.usage_category or ()),
     }
-    if asked is not tokenflex.ManualUsage:
+    if asked is not tokenflex.MANUAL_USAGE:
         body["where"] = f"usageDate >= '{start:%Y-%m-%d}'"
     key = client.tokenflex(number, **body)
     client.wait()

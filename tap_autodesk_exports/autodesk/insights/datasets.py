@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
@@ -33,9 +32,6 @@ def column_name(header: str) -> str:
     return ALIASES.get(name, name)
 
 
-TEAM = MappingProxyType({"team_id": Type.STRING})
-
-
 @dataclasses.dataclass(frozen=True)
 class InsightsDataset(Dataset):
     """A report of Insights.
@@ -47,7 +43,9 @@ class InsightsDataset(Dataset):
     """
 
     api: str = Api.INSIGHTS
-    constants: Mapping[str, Type] = TEAM
+    constants: Mapping[str, Type] = dataclasses.field(
+        default_factory=lambda: {"team_id": Type.STRING}
+    )
     rename: Callable[[str], str] = column_name
     report: str = ""
     is_aggregated: bool = False

@@ -8,7 +8,6 @@ whose offset is a separate column, so they stay as they are written.
 from __future__ import annotations
 
 import dataclasses
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
@@ -36,7 +35,6 @@ TYPES = {
 """Types of fields and metrics that are not text."""
 
 CUSTOM_FIELDS = tuple(f"customField{number}" for number in range(1, 11))
-CONTRACT = MappingProxyType({"contract_number": Type.STRING})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,9 @@ class TokenFlexDataset(Dataset):
 
     api: str = Api.TOKENFLEX
     columns: Mapping[str, Type] = dataclasses.field(default_factory=dict)
-    constants: Mapping[str, Type] = CONTRACT
+    constants: Mapping[str, Type] = dataclasses.field(
+        default_factory=lambda: {"contract_number": Type.STRING}
+    )
     fields: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     usage_category: tuple[str, ...] | None = None
