@@ -161,7 +161,7 @@ def test_a_backfill_spends_the_quota_on_the_oldest_ranges_and_goes_on(server):
     assert line.startswith("WARNING")
     assert "24 of its 24 jobs in 24 hours left" in line
     # 731 days are 26 or 27 ranges of 29 days, as the grid has it; 23 of them were asked for.
-    assert re.search("[34] are left for later runs; days needed at a run a day: 1", line)
+    assert re.search("[34] are left for later runs; days needed at one run a day: 1", line)
     assert bookmark(run)[:10] == jobs[-2][1]
     loaded = {row["activity_id"] for row in run.records(ACTIVITIES)}
 
