@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from singer_sdk import Tap
-from singer_sdk.helpers._util import load_json
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
@@ -21,7 +21,15 @@ from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.report import Report
 from tap_autodesk_exports.run import Run
-from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.schemas.registry import bundled
+from tap_autodesk_exports.settings import Known, Settings
+from tap_autodesk_exports.settings.config import (
+    ENVIRONMENT,
+    check_config,
+    from_environment,
+    parse_object,
+    read_sources,
+)
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams import data_connector, insights, tokenflex
@@ -82,6 +90,28 @@ class TapAutodeskExports(Tap):
     def output(self) -> Output:
         """Standard output."""
         return cast("Output", self.message_writer)
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings in our own words, also for discovery: the SDK's show the values."""
+        check_config(self._config, self._known())
+        return []
+
+    def _known(self) -> Known:
+        """Return what the settings are checked against."""
+        return Known(
+            groups={table["service_group"] for table in bundled().values()}
+            if self._config.get("data_connector_service_groups")
+            and self._config.get("data_connector_schema") != "live"
+            else None,
+            streams=[stream.name for stream in tokenflex.STREAMS],
+        )
+
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        """Settings from the environment, where a value that cannot be read is a sentence."""
+        return from_environment()
 
     # Streams out
 
@@ -297,6 +327,15 @@ class TapAutodeskExports(Tap):
 
     @classmethod
     @override
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        files = [file for file in value if file != ENVIRONMENT]
+        with cls._in_sentences():
+            return _ConfigInput(read_sources(files), parse_env=ENVIRONMENT in value)
+
+    @classmethod
+    @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         if value == CliTestOptionValue.All.value:
             with cls._in_sentences():
@@ -320,8 +359,10 @@ class TapAutodeskExports(Tap):
         config = config or _ConfigInput()
         return cls(
             config=config.config,
-            state=None if state is None else load_json(state.read()),
-            catalog=None if catalog is None else load_json(catalog.read()),
+            state=None if state is None else parse_object(state.read(), f"state {state.name}"),
+            catalog=None
+            if catalog is None
+            else parse_object(catalog.read(), f"catalog {catalog.name}"),
             parse_env_config=config.parse_env,
             validate_config=True,
         )
