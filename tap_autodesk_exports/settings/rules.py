@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.settings.own_exports import TokenFlexExport
 
-EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+EARLIEST = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
 """Before there was anything that these APIs report: such a date is a slip of the pen."""
 SHORTEST_HASH_KEY = 16
 """Characters: 64 random bits as hexadecimal digits."""

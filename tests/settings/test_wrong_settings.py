@@ -164,7 +164,7 @@ WRONG = [
     (
         {"start_date": "0206-01-31"},
         (
-            "Setting 'start_date' (0206-01-31) is before 2000, when none of these APIs had data: "
+            "Setting 'start_date' (0206-01-31) is before 1990, when none of these APIs had data: "
             "write it as 2026-01-31."
         ),
     ),
