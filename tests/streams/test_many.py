@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ONLY = {"apis": ["data_connector"]}
 TABLES = ("admin_projects", "issues_issues")
 NOW = dt.datetime(2026, 5, 20, 6, tzinfo=dt.UTC)
+NIL = "00000000-0000-0000-0000-000000000000"
 
 
 def failures(run: processes.TapRun) -> list[str]:
@@ -284,7 +285,7 @@ def test_a_named_extract_that_cannot_serve_is_told_and_costs_no_job():
 
         # That a table's file is not there does not mean that it is empty.
         assert "not requested for the service group 'rfis'" in told("rfis_rfis", "issues_issues")
-        assert "has no job 4711" in told("issues_issues", data_connector_job_id="4711")
+        assert f"has no job {NIL}" in told("issues_issues", data_connector_job_id=NIL)
         assert f"account {other} has no job" in told(
             "issues_issues", data_connector_account_ids=[other]
         )

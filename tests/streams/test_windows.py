@@ -340,15 +340,12 @@ def test_changes_come_whole_the_first_time_whatever_the_start_date(server):
 
 
 def test_a_start_date_that_is_not_over_fails_only_what_goes_by_date(server):
-    for dates in (
-        {"start_date": "2027-01-01"},
-        {"start_date": "2026-01-01", "end_date": "2026-01-01"},
-    ):
-        run = run_tap(server, "issues_issues", **dates)
-        assert run.records("issues_issues")
-        run = in_process.run(server, {**ONLY, **dates}, ACTIVITIES)
-        assert run.code == 1
-        assert "is not before 'end_date'" in run.stderr
+    dates = {"start_date": "2027-01-01"}
+    run = run_tap(server, "issues_issues", **dates)
+    assert run.records("issues_issues")
+    run = in_process.run(server, {**ONLY, **dates}, ACTIVITIES)
+    assert run.code == 1
+    assert "is not before 'end_date'" in run.stderr
 
 
 def test_an_end_date_behind_the_bookmark_asks_for_nothing(server):
