@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Any, Protocol
 
 import flask
@@ -31,17 +32,25 @@ class Administered(Protocol):
     @property
     def exports(self) -> list[Posted]: ...  # noqa: D102
 
+    @property
+    def token(self) -> str: ...  # noqa: D102
+
     def settings(self) -> dict[str, Any]: ...  # noqa: D102
 
     def secrets(self) -> list[str]: ...  # noqa: D102
 
 
 class Admin:
-    """Routes below `/sandbox`: what was served, requested and handed out; the clock; faults."""
+    """Routes below `/sandbox`: what was served, requested and handed out; the clock; faults.
+
+    Every one of them needs the sandbox's token, as `Authorization: Bearer TOKEN` or `?token=TOKEN`:
+    they show secrets and, with an extract, real data.
+    """
 
     def __init__(self, sandbox: Administered) -> None:
         self._sandbox = sandbox
         self.blueprint = flask.Blueprint("admin", __name__, url_prefix="/sandbox")
+        self.blueprint.before_request(self._refusal)
         for rule, view, method in (
             ("/settings", self._settings, "GET"),
             ("/served", self._served, "GET"),
@@ -57,6 +66,13 @@ class Admin:
             ("/faults", self._clear_faults, "DELETE"),
         ):
             self.blueprint.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+
+    def _refusal(self) -> flask.Response | None:
+        kind, _, given = flask.request.headers.get("Authorization", "").partition(" ")
+        token = given if kind == "Bearer" else flask.request.args.get("token", "")
+        if hmac.compare_digest(token.encode(), self._sandbox.token.encode()):
+            return None
+        return _problem(401, "The sandbox's token is needed: as a Bearer token, or as ?token=.")
 
     def _settings(self) -> flask.Response:
         return flask.jsonify(self._sandbox.settings())

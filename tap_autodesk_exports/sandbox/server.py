@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import flask
 from typing_extensions import override
+from werkzeug.http import http_date
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.admin import Admin
 from tap_autodesk_exports.sandbox.authentication import Authentication
 from tap_autodesk_exports.sandbox.clock import SandboxClock
@@ -31,14 +34,46 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from tap_autodesk_exports.sandbox.credentials import Secrets
     from tap_autodesk_exports.sandbox.record import Posted, Served
 
 # Requests are in the record; werkzeug need not log them too.
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
+RUNNING: weakref.WeakValueDictionary[str, Sandbox] = weakref.WeakValueDictionary()
+"""Base URL -> the sandbox of this process that serves it, or did last."""
+_MISDIRECTED = "The sandbox answers requests to this machine's own name only.\n"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a name or address can only mean this machine.
+
+    A page in a browser may have its own name resolve to 127.0.0.1 (DNS rebinding): its requests
+    arrive, but with that name as their host.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(environ: WSGIEnvironment) -> str:
+    try:
+        return urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
 class _Handler(WSGIRequestHandler):
     """A request handler that writes no access log and gives up a dropped connection."""
+
+    @override
+    def send_response(self, code: int, message: str | None = None) -> None:
+        # Without the machine's date: every answer carries that of the sandbox's clock.
+        self.send_response_only(code, message)
 
     @override
     def connection_dropped(
@@ -77,6 +112,7 @@ class Sandbox:
         job_seconds: How long an export takes on the server; a function is called for each.
         clock: The sandbox's time.
         folder: Where served files are kept; a temporary folder, removed by `stop`, by default.
+        secrets: The secrets of the apps and the user; random by default.
 
     Attributes:
         url: The base URL while it serves.
@@ -99,11 +135,13 @@ class Sandbox:
         job_seconds: float | Callable[[], float] = 0.5,
         clock: SandboxClock | None = None,
         folder: Path | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.clock = clock or SandboxClock()
         self.url = ""
         self.faults = Faults(self._go_away)
-        self.authentication = Authentication(self.clock)
+        # Real files are for whoever has the token; the consent page would hand one to anybody.
+        self.authentication = Authentication(self.clock, secrets, sign_in=extract is None)
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
         root = Path(self._temporary.name) if self._temporary else Path(folder or ".")
         self._record = Record()
@@ -152,18 +190,36 @@ class Sandbox:
             path = f"{path}?{query}"
         statuses = [0]
 
-        def begin(status: str, *arguments: Any) -> Callable[[bytes], object]:  # noqa: ANN401
+        def begin(
+            status: str,
+            headers: list[tuple[str, str]],
+            *arguments: Any,  # noqa: ANN401
+        ) -> Callable[[bytes], object]:
             statuses.append(int(status.split(maxsplit=1)[0]))
-            return start(status, *arguments)
+            if not any(name.lower() == "date" for name, _ in headers):
+                headers = [*headers, ("Date", http_date(self.clock.now()))]
+            return start(status, headers, *arguments)
 
         try:
+            if not is_loopback(_host_of(environ)):
+                return flask.Response(_MISDIRECTED, 421)(environ, begin)
             return self._faulty(environ, begin)
         finally:
             if not path.startswith("/sandbox/"):
                 self._record.add(Request(environ["REQUEST_METHOD"], path, statuses[-1]))
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
-        """Serve in background threads on `port` (0: a free one); return the base URL."""
+        """Serve in background threads on `port` (0: a free one); return the base URL.
+
+        Raises:
+            ValueError: `host` is not an address of this machine alone.
+        """
+        if not is_loopback(host):
+            msg = (
+                f"The sandbox serves this machine only: {host!r} is not a loopback address. "
+                "Use 127.0.0.1, ::1 or localhost."
+            )
+            raise ValueError(msg)
         with self._serving:
             self._listen(host, port)
         return self.url
@@ -177,7 +233,9 @@ class Sandbox:
             daemon=True,
         )
         self._thread.start()
-        self.url = f"http://{host}:{self._server.server_port}"
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_port}"
+        RUNNING[self.url] = self
 
     def _hang_up(self) -> None:
         if self._server is not None and self._thread is not None:
@@ -237,10 +295,15 @@ class Sandbox:
         return {
             "api_url": self.url,
             "auth_flow": "access_token",
-            "access_token": credentials.ACCESS_TOKEN,
+            "access_token": self.token,
             "credentials": {},  # those of a user are for another host
             "data_connector_account_ids": self.account_ids,
         }
+
+    @property
+    def token(self) -> str:
+        """The access token of `settings`, which also opens the admin endpoints; random."""
+        return self.authentication.known.access_token
 
     @property
     def account_id(self) -> str:
