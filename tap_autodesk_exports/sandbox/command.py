@@ -36,7 +36,7 @@ RENEWAL_SECONDS = 600
     "--faults",
     "scenario",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with an array of faults to switch on.",
+    help='JSON file with an array of faults, or {"faults": […], "behaviour": {…}}.',
 )
 @click.option(
     "--ready-file",
@@ -98,7 +98,10 @@ def _private(path: str, flags: int) -> int:
 
 def _switch_on(sandbox: Sandbox, scenario: Path) -> None:
     try:
-        sandbox.faults.add_all(json.loads(scenario.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        given = json.loads(scenario.read_text(encoding="utf-8"))
+        found = given if isinstance(given, dict) else {"faults": given}
+        sandbox.switch(found.get("behaviour", {}))
+        sandbox.faults.add_all(found.get("faults", []))
+    except (AttributeError, TypeError, ValueError) as error:
         msg = f"The faults in {scenario} cannot be read: {error}"
         raise click.ClickException(msg) from None

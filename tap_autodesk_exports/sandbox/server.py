@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
 import tempfile
 import threading
 import weakref
@@ -13,27 +12,29 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import flask
-from typing_extensions import override
 from werkzeug.http import http_date
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from tap_autodesk_exports.sandbox.admin import Admin
 from tap_autodesk_exports.sandbox.authentication import Authentication
 from tap_autodesk_exports.sandbox.clock import SandboxClock
+from tap_autodesk_exports.sandbox.data.names import Names
 from tap_autodesk_exports.sandbox.data.world import PROJECTS, World
 from tap_autodesk_exports.sandbox.data_connector.api import DataConnector
 from tap_autodesk_exports.sandbox.faults import Faults
 from tap_autodesk_exports.sandbox.insights.api import Insights
 from tap_autodesk_exports.sandbox.record import Record, Request
 from tap_autodesk_exports.sandbox.services import Services
+from tap_autodesk_exports.sandbox.serving import Handler, Server
 from tap_autodesk_exports.sandbox.storage import Storage
+from tap_autodesk_exports.sandbox.stranger import Stranger
 from tap_autodesk_exports.sandbox.tokenflex.api import TokenFlex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from tap_autodesk_exports.sandbox.behaviour import Behaviour
     from tap_autodesk_exports.sandbox.credentials import Secrets
     from tap_autodesk_exports.sandbox.record import Posted, Served
 
@@ -67,39 +68,6 @@ def _host_of(environ: WSGIEnvironment) -> str:
         return ""
 
 
-class _Handler(WSGIRequestHandler):
-    """A request handler that writes no access log and gives up a dropped connection."""
-
-    @override
-    def send_response(self, code: int, message: str | None = None) -> None:
-        # Without the machine's date: every answer carries that of the sandbox's clock.
-        self.send_response_only(code, message)
-
-    @override
-    def connection_dropped(
-        self, error: BaseException, environ: WSGIEnvironment | None = None
-    ) -> None:
-        self.close_connection = True
-
-    @override
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-class _Server(ThreadedWSGIServer):
-    """A server that can reset a connection instead of closing it politely."""
-
-    @override
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        linger = b""
-        if isinstance(request, socket.socket) and request.fileno() >= 0:
-            linger = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-        if any(linger):  # set by a fault: without a shutdown, close sends a reset
-            self.close_request(request)
-        else:
-            super().shutdown_request(request)
-
-
 class Sandbox:
     """A local imitation of the three Autodesk APIs.
 
@@ -119,9 +87,12 @@ class Sandbox:
         clock: The clock, which tests set or advance.
         faults: The faults that are switched on.
         authentication: The OAuth server.
-        insights: The Insights API; its `columns` may be `snake` or `title`.
-        tokenflex: The Token Flex API; its `admin` may be switched off.
-        data_connector: The Data Connector API.
+        stranger: Another server, to which redirects lead.
+        names: Today's names of teams, products and groups.
+        insights: The Insights API and its switches.
+        tokenflex: The Token Flex API and its switches.
+        data_connector: The Data Connector API and its switches.
+        storage: The files behind links and its switches.
     """
 
     def __init__(  # noqa: PLR0913
@@ -139,7 +110,9 @@ class Sandbox:
     ) -> None:
         self.clock = clock or SandboxClock()
         self.url = ""
-        self.faults = Faults(self._go_away)
+        self.stranger = Stranger()
+        self.faults = Faults(self.clock, self._go_away, lambda: self.stranger.url)
+        self.names = Names()
         # Real files are for whoever has the token; the consent page would hand one to anybody.
         self.authentication = Authentication(self.clock, secrets, sign_in=extract is None)
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
@@ -150,12 +123,14 @@ class Sandbox:
         self._services = Services(
             clock=self.clock,
             world=world,
+            names=self.names,
             storage=Storage(self.clock, self._record),
             record=self._record,
             authentication=self.authentication,
             faults=self.faults,
             job_seconds=job_seconds,
         )
+        self.storage = self._services.storage
         self.insights = Insights(self._services, root / "insights")
         self.tokenflex = TokenFlex(self._services, root / "tokenflex")
         self.data_connector = DataConnector(
@@ -163,7 +138,7 @@ class Sandbox:
         )
         self.app = self._application()
         self._faulty = self.faults.around(self.app.wsgi_app, self.app.url_map)
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving = threading.Lock()
         self._returning: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -225,7 +200,7 @@ class Sandbox:
         return self.url
 
     def _listen(self, host: str, port: int) -> None:
-        self._server = _Server(host, port, self._serve, _Handler)
+        self._server = Server(host, port, self._serve, Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
@@ -264,6 +239,7 @@ class Sandbox:
         """Stop serving and remove the temporary folder, if one was used."""
         self._stopped.set()
         self.faults.stop()
+        self.stranger.stop()
         if self._returning is not None:
             self._returning.join()
         with self._serving:
@@ -299,6 +275,31 @@ class Sandbox:
             "credentials": {},  # those of a user are for another host
             "data_connector_account_ids": self.account_ids,
         }
+
+    @property
+    def parts(self) -> dict[str, Behaviour]:
+        """The parts that have switches, by the names under which `switch` knows them."""
+        return {
+            "insights": self.insights,
+            "tokenflex": self.tokenflex,
+            "data_connector": self.data_connector,
+            "storage": self.storage,
+            "names": self.names,
+        }
+
+    def switch(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set switches of several parts from JSON: part -> switch -> value; all of them, or none.
+
+        Raises:
+            ValueError: There is no such part or switch, or it does not take such a value.
+        """
+        for name, settings in given.items():
+            if name not in self.parts or not isinstance(settings, dict):
+                msg = f"There is no part {name!r}, only {', '.join(self.parts)}, each an object."
+                raise ValueError(msg)
+            self.parts[name].checked(settings)
+        for name, settings in given.items():
+            self.parts[name].change(settings)
 
     @property
     def token(self) -> str:

@@ -226,7 +226,10 @@ def test_late_usage_appears_later(client: Client) -> None:
 
 
 def test_column_names_can_be_switched(client: Client) -> None:
-    assert client.admin("POST", "/insights", json={"columns": "title"}).status_code == 200
+    assert (
+        client.admin("POST", "/behaviour", json={"insights": {"columns": "title"}}).status_code
+        == 200
+    )
     export = client.insights(outputFormat="CSV", reports=["USERS"])
     header = client.fetch(export["downloads"][0]["downloadURL"]).text.splitlines()[0]
     assert header.startswith("Team,Autodesk ID,Email,")

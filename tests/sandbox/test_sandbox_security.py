@@ -26,7 +26,8 @@ PROGRAM = [sys.executable, "-c", "from tap_autodesk_exports.cli import main; mai
 ADMIN = [
     ("GET", "settings"), ("GET", "served"), ("GET", "served/0"), ("GET", "requests"),
     ("GET", "exports"), ("GET", "secrets"), ("GET", "clock"), ("POST", "clock"),
-    ("POST", "insights"), ("GET", "faults"), ("POST", "faults"), ("DELETE", "faults"),
+    ("GET", "behaviour"), ("POST", "behaviour"), ("POST", "extracts"), ("GET", "stranger"),
+    ("GET", "faults"), ("POST", "faults"), ("DELETE", "faults"),
 ]  # fmt: skip
 
 
