@@ -134,13 +134,13 @@ def test_archived_projects_only(client: Client) -> None:
 
 
 def test_requests_and_jobs_are_listed_late(client: Client) -> None:
-    client.sandbox.data_connector.listed_after = 60
+    client.sandbox.data_connector.listed_after = 600
     posted = client.request("locations").json()
-    client.wait(59)
+    client.wait(300)
     for path in ("requests", "jobs"):
         assert client.get(f"{client.account}/{path}")["results"] == []
     assert client.get(f"{client.account}/requests/{posted['id']}/jobs")["results"]
-    client.wait(1)
+    client.wait(300)
     for path in ("requests", "jobs"):
         assert len(client.get(f"{client.account}/{path}")["results"]) == 1
 
@@ -306,6 +306,7 @@ def test_the_second_group_of_changes_of_admin(client: Client) -> None:
 
 
 def test_the_schema_as_it_is_published(client: Client) -> None:
+    client.sandbox.data_connector.published_schema = "observed"
     base = f"{client.sandbox.url}/data-connector/v1/doc"
 
     def get(path: str) -> Any:
@@ -342,6 +343,7 @@ def test_the_schema_as_service_groups_alone(client: Client) -> None:
     base = f"{client.sandbox.url}/data-connector/v1/doc"
     index = requests.get(base, timeout=30).text
     assert "changes" not in index
+    assert "cdcv2admin" not in index
     assert requests.get(f"{base}/schema?name=changes", timeout=30).status_code == 404
     watermark = requests.get(f"{base}/changes", timeout=30).json()["watermark"]
     assert watermark == "2026-03-18 00:00:00"
