@@ -73,14 +73,18 @@ class Workspace:
             self.path.parent.rmdir()
 
 
+def own_name() -> str:
+    """Return the name of this tap and user among the temporary files of all users."""
+    return f"{NAME}-{os.getuid()}" if hasattr(os, "getuid") else NAME
+
+
 def own_folder() -> Path:
     """Return the folder of this tap and user among the temporary files; make it where it is not.
 
     Another user may have taken the name. Then a new folder takes its place, and what killed runs
     leave in it is not found again.
     """
-    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
-    folder = Path(tempfile.gettempdir()) / f"{NAME}{user}"
+    folder = Path(tempfile.gettempdir()) / own_name()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,7 @@ def _never_sent(error: requests.RequestException) -> bool:
 def _object(answer: requests.Response) -> dict[str, Any]:
     """Return the JSON object of an answer; an empty one where there is none."""
     try:
-        body = answer.json()
+        body = json.loads(answer.content)
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
