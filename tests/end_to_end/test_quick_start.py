@@ -81,7 +81,7 @@ def test_the_quick_start_ends_in_rows(wheels, tmp_path):
     assert "0 failed" in said
     # What else a project does with a plugin works without another line.
     listed = run(LISTED, tmp_path, env)
-    assert "data_connector_max_age_hours" in listed
+    assert "start_date" in listed
     assert re.search(r"\[selected +\] insights_users\.email", listed)
     # The second part, signed in as a user of a sandbox that stands for Autodesk.
     browser = tmp_path / "browser"
