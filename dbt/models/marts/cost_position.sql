@@ -26,24 +26,28 @@ select
     budgets.original_amount as original,
     budgets.revised,
     budgets.projected_budget,
-    case
-        when
-            coalesce(
-                budgets.original_commitment,
-                budgets.approved_change_orders,
-                budgets.approved_in_scope_change_orders
-            ) is not null
-            then
-                coalesce(budgets.original_commitment, 0)
-                + coalesce(budgets.approved_change_orders, 0)
-                + coalesce(budgets.approved_in_scope_change_orders, 0)
-    end as committed,
+    cast(
+        case
+            when
+                coalesce(
+                    budgets.original_commitment,
+                    budgets.approved_change_orders,
+                    budgets.approved_in_scope_change_orders
+                ) is not null
+                then
+                    coalesce(budgets.original_commitment, 0)
+                    + coalesce(budgets.approved_change_orders, 0)
+                    + coalesce(budgets.approved_in_scope_change_orders, 0)
+        end as {{ dbt.type_numeric() }}
+    ) as committed,
     budgets.projected_cost,
     budgets.actual_cost as actual,
     coalesce(budgets.forecast_final_cost, budgets.projected_cost) as forecast,
-    budgets.revised - coalesce(budgets.forecast_final_cost, budgets.projected_cost) as left_over,
+    {{ autodesk_exports.exact('budgets.revised - coalesce(budgets.forecast_final_cost, budgets.projected_cost)') }}
+        as left_over,
     coalesce(change_orders.open_change_orders, 0) as contract_open_change_orders,
-    change_orders.open_change_order_estimate as contract_open_change_order_estimate
+    {{ autodesk_exports.exact('change_orders.open_change_order_estimate') }}
+        as contract_open_change_order_estimate
 from {{ ref('stg_cost_budgets') }} as budgets
 left join {{ ref('stg_cost_budgets') }} as parents on budgets.parent_id = parents.id
 left join {{ ref('stg_cost_contracts') }} as contracts on budgets.contract_id = contracts.id

@@ -98,7 +98,7 @@ select
     coalesce(closed.issues, 0) as closed_issues,
     standing.open_issues,
     standing.overdue_issues,
-    round(standing.mean_age, 1) as mean_age_days,
+    {{ autodesk_exports.rounded('standing.mean_age', 1) }} as mean_age_days,
     standing.oldest_age as oldest_age_days,
     standing.week_end = today.as_of as is_latest
 from standing

@@ -123,7 +123,7 @@ select
     cast(dated.hour as {{ dbt.type_int() }}) as hour,
     cast(max(dated.peak) as {{ dbt.type_int() }}) as peak_sessions,
     max(case when dated.place = 1 then dated.hour_start end) as peak_at,
-    round(cast(sum(dated.peak) as {{ dbt.type_numeric() }}) / cast(max(weekdays.days) as {{ dbt.type_numeric() }}), 2)
+    {{ autodesk_exports.ratio('sum(dated.peak)', 'cast(max(weekdays.days) as ' ~ dbt.type_numeric() ~ ')', 2) }}
         as mean_peak,
     max(clock.shown_offset) as utc_offset_minutes
 from dated

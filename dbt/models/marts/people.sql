@@ -148,7 +148,7 @@ select
     offerings,
     last_used_on,
     days_used_90,
-    tokens,
+    {{ autodesk_exports.exact('tokens') }} as tokens,
     last_tokens_on,
     projects,
     projects_as_admin,

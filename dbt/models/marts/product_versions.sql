@@ -52,11 +52,11 @@ select
     by_version.insights_people,
     by_version.tokenflex_people,
     days.days_used,
-    round(
-        cast(days.days_used as {{ dbt.type_numeric() }})
-        / sum(days.days_used) over (partition by by_version.product_name, by_version.month),
+    {{ autodesk_exports.ratio(
+        'days.days_used',
+        'sum(days.days_used) over (partition by by_version.product_name, by_version.month)',
         4
-    ) as share_of_days
+    ) }} as share_of_days
 from by_version
 inner join days
     on by_version.product_name = days.product_name

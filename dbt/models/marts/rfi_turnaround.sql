@@ -32,7 +32,7 @@ judged as (
         rfis.*,
         {{ autodesk_exports.month_of('rfis.asked_at') }} as month,
         case when rfis.answered_at is null and coalesce(rfis.status, 'open') <> 'closed' then 1 else 0 end as is_waiting,
-        cast({{ dbt.datediff('rfis.asked_at', 'rfis.answered_at', 'minute') }} as {{ dbt.type_numeric() }}) / 1440 as days_to_answer,
+        {{ autodesk_exports.ratio(dbt.datediff('rfis.asked_at', 'rfis.answered_at', 'minute'), 1440, 6) }} as days_to_answer,
         today.as_of
     from rfis
     cross join today
@@ -46,8 +46,8 @@ select
     count(*) as rfis,
     count(judged.answered_at) as answered,
     sum(judged.is_waiting) as waiting,
-    round(avg(judged.days_to_answer), 2) as mean_days_to_answer,
-    round(max(judged.days_to_answer), 2) as longest_days_to_answer,
+    {{ autodesk_exports.rounded('avg(judged.days_to_answer)', 2) }} as mean_days_to_answer,
+    {{ autodesk_exports.rounded('max(judged.days_to_answer)', 2) }} as longest_days_to_answer,
     sum(case when judged.is_waiting = 1 and judged.due_date < judged.as_of then 1 else 0 end) as overdue,
     sum(case when judged.answered_at <= judged.due_date then 1 else 0 end) as answered_on_time,
     sum(case when judged.answered_at > judged.due_date then 1 else 0 end) as answered_late,

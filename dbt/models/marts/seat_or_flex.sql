@@ -87,19 +87,18 @@ costed as (
         observed.by_flex,
         observed.observed_days,
         coalesce(used.days_used, 0) as days_used,
-        round(cast(coalesce(used.days_used, 0) as {{ dbt.type_numeric() }}) * 365 / observed.observed_days, 1)
+        {{ autodesk_exports.ratio('365 * coalesce(used.days_used, 0)', 'observed.observed_days', 1) }}
             as days_per_year,
         case
             when coalesce(used.unpriced, 0) = 0 and prices.offering_name is not null then
-                round(
-                    cast(coalesce(used.tokens, 0) as {{ dbt.type_numeric() }}) * {{ token_price }} * 365
-                    / observed.observed_days,
-                    2
-                )
+                {{ autodesk_exports.ratio(
+                    'coalesce(used.tokens, 0) * 365 * ' ~ token_price, 'observed.observed_days', 2
+                ) }}
         end as flex_cost_per_year,
-        prices.seat_price_per_year,
-        round(prices.seat_price_per_year / (prices.tokens_per_day * {{ token_price }}), 1)
-            as break_even_days
+        {{ autodesk_exports.exact('prices.seat_price_per_year') }} as seat_price_per_year,
+        {{ autodesk_exports.ratio(
+            'prices.seat_price_per_year', '(prices.tokens_per_day * ' ~ token_price ~ ')', 1
+        ) }} as break_even_days
     from observed
     left join used
         on observed.person = used.person and observed.offering_name = used.offering_name
@@ -119,7 +118,7 @@ select
     costed.days_used,
     costed.days_per_year,
     costed.break_even_days,
-    costed.flex_cost_per_year,
+    {{ autodesk_exports.exact('costed.flex_cost_per_year') }} as flex_cost_per_year,
     costed.seat_price_per_year,
     case
         when costed.flex_cost_per_year is null or costed.seat_price_per_year is null
@@ -128,14 +127,16 @@ select
         when costed.flex_cost_per_year < costed.seat_price_per_year then 'flex'
         else 'seat'
     end as cheaper_by,
-    case
-        when costed.observed_days < 28 then null
-        when costed.by_seat = 1 and costed.flex_cost_per_year < costed.seat_price_per_year
-            then costed.seat_price_per_year - costed.flex_cost_per_year
-        when costed.by_seat = 0 and costed.flex_cost_per_year > costed.seat_price_per_year
-            then costed.flex_cost_per_year - costed.seat_price_per_year
-        when costed.flex_cost_per_year is not null and costed.seat_price_per_year is not null
-            then 0
-    end as saving_per_year
+    cast(
+        case
+            when costed.observed_days < 28 then null
+            when costed.by_seat = 1 and costed.flex_cost_per_year < costed.seat_price_per_year
+                then costed.seat_price_per_year - costed.flex_cost_per_year
+            when costed.by_seat = 0 and costed.flex_cost_per_year > costed.seat_price_per_year
+                then costed.flex_cost_per_year - costed.seat_price_per_year
+            when costed.flex_cost_per_year is not null and costed.seat_price_per_year is not null
+                then 0
+        end as {{ dbt.type_numeric() }}
+    ) as saving_per_year
 from costed
 left join {{ ref('person_names') }} as names on costed.person = names.person

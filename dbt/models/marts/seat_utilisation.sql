@@ -109,7 +109,7 @@ bought as (
         pairs.team_id,
         pairs.offering_name,
         ends.month,
-        sum(terms.seat_quantity) as seats
+        {{ autodesk_exports.exact('sum(terms.seat_quantity)') }} as seats
     from pairs
     cross join ends
     inner join terms
@@ -159,15 +159,18 @@ select
     teams.team_alias,
     counted.offering_name,
     counted.month,
-    counted.seats_bought,
+    cast(counted.seats_bought as {{ dbt.type_int() }}) as seats_bought,
     counted.people_used,
-    case
-        when counted.seats_bought > counted.people_used
-            then counted.seats_bought - counted.people_used
-        when counted.seats_bought is not null then 0
-    end as seats_unused,
+    cast(
+        case
+            when counted.seats_bought > counted.people_used
+                then counted.seats_bought - counted.people_used
+            when counted.seats_bought is not null then 0
+        end as {{ dbt.type_int() }}
+    ) as seats_unused,
     counted.highest_day_people,
     counted.highest_day,
+    counted.last_day as counted_on,
     counted.month = bounds.last_month as is_current_month
 from counted
 cross join bounds

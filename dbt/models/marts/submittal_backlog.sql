@@ -67,7 +67,7 @@ select
     sum(case when judged.is_waiting = 1 and judged.due_date < judged.day then 1 else 0 end) as past_due,
     sum(case when judged.is_waiting = 1 and judged.steps > 0 then 1 else 0 end) as in_review,
     sum(case when judged.is_waiting = 1 then coalesce(judged.step_is_late, 0) else 0 end) as review_late,
-    round(avg(case when judged.is_waiting = 1 then cast(judged.age_days as {{ dbt.type_numeric() }}) end), 1) as mean_age_days,
+    {{ autodesk_exports.rounded('avg(case when judged.is_waiting = 1 then judged.age_days end)', 1) }} as mean_age_days,
     min(case when judged.is_waiting = 1 then judged.required_on_job_date end) as earliest_required_on_job
 from judged
 left join {{ ref('project_names') }} as projects on judged.project_id = projects.project_id

@@ -21,10 +21,20 @@ years as (
 ),
 
 first_use as (
-    select contract_number, min(usage_date) as first_day, max(usage_date) as last_day
-    from {{ ref('token_use') }}
-    where not is_manual
-    group by contract_number
+    select
+        contract_number,
+        first_day,
+        last_day,
+        case
+            when {{ dbt.datediff('first_day', 'last_day', 'day') }} >= 27 then 28
+            else {{ dbt.datediff('first_day', 'last_day', 'day') }} + 1
+        end as days
+    from (
+        select contract_number, min(usage_date) as first_day, max(usage_date) as last_day
+        from {{ ref('token_use') }}
+        where not is_manual
+        group by contract_number
+    ) as bounds
 ),
 
 -- The day of an entry is kept within the year that it is charged to.
@@ -66,13 +76,7 @@ itemised as (
 pace as (
     select
         first_use.contract_number,
-        sum(use.tokens)
-        / min(
-            case
-                when {{ dbt.datediff('first_use.first_day', 'first_use.last_day', 'day') }} >= 27 then 28
-                else {{ dbt.datediff('first_use.first_day', 'first_use.last_day', 'day') }} + 1
-            end
-        ) as tokens_a_day
+        {{ autodesk_exports.ratio('sum(use.tokens)', 'min(first_use.days)', 6) }} as tokens_a_day
     from first_use
     inner join {{ ref('token_use') }} as use
         on first_use.contract_number = use.contract_number
@@ -118,41 +122,46 @@ balances as (
     left join itemised
         on days.contract_number = itemised.contract_number and days.year = itemised.year
     left join pace on days.contract_number = pace.contract_number
-    left join first_use on days.contract_number = first_use.contract_number
+),
+
+-- Before the history that is loaded there is nothing to count, without a pace nothing to foresee.
+shown as (
+    select balances.*
+    from balances
+    left join first_use on balances.contract_number = first_use.contract_number
     where
-        (days.day <= days.last_day and days.day >= coalesce(first_use.first_day, days.last_day))
-        or (days.day = days.last_day and days.end_date >= days.as_of)
-        or (days.day > days.last_day and pace.tokens_a_day is not null)
+        (balances.is_forecast and balances.tokens_a_day is not null)
+        or (not balances.is_forecast and balances.day >= first_use.first_day)
+        or (balances.day = balances.last_day and balances.end_date >= balances.as_of)
 ),
 
 run_out as (
     select contract_number, year, min(day) as runs_out_on
-    from balances
+    from shown
     where tokens_left <= 0
     group by contract_number, year
 )
 
 select
-    balances.contract_number,
-    cast(balances.year as {{ dbt.type_int() }}) as contract_year,
-    balances.day,
-    balances.is_forecast,
-    case when balances.is_forecast then null else balances.tokens_used end as tokens_used,
-    round(balances.tokens_left, 2) as tokens_left,
-    round(
-        balances.provisioned_tokens
-        * {{ dbt.datediff('balances.day', 'balances.end_date', 'day') }}
-        / ({{ dbt.datediff('balances.start_date', 'balances.end_date', 'day') }} + 1),
+    shown.contract_number,
+    cast(shown.year as {{ dbt.type_int() }}) as contract_year,
+    shown.day,
+    shown.is_forecast,
+    {{ autodesk_exports.exact('case when not shown.is_forecast then shown.tokens_used end') }} as tokens_used,
+    {{ autodesk_exports.exact('shown.tokens_left') }} as tokens_left,
+    {{ autodesk_exports.ratio(
+        'shown.provisioned_tokens * (' ~ dbt.datediff('shown.day', 'shown.end_date', 'day') ~ ')',
+        '(' ~ dbt.datediff('shown.start_date', 'shown.end_date', 'day') ~ ' + 1)',
         2
-    ) as even_use_left,
-    balances.provisioned_tokens,
-    balances.remaining_tokens,
-    balances.consumed_tokens - balances.tokens_itemised as tokens_not_itemised,
-    round(balances.tokens_a_day, 2) as tokens_a_day,
+    ) }} as even_use_left,
+    shown.provisioned_tokens,
+    shown.remaining_tokens,
+    {{ autodesk_exports.exact('shown.consumed_tokens - shown.tokens_itemised') }} as tokens_not_itemised,
+    {{ autodesk_exports.rounded('case when shown.end_date >= shown.as_of then shown.tokens_a_day end', 2) }} as tokens_a_day,
     run_out.runs_out_on,
-    balances.start_date,
-    balances.end_date,
-    balances.end_date >= balances.as_of as is_current_year
-from balances
+    shown.start_date,
+    shown.end_date,
+    shown.end_date >= shown.as_of as is_current_year
+from shown
 left join run_out
-    on balances.contract_number = run_out.contract_number and balances.year = run_out.year
+    on shown.contract_number = run_out.contract_number and shown.year = run_out.year

@@ -29,7 +29,7 @@ select
     charged.cost_value,
     charged.product_name,
     charged.usage_category,
-    sum(charged.tokens) as tokens,
+    {{ autodesk_exports.exact('sum(charged.tokens)') }} as tokens,
     count(distinct charged.person) as people
 from charged
 left join labels on charged.contract_number = labels.contract_number
