@@ -13,6 +13,7 @@ from typing_extensions import override
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
+    "report": "tap_autodesk_exports.answers.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",
     "schema": "tap_autodesk_exports.schemas.command",
 }

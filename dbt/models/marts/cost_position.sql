@@ -22,7 +22,7 @@ select
     contracts.code as contract_code,
     contracts.name as contract_name,
     contracts.status as contract_status,
-    coalesce(contracts.currency, projects.currency) as currency,
+    coalesce(projects.currency, contracts.currency) as currency,
     budgets.original_amount as original,
     budgets.revised,
     budgets.projected_budget,
