@@ -200,7 +200,8 @@ def seat_or_flex(marts: Marts) -> Picture | None:
     """Draw days of use against the break-even of each offering."""
     rows = marts.rows(
         "SELECT coalesce(person_name, person) AS person, offering_name, licensed_by, "
-        "days_per_year, break_even_days, cheaper_by, saving_per_year FROM {seat_or_flex} WHERE cheaper_by IN ('seat', 'flex') "
+        "days_per_year, break_even_days, cheaper_by, saving_per_year FROM {seat_or_flex} "
+        "WHERE cheaper_by IN ('seat', 'flex') "
         "ORDER BY saving_per_year DESC, 1, 2"
     )
     if not rows:

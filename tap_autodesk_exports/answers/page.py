@@ -86,7 +86,7 @@ def _answers(marts: Marts) -> Iterator[Answer]:
 
 
 def _vega() -> str:
-    """Return the scripts of Vega, with the newest Vega-Lite of the generation that altair writes."""
+    """Return the scripts of Vega, with the newest Vega-Lite that understands altair."""
     wanted = alt.SCHEMA_VERSION.removeprefix("v").split(".")[0]
     versions = [
         version for version in vl_convert.get_vegalite_versions() if version.split(".")[0] == wanted

@@ -102,7 +102,10 @@ def _burndown(rows: list[Row]) -> Chart:
 def token_chargeback(marts: Marts) -> Picture | None:
     """Draw the tokens of each value of the cost field, month by month."""
     rows = marts.rows(
+        # Manual entries reach back further than usage: those months are not whole.
         "SELECT month, cost_field, cost_value, sum(tokens) AS tokens FROM {token_chargeback} "
+        "WHERE month >= (SELECT coalesce(min(CASE WHEN usage_category NOT LIKE 'MANUAL%' "
+        "THEN month END), min(month)) FROM {token_chargeback}) "
         "GROUP BY month, cost_field, cost_value ORDER BY month DESC, sum(tokens) DESC, cost_value"
     )
     if not rows:
@@ -213,5 +216,6 @@ QUESTIONS = (
         "How many work at once?",
         ("tokenflex_desktop_sessions",),
         peak_sessions,
+        wide=True,
     ),
 )
