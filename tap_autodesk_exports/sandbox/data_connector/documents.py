@@ -1,7 +1,15 @@
-"""What Data Connector publishes about its schema: `/doc`, and the documents inside an extract."""
+"""What Data Connector publishes about its schema: `/doc`, and the documents inside an extract.
+
+Observed: the index of `/doc` names not only the service groups, but also `schema?name=changes` and
+`activities_<tool>_verb_column_details`; watermarks are text of epoch seconds, on the whole and on
+every entry; the published form of the change groups lacks `adsk_updated_at`, the form inside an
+extract has it. Assumed: the JSON of those other names, which is not table -> column.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import html
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,8 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from tap_autodesk_exports.sandbox.data.registry import Table
+    from tap_autodesk_exports.sandbox.data_connector.behaviour import DataConnectorBehaviour
 
-WATERMARK = "2026-03-18 00:00:00"
+WATERMARK = dt.datetime(2026, 3, 18, tzinfo=dt.UTC)
+TOOLS = ("admin", "assets", "bridge", "cost", "docs", "issues", "rfis", "sheets", "submittals")
+"""Tools whose activities have a document of verbs and columns."""
+VERBS = "verb_column_details"
 
 
 def schema(tables: Iterable[Table]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -50,28 +62,56 @@ def schema_page(group: str, tables: Iterable[Table]) -> str:
     return "".join(parts)
 
 
-def index(groups: Iterable[str]) -> str:
+def published(tables: Iterable[Table]) -> list[Table]:
+    """Return tables in their published form: change groups without `adsk_updated_at`."""
+    return [
+        dataclasses.replace(
+            table,
+            columns={
+                name: kind
+                for name, kind in table.columns.items()
+                if name != "adsk_updated_at" or not table.group.startswith("cdc")
+            },
+        )
+        for table in tables
+    ]
+
+
+def verbs(name: str, tables: Iterable[Table]) -> dict[str, Any]:
+    """Return which columns the verbs of a tool's activities fill; not table -> column."""
+    columns = [column for table in tables for column in table.columns]
+    return {"name": name, "verbs": [{"activity_verb": "created", "columns": columns[:8]}]}
+
+
+def index(names: Iterable[str]) -> str:
     """Return the HTML index of `/doc`."""
     links = "".join(
-        f'<li><a href="doc/schema?name={group}&amp;format=html">{group}</a></li>\n'
-        for group in groups
+        f'<li>{name}: <a href="doc/schema?name={name}&amp;format=html">HTML</a> '
+        f'<a href="doc/schema?name={name}&amp;format=json">JSON</a></li>\n'
+        for name in names
     )
     return f"<!doctype html>\n<title>Data Connector</title>\n<ul>\n{links}</ul>\n"
 
 
-def changes(added: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Return the documented changes of the schema, newest last."""
+def changes(added: Iterable[Mapping[str, Any]] = (), *, epoch: bool = True) -> dict[str, Any]:
+    """Return the documented changes of the schema, newest last.
+
+    Args:
+        added: Further entries.
+        epoch: Whether watermarks are text of epoch seconds, or of a date and time.
+    """
+    watermark = f"{WATERMARK.timestamp():.0f}" if epoch else f"{WATERMARK:%Y-%m-%d %H:%M:%S}"
     documented = {
         "service_group": "schedule",
         "table": "plan_tasks",
         "column": "",
         "change_type": "ADDED",
         "notes": "New table",
-        "watermark": WATERMARK,
+        "watermark": watermark,
         "year": 2026,
         "month": 3,
     }
-    return {"watermark": WATERMARK, "changes": [documented, *added]}
+    return {"watermark": watermark, "changes": [documented, *added]}
 
 
 def readme(names: Iterable[str]) -> str:
@@ -98,29 +138,48 @@ def schema_files(registry: Mapping[str, Table], groups: Iterable[str]) -> dict[s
 def add_routes(
     blueprint: flask.Blueprint,
     registry: Callable[[], Mapping[str, Table]],
-    added: Callable[[], Iterable[Mapping[str, Any]]],
+    behaviour: DataConnectorBehaviour,
 ) -> None:
     """Add `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented).
 
     Args:
         blueprint: Where to add them.
         registry: Returns the present tables.
-        added: Returns further changes of the schema.
+        behaviour: In which form they are published, and further changes.
     """
 
+    def is_observed() -> bool:
+        return behaviour.published_schema == "observed"
+
     def show_index() -> flask.Response:
-        groups = dict.fromkeys(table.group for table in registry().values())
-        return flask.Response(index(groups), content_type="text/html")
+        names = list(dict.fromkeys(table.group for table in registry().values()))
+        if is_observed():
+            names += [f"activities_{tool}_{VERBS}" for tool in TOOLS] + ["changes"]
+        return flask.Response(index(names), content_type="text/html")
 
     def show_schema() -> flask.Response:
-        group = flask.request.args.get("name", "")
-        tables = [table for table in registry().values() if table.group == group]
+        name = flask.request.args.get("name", "")
+        as_json = flask.request.args.get("format", "html") == "json"
+        if is_observed() and name == "changes":
+            return show_changes()
+        if is_observed() and name.endswith(f"_{VERBS}"):
+            tool = name.removesuffix(f"_{VERBS}")
+            tables = [table for key, table in registry().items() if key.startswith(tool)]
+            return flask.jsonify(verbs(name, tables)) if as_json else _page(name, tables)
+        tables = [table for table in registry().values() if table.group == name]
+        if is_observed():
+            tables = published(tables)
         if not tables:
             return flask.Response("There is no such schema.", status=404, content_type="text/plain")
-        if flask.request.args.get("format", "html") == "json":
-            return flask.jsonify(schema(tables))
-        return flask.Response(schema_page(group, tables), content_type="text/html")
+        return flask.jsonify(schema(tables)) if as_json else _page(name, tables)
+
+    def show_changes() -> flask.Response:
+        return flask.jsonify(changes(behaviour.schema_changes, epoch=is_observed()))
 
     blueprint.add_url_rule("/doc", "doc", show_index)
     blueprint.add_url_rule("/doc/schema", "schema", show_schema)
-    blueprint.add_url_rule("/doc/changes", "changes", lambda: flask.jsonify(changes(added())))
+    blueprint.add_url_rule("/doc/changes", "changes", show_changes)
+
+
+def _page(name: str, tables: Iterable[Table]) -> flask.Response:
+    return flask.Response(schema_page(name, tables), content_type="text/html")
