@@ -310,7 +310,8 @@ def _shown_step(
 
 WORKS = (
     "Earthworks", "Concrete", "Masonry", "Structural steel", "Roofing", "Facade",
-    "Doors and windows", "Finishes", "Lifts", "Fire protection", "Plumbing", "Heating and ventilation", "Electrical",
+    "Doors and windows", "Finishes", "Lifts", "Fire protection", "Plumbing",
+    "Heating and ventilation", "Electrical",
     "Site improvements",
 )  # fmt: skip
 
