@@ -15,7 +15,7 @@ COMMANDS = {
     "login": "tap_autodesk_exports.signin.login",
     "report": "tap_autodesk_exports.answers.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",
-    "schema": "tap_autodesk_exports.schemas.command",
+    "schema": "tap_autodesk_exports.autodesk.data_connector.schema.command",
 }
 """Name of a command -> the module that holds it as `command`."""
 

@@ -51,10 +51,14 @@ class Answer:
 
     def set(self, headers: Mapping[str, str | None]) -> None:
         """Set headers, whatever the case of their names; None takes one out."""
-        names = {name.lower() for name in headers}
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in names}
-        given = {name: value for name, value in headers.items() if value is not None}
-        self.headers = kept | given
+        self.headers = merged(self.headers, headers)
+
+
+def merged(headers: Mapping[str, str], others: Mapping[str, str | None]) -> dict[str, str]:
+    """Return headers with others set, whatever the case of their names; None takes one out."""
+    names = {name.lower() for name in others}
+    kept = {name: value for name, value in headers.items() if name.lower() not in names}
+    return kept | {name: value for name, value in others.items() if value is not None}
 
 
 def _truncate(answer: Answer, fault: Fault) -> None:

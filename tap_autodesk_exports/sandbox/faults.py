@@ -20,7 +20,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tap_autodesk_exports.sandbox.alterations import ALTERATIONS, ARRIVES, PAUSES, Answer
+from tap_autodesk_exports.sandbox.alterations import (
+    ALTERATIONS,
+    ARRIVES,
+    PAUSES,
+    Answer,
+    merged,
+)
 from tap_autodesk_exports.sandbox.fault import Effect, Fault
 from tap_autodesk_exports.sandbox.storage import BENT, CHUNK_BYTES
 from tap_autodesk_exports.sandbox.timeline import Files, Flaws, Outcome
@@ -183,7 +189,8 @@ class Faults:
                     _reset(environ)
                 return app(environ, start)
             case Effect.FLOOD:
-                return self._flood(fault, start)
+                _begin(start, fault, fault.status, {"Content-Type": fault.content_type})
+                return self._flood(fault)
             case Effect.REDIRECT:
                 return self._redirect(fault, environ, start)
             case effect if effect in ALTERATIONS:
@@ -192,9 +199,7 @@ class Faults:
             fault.effect, (fault.status, fault.body, fault.content_type)
         )
         data = body.encode()
-        _begin(start, f"{status} Fault", {
-            "Content-Type": kind, "Content-Length": str(len(data)), **fault.headers,
-        })  # fmt: skip
+        _begin(start, fault, status, {"Content-Type": kind, "Content-Length": str(len(data))})
         return [data]
 
     def _altered(
@@ -231,10 +236,8 @@ class Faults:
                 sent()
             yield piece
 
-    def _flood(self, fault: Fault, start: StartResponse) -> Iterator[bytes]:
+    def _flood(self, fault: Fault) -> Iterator[bytes]:
         """Yield a body of the given size, or one that ends when nobody reads any more."""
-        headers = {"Content-Type": fault.content_type, **fault.headers}
-        _begin(start, f"{fault.status} Fault", headers)
         piece = (fault.body or "x").encode()
         piece *= max(1, CHUNK_BYTES // len(piece))
         left = fault.size or None
@@ -249,11 +252,8 @@ class Faults:
         status = fault.status if fault.status in REDIRECTS else HTTPStatus.FOUND
         base = fault.location or self._elsewhere()
         query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
-        _begin(start, f"{int(status)} Fault", {
-            "Location": base + quote(environ["PATH_INFO"]) + query,
-            "Content-Length": "0",
-            **fault.headers,
-        })  # fmt: skip
+        location = base + quote(environ["PATH_INFO"]) + query
+        _begin(start, fault, status, {"Location": location, "Content-Length": "0"})
         return []
 
 
@@ -274,9 +274,9 @@ def _executed(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     return Answer(status, dict(headers), body)
 
 
-def _begin(start: StartResponse, status: str, headers: Mapping[str, str | None]) -> None:
-    """Begin an answer; a header that is None is not sent."""
-    start(status, [(name, value) for name, value in headers.items() if value is not None])
+def _begin(start: StartResponse, fault: Fault, status: int, headers: Mapping[str, str]) -> None:
+    """Begin the answer of a fault; its own headers come first."""
+    start(f"{int(status)} Fault", list(merged(headers, fault.headers).items()))
 
 
 def _describe(environ: WSGIEnvironment, routes: Map) -> dict[str, str]:

@@ -306,6 +306,7 @@ def test_the_second_group_of_changes_of_admin(client: Client) -> None:
 
 
 def test_the_schema_as_it_is_published(client: Client) -> None:
+    client.sandbox.data_connector.published_schema = "observed"
     base = f"{client.sandbox.url}/data-connector/v1/doc"
 
     def get(path: str) -> Any:
@@ -342,6 +343,7 @@ def test_the_schema_as_service_groups_alone(client: Client) -> None:
     base = f"{client.sandbox.url}/data-connector/v1/doc"
     index = requests.get(base, timeout=30).text
     assert "changes" not in index
+    assert "cdcv2admin" not in index
     assert requests.get(f"{base}/schema?name=changes", timeout=30).status_code == 404
     watermark = requests.get(f"{base}/changes", timeout=30).json()["watermark"]
     assert watermark == "2026-03-18 00:00:00"

@@ -32,7 +32,7 @@ class Table:
         return self.name.removeprefix(f"{self.group}_")
 
 
-SCHEMA_PACKAGE = "tap_autodesk_exports.schemas"
+SCHEMA_PACKAGE = "tap_autodesk_exports.autodesk.data_connector.schema"
 """Where `data_connector.json` is."""
 SECOND = "cdcv2admin"
 """A change group of 2025-11-17 (documented, beta): the 13 tables of `cdcadmin`, which have

@@ -99,7 +99,7 @@ class DataConnector(DataConnectorBehaviour):
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        documents.add_routes(blueprint, lambda: self.registry, self)
+        documents.Documents(lambda: self.registry, self).add_to(blueprint)
         return blueprint
 
     # Requests.

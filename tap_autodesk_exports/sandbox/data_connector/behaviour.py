@@ -32,7 +32,8 @@ class DataConnectorBehaviour(Behaviour):
             data listing: `missing` (no link), `shorter`, `longer`, `half` or `header_only`.
         published_schema: `observed`: the index of `/doc` names more than service groups, watermarks
             are text of epoch seconds, change groups are published without `adsk_updated_at`.
-            `groups_only`: the index names service groups only, watermarks are dates, all columns.
+            `groups_only`: the index names service groups only and no beta group of 2025
+            (`cdcv2admin`), watermarks are dates, change groups have all their columns.
         schema_changes: Further entries of `/doc/changes`, in the documented shape.
     """
 
@@ -45,5 +46,5 @@ class DataConnectorBehaviour(Behaviour):
     change_versions: bool = False
     zip_files: dict[str, str] = dataclasses.field(default_factory=dict)
     single_files: dict[str, str] = dataclasses.field(default_factory=dict)
-    published_schema: str = one_of("observed", "groups_only")
+    published_schema: str = one_of("groups_only", "observed")
     schema_changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 
+from tap_autodesk_exports.sandbox.data.registry import SECOND
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -135,50 +137,58 @@ def schema_files(registry: Mapping[str, Table], groups: Iterable[str]) -> dict[s
     return files
 
 
-def add_routes(
-    blueprint: flask.Blueprint,
-    registry: Callable[[], Mapping[str, Table]],
-    behaviour: DataConnectorBehaviour,
-) -> None:
-    """Add `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented).
+class Documents:
+    """The routes `/doc`, `/doc/schema` and `/doc/changes`, which need no token (documented).
 
     Args:
-        blueprint: Where to add them.
         registry: Returns the present tables.
         behaviour: In which form they are published, and further changes.
     """
 
-    def is_observed() -> bool:
-        return behaviour.published_schema == "observed"
+    def __init__(
+        self, registry: Callable[[], Mapping[str, Table]], behaviour: DataConnectorBehaviour
+    ) -> None:
+        self._registry = registry
+        self._behaviour = behaviour
 
-    def show_index() -> flask.Response:
-        names = list(dict.fromkeys(table.group for table in registry().values()))
-        if is_observed():
+    def add_to(self, blueprint: flask.Blueprint) -> None:
+        """Add the routes to a blueprint."""
+        blueprint.add_url_rule("/doc", "doc", self._show_index)
+        blueprint.add_url_rule("/doc/schema", "schema", self._show_schema)
+        blueprint.add_url_rule("/doc/changes", "changes", self._show_changes)
+
+    @property
+    def _is_observed(self) -> bool:
+        return self._behaviour.published_schema == "observed"
+
+    def _groups(self) -> list[str]:
+        found = dict.fromkeys(table.group for table in self._registry().values())
+        return [group for group in found if self._is_observed or group != SECOND]
+
+    def _show_index(self) -> flask.Response:
+        names = self._groups()
+        if self._is_observed:
             names += [f"activities_{tool}_{VERBS}" for tool in TOOLS] + ["changes"]
         return flask.Response(index(names), content_type="text/html")
 
-    def show_schema() -> flask.Response:
+    def _show_schema(self) -> flask.Response:
         name = flask.request.args.get("name", "")
         as_json = flask.request.args.get("format", "html") == "json"
-        if is_observed() and name == "changes":
-            return show_changes()
-        if is_observed() and name.endswith(f"_{VERBS}"):
+        if self._is_observed and name == "changes":
+            return self._show_changes()
+        if self._is_observed and name.endswith(f"_{VERBS}"):
             tool = name.removesuffix(f"_{VERBS}")
-            tables = [table for key, table in registry().items() if key.startswith(tool)]
+            tables = [t for key, t in self._registry().items() if key.startswith(tool)]
             return flask.jsonify(verbs(name, tables)) if as_json else _page(name, tables)
-        tables = [table for table in registry().values() if table.group == name]
-        if is_observed():
-            tables = published(tables)
-        if not tables:
+        if name not in self._groups():
             return flask.Response("There is no such schema.", status=404, content_type="text/plain")
+        tables = [table for table in self._registry().values() if table.group == name]
+        tables = published(tables) if self._is_observed else tables
         return flask.jsonify(schema(tables)) if as_json else _page(name, tables)
 
-    def show_changes() -> flask.Response:
-        return flask.jsonify(changes(behaviour.schema_changes, epoch=is_observed()))
-
-    blueprint.add_url_rule("/doc", "doc", show_index)
-    blueprint.add_url_rule("/doc/schema", "schema", show_schema)
-    blueprint.add_url_rule("/doc/changes", "changes", show_changes)
+    def _show_changes(self) -> flask.Response:
+        added = self._behaviour.schema_changes
+        return flask.jsonify(changes(added, epoch=self._is_observed))
 
 
 def _page(name: str, tables: Iterable[Table]) -> flask.Response:
