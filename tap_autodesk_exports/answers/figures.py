@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.answers.licences import seats_of_month
+from tap_autodesk_exports.answers.licences import month_name, seats_of_month
 from tap_autodesk_exports.answers.pictures import number
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _seats(marts: Marts) -> list[Figure]:
     if not known:
         return []
     unused, bought = (sum(number(row[name]) for row in known) for name in ("unused", "bought"))
-    return [Figure(f"{unused:,.0f} of {bought:,.0f}", f"seats unused in {month[:7]}")]
+    return [Figure(f"{unused:,.0f} of {bought:,.0f}", f"seats unused in {month_name(month)}")]
 
 
 def _idle(marts: Marts) -> list[Figure]:

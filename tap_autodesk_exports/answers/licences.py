@@ -19,6 +19,7 @@ from tap_autodesk_exports.answers.pictures import (
     bar_height,
     chart,
     colours,
+    count_axis,
     day_axis,
     largest,
     legend,
@@ -90,8 +91,8 @@ def seat_utilisation(marts: Marts) -> Picture | None:
     used = base.mark_bar(color=BLUE, size=9).encode(x="used:Q", tooltip=tooltip)
     words = base.mark_text(align="left", dx=5).encode(x="end:Q", text="shown:N")
     return Picture(
-        f"Seats bought (light) and people who used one (dark) in {_month(month)}, all teams.",
-        [panel(alt.layer(bought, used, words), bar_height(len(rows)))],
+        f"Seats bought (light) and people who used one (dark) in {month_name(month)}, all teams.",
+        [panel(alt.layer(bought, used, words), bar_height(order))],
         table(
             {
                 "offering_name": "Offering",
@@ -114,7 +115,7 @@ def idle_seats(marts: Marts) -> Picture | None:
     bars: list[Row] = [{"idle": name, "seats": counts.get(name, 0)} for name in IDLE]
     made = chart(bars).encode(
         x=alt.X("idle:N", sort=IDLE, title="days since the last use", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("seats:Q", title="assigned seats", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("seats:Q", title="assigned seats", axis=count_axis()),
         tooltip=["idle:N", "seats:Q"],
     )
     coloured = made.mark_bar().encode(
@@ -234,7 +235,7 @@ def seat_or_flex(marts: Marts) -> Picture | None:
         "Each point is a person; the red mark is the break-even. Seats left of it would be cheaper "
         "by Flex, Flex right of it by a seat, at the prices of the seed. The table lists what a "
         "change would save.",
-        [panel(points + ticks, 46 * max(2, len(evens)))],
+        [panel(points + ticks, max(92, round(1.4 * bar_height(list(evens)))))],
         table(
             {
                 "person": "Person",
@@ -250,7 +251,8 @@ def seat_or_flex(marts: Marts) -> Picture | None:
     )
 
 
-def _month(month: str) -> str:
+def month_name(month: str) -> str:
+    """Return a month such as 2026-11-01 in words."""
     return f"{dt.date.fromisoformat(month):%B %Y}"
 
 

@@ -24,7 +24,7 @@ CATEGORIES = (
 MOST_CATEGORIES = len(CATEGORIES) - 1
 MOST_ROWS = 100
 """Rows of a table that the page shows; it says how many there are."""
-LABEL_WIDTH = 24
+LABEL_WIDTH = 28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +86,10 @@ def panel(made: Chart, height: int | None = 240, title: str = "") -> Panel:
     return Panel(made.to_dict(), title)
 
 
-def bar_height(rows: int) -> int:
-    """Return the height in pixels of a chart with so many horizontal bars."""
-    return 34 * max(rows, 2)
+def bar_height(names: Sequence[Value]) -> int:
+    """Return the height in pixels of a chart with a horizontal bar for each of these names."""
+    most = max(str(name).count("\n") + 1 for name in names)
+    return max(34, 13 * most + 6) * max(len(names), 2)
 
 
 def table(headings: dict[str, str], rows: Sequence[Row], most: int = MOST_ROWS) -> Table:
@@ -130,14 +131,24 @@ def colours(names: Sequence[str], palette: Sequence[str] = CATEGORIES) -> alt.Sc
 
 def legend() -> alt.Legend:
     """Return a legend above the chart, which has room on a telephone."""
-    return alt.Legend(orient="top", title=None, columns=3, labelLimit=0, symbolType="square")
+    return alt.Legend(orient="top", title=None, columns=4, labelLimit=0, symbolType="square")
 
 
 def day_axis(title: str | None = None) -> alt.Axis:
     """Return an axis of days."""
     return alt.Axis(
-        title=title, format="%b %Y", labelOverlap="greedy", labelFlush=True, tickCount=6
+        title=title,
+        format="%b %Y",
+        labelOverlap="greedy",
+        labelSeparation=8,
+        labelFlush=True,
+        tickCount=6,
     )
+
+
+def count_axis() -> alt.Axis:
+    """Return an axis of whole numbers."""
+    return alt.Axis(format=",d", tickMinStep=1, tickCount=8)
 
 
 DAYS = alt.Scale(type="utc")

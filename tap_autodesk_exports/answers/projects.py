@@ -18,6 +18,7 @@ from tap_autodesk_exports.answers.pictures import (
     bar_height,
     chart,
     colours,
+    count_axis,
     day_axis,
     legend,
     lines,
@@ -126,7 +127,7 @@ def rfi_turnaround(marts: Marts) -> Picture | None:
         .mark_bar()
         .encode(
             x=x,
-            y=alt.Y("rfis:Q", title="RFIs"),
+            y=alt.Y("rfis:Q", title="RFIs", axis=count_axis()),
             color=alt.Color(
                 "is:N", scale=colours(kinds, (GREEN, ORANGE, BLUE, RED)), legend=legend()
             ),
@@ -190,7 +191,7 @@ def submittal_backlog(marts: Marts) -> Picture | None:
             y=alt.Y(
                 "project:N", sort=_order(bars, "project"), title=None, axis=alt.Axis(labelLimit=0)
             ),
-            x=alt.X("submittals:Q", title="submittals waiting"),
+            x=alt.X("submittals:Q", title="submittals waiting", axis=count_axis()),
             color=alt.Color(
                 "required:N", scale=colours(kinds, (RED, ORANGE, BLUE)), legend=legend()
             ),
@@ -201,7 +202,7 @@ def submittal_backlog(marts: Marts) -> Picture | None:
     return Picture(
         "Submittals that are neither closed nor void, by the day on which they are required on the "
         "job.",
-        [panel(made, bar_height(min(len(rows), MOST_PROJECTS)))],
+        [panel(made, bar_height(_order(bars, "project")))],
         table(
             {
                 "project_name": "Project",
@@ -281,7 +282,7 @@ def _budgets(rows: list[Row], currency: str, *, titled: bool) -> Panel:
         ),
     )
     title = (currency or "no currency") if titled else ""
-    return panel(made, bar_height(len(of_currency)), title)
+    return panel(made, bar_height(_order(of_currency, "project")), title)
 
 
 def people(marts: Marts) -> Picture | None:
@@ -306,7 +307,7 @@ def people(marts: Marts) -> Picture | None:
         .mark_bar()
         .encode(
             y=alt.Y("has:N", sort=kinds, title=None, axis=alt.Axis(labelLimit=0)),
-            x=alt.X("people:Q", title="people", axis=alt.Axis(tickMinStep=1)),
+            x=alt.X("people:Q", title="people", axis=count_axis()),
             color=alt.Color(
                 "is_active:N", scale=colours(states, (GREEN, RED, GREY)), legend=legend()
             ),
@@ -321,7 +322,7 @@ def people(marts: Marts) -> Picture | None:
     return Picture(
         "People of all three APIs by what they have access to. The table lists those with access "
         "who did nothing for long.",
-        [panel(made, bar_height(4))],
+        [panel(made, bar_height(kinds))],
         table(
             {
                 "person": "Person",

@@ -27,7 +27,7 @@ SUMMER = {7: 0.82, 8: 0.74}
 VACATION_DAYS = 16
 FURTHER_PRODUCTS = (1.0, 0.35, 0.2)
 """How often the second and third product of a person are used, next to the first one."""
-UNUSED_SHARE = 0.18
+UNUSED_SHARE = 0.1
 UNASSIGNED_SHARE = 0.04
 OLD_RELEASE_SHARE = 0.08
 RELEASE = (4, 8)

@@ -165,10 +165,10 @@ def _issue(rng: Random, created: dt.datetime) -> Moments:
     if draw < 0.03:  # noqa: PLR2004
         return [("draft", created)]
     moments = [("open", created)]
-    if draw < 0.13:  # noqa: PLR2004 - forgotten
+    if draw < 0.06:  # noqa: PLR2004 - forgotten
         return moments
     moments.append((rng.choice(("in_review", "pending")), _after(rng, created, 6)))
-    if draw > 0.2:  # noqa: PLR2004
+    if draw > 0.09:  # noqa: PLR2004
         end = "not_approved" if draw > 0.96 else "closed"  # noqa: PLR2004
         moments.append((end, _after(rng, moments[-1][1], 11)))
     return moments
@@ -200,12 +200,12 @@ def _rfi(rng: Random, created: dt.datetime) -> Moments:
     if draw < 0.03:  # noqa: PLR2004
         return moments
     moments.append((rng.choice(("open", "open", "submitted")), _after(rng, created, 0.3)))
-    if draw < 0.1:  # noqa: PLR2004 - without an answer
+    if draw < 0.05:  # noqa: PLR2004 - without an answer
         return moments
     if draw > 0.97:  # noqa: PLR2004
         return [*moments, ("void", _after(rng, moments[-1][1], 5))]
     moments.append(("answered", _after(rng, moments[-1][1], 6)))
-    if draw > 0.16:  # noqa: PLR2004
+    if draw > 0.1:  # noqa: PLR2004
         moments.append(("closed", _after(rng, moments[-1][1], 2)))
     return moments
 
@@ -242,7 +242,7 @@ def _submittal(rng: Random, created: dt.datetime) -> Moments:
     if draw < 0.08:  # noqa: PLR2004
         return [*moments, ("4", _after(rng, created, 20))]
     moments.append(("2", _after(rng, created, 18)))
-    if draw > 0.16:  # noqa: PLR2004
+    if draw > 0.12:  # noqa: PLR2004
         moments.append(("3", _after(rng, moments[-1][1], 12)))
     return moments
 
