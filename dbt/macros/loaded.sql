@@ -18,7 +18,9 @@
 {%- for column in (adapter.get_columns_in_relation(relation) if relation else []) -%}
   {%- do found.update({autodesk_exports.plain_name(column.name): column}) -%}
 {%- endfor -%}
-{%- set newest_of = none if stream in var('incremental_streams') else newest_of -%}
+{%- if stream in var('incremental_streams') or autodesk_exports.plain_name(newest_of or '') not in found -%}
+  {%- set newest_of = none -%}
+{%- endif -%}
 with stream as (
     select
         {%- for name, kind in columns.items() %}
@@ -75,7 +77,7 @@ nullif(cast({{ name }} as {{ types[kind] }}), '')
   {%- elif kind == 'person' -%}
 nullif(nullif(lower(trim(cast({{ name }} as {{ types[kind] }}))), ''), '*****')
   {%- elif is_text and kind == 'date' -%}
-cast(substring(nullif({{ name }}, '') from 1 for 10) as date)
+cast(substr(nullif({{ name }}, ''), 1, 10) as date)
   {%- elif is_text and kind == 'timestamp' -%}
 cast(replace(replace(replace(nullif({{ name }}, ''), 'T', ' '), 'Z', ''), ' UTC', '') as {{ types[kind] }})
   {%- elif is_text -%}

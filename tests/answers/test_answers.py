@@ -33,6 +33,10 @@ APIS = {
 }
 pytestmark = pytest.mark.timeout(900)  # the company is made once, for all of them
 BUILD = ["build"]
+WAREHOUSES = (
+    "all", "hashed", *APIS, "spelt otherwise", "half of the columns 0", "half of the columns 1",
+    "nothing", "postgres",
+)  # fmt: skip
 WITHOUT_UNIT_TESTS = ["build", "--exclude", "test_type:unit"]
 
 
@@ -46,6 +50,7 @@ class Company:
     runs: dict[str, Any]
     marts: dict[str, list[Row]]
     hashed: dict[str, list[Row]]
+    spelt_otherwise: dict[str, list[Row]]
     in_postgres: dict[str, list[Row]]
 
 
@@ -61,6 +66,10 @@ def company(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         paths["hashed"] = warehouses.load_duckdb(hidden, folder / "hashed")
         for api, prefixes in APIS.items():
             paths[api] = warehouses.only(paths["all"], prefixes, folder / api)
+        paths["spelt otherwise"] = warehouses.spelt_otherwise(paths["all"], folder / "spelt")
+        for which in (0, 1):
+            name = f"half of the columns {which}"
+            paths[name] = warehouses.narrow(paths["all"], folder / name, which)
         paths["nothing"] = warehouses.only(paths["all"], ("no stream",), folder / "nothing")
         dbt = Dbt(folder / "dbt")
         done = dbt.run(
@@ -84,6 +93,7 @@ def company(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             runs=runs,
             marts=warehouses.marts(paths["all"]),
             hashed=warehouses.marts(paths["hashed"]),
+            spelt_otherwise=warehouses.marts(paths["spelt otherwise"]),
             in_postgres=warehouses.postgres_marts(postgres),
         )
     with postgres.connect() as connection:
@@ -94,7 +104,7 @@ def company(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
 # What dbt says.
 
 
-@pytest.mark.parametrize("name", ["all", "hashed", *APIS, "nothing", "postgres"])
+@pytest.mark.parametrize("name", WAREHOUSES)
 def test_models_data_tests_and_unit_tests_pass(company: Company, name: str):
     run = company.runs[name]
     assert run["error"] is None
@@ -126,6 +136,19 @@ def test_sources_are_the_streams_that_the_tests_load():
         assert f"loaded('{stream}'" in code
 
 
+def test_meltano_has_the_commands_and_their_programs():
+    plugins = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    (utility,) = plugins["utilities"]
+    assert set(utility["commands"]) == {"build", "docs", "report"}
+    settings = {setting["name"]: setting["value"] for setting in utility["settings"]}
+    (duckdb,) = (plugin for plugin in plugins["loaders"] if plugin["name"] == "target-duckdb")
+    loaded = {setting["name"]: setting.get("value") for setting in duckdb["settings"]}
+    assert settings["path"] == loaded["path"] == "output/warehouse.duckdb"
+    programs = warehouses.FOLDER / "utilities" / "dbt-duckdb" / "venv" / "bin"
+    for command in utility["commands"].values():
+        assert (programs / command.get("executable", utility["executable"])).is_file()
+
+
 def test_freshness_looks_at_the_export_and_not_at_streams_that_are_not_loaded(company: Company):
     nodes = {node.rsplit(".", 1)[1]: found
              for node, found in company.runs["freshness"]["nodes"].items()}  # fmt: skip
@@ -145,6 +168,15 @@ def test_postgres_has_the_same_rows(company: Company, name: str):
     )
     assert left == right
     assert left
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_names_and_types_that_a_loader_has_changed_make_no_difference(company: Company, name: str):
+    left, right = (
+        Counter(repr(sorted(row.items())) for row in marts[name])
+        for marts in (company.marts, company.spelt_otherwise)
+    )
+    assert left == right
 
 
 @pytest.mark.parametrize("name", MARTS)

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import io
 import json
-import shutil
 import subprocess
 import tempfile
 from decimal import Decimal
@@ -20,7 +19,7 @@ from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.sandbox.clock import SandboxClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from support.processes import Postgres
@@ -148,25 +147,48 @@ def load_postgres(said: bytes, postgres: Postgres) -> None:
 
 def only(source: Path, prefixes: Sequence[str], folder: Path) -> Path:
     """Make a warehouse with some of another one's streams."""
+    return derived(source, folder, list, prefixes)
+
+
+def spelt_otherwise(source: Path, folder: Path) -> Path:
+    """Make a warehouse in which every name is in capitals, and every value a text."""
+    return derived(
+        source,
+        folder,
+        lambda columns: [f'CAST({name} AS VARCHAR) AS {name[:-1].upper()}_"' for name in columns],
+    )
+
+
+def narrow(source: Path, folder: Path, which: int) -> Path:
+    """Make a warehouse in which of every stream each second column is missing."""
+    return derived(source, folder, lambda columns: columns[which::2])
+
+
+def derived(
+    source: Path,
+    folder: Path,
+    select: Callable[[list[str]], list[str]],
+    prefixes: Sequence[str] = ("",),
+) -> Path:
+    """Make a warehouse out of another one's tables and columns."""
     folder.mkdir(parents=True)
     path = folder / source.name
     with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE SCHEMA autodesk")
         connection.execute(f"ATTACH '{source}' AS other (READ_ONLY)")
+        connection.execute("CREATE SCHEMA autodesk")
         tables = connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'other' "
-            "AND schema_name = 'autodesk'"
+            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()"
+            " WHERE database_name = 'other' AND schema_name = 'autodesk' GROUP BY table_name"
         ).fetchall()
-        for (table,) in tables:
+        for table, columns in tables:
             if table.startswith(tuple(prefixes)):
-                connection.execute(f"CREATE TABLE autodesk.{table} AS FROM other.autodesk.{table}")
+                quoted = [f'"{name}"' for name in columns]
+                chosen = select(quoted)
+                connection.execute(
+                    f"CREATE TABLE autodesk.{table} AS FROM other.autodesk.{table} "
+                    f"SELECT {', '.join(chosen)}"
+                )
     return path
-
-
-def copied(source: Path, folder: Path) -> Path:
-    """Copy a warehouse."""
-    folder.mkdir(parents=True)
-    return shutil.copy(source, folder / source.name)
 
 
 def marts(path: Path) -> dict[str, list[Row]]:

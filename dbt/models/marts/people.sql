@@ -54,13 +54,17 @@ team_of as (
 
 -- Everybody whom Insights names: also those who neither have a seat nor used anything.
 insights_people as (
-    select person from insights_use
-    union
-    select person from assigned
-    union
-    select ids.person
-    from {{ ref('stg_insights_users') }} as users
-    inner join {{ ref('person_ids') }} as ids on coalesce(users.autodesk_id, users.email) = ids.id
+    select distinct person
+    from (
+        select person from insights_use
+        union all
+        select person from assigned
+        union all
+        select ids.person
+        from {{ ref('stg_insights_users') }} as users
+        inner join {{ ref('person_ids') }} as ids
+            on coalesce(users.autodesk_id, users.email) = ids.id
+    ) as known
 ),
 
 tokens as (
@@ -100,11 +104,14 @@ memberships as (
 ),
 
 everybody as (
-    select person from insights_people
-    union
-    select person from tokens
-    union
-    select person from accounts
+    select distinct person
+    from (
+        select person from insights_people
+        union all
+        select person from tokens
+        union all
+        select person from accounts
+    ) as known
 ),
 
 put_together as (

@@ -35,7 +35,7 @@ busiest as (
 
 subscriptions as (
     select
-        coalesce(team_id, team_alias) as team_id,
+        coalesce(team_id, team_alias, 'unknown') as team_id,
         offering_name,
         start_date,
         end_date,
@@ -67,9 +67,12 @@ first_term as (
 ),
 
 pairs as (
-    select team_id, offering_name from by_month
-    union
-    select team_id, offering_name from terms
+    select distinct team_id, offering_name
+    from (
+        select team_id, offering_name from by_month
+        union all
+        select team_id, offering_name from terms
+    ) as known
 ),
 
 bounds as (
@@ -128,7 +131,7 @@ counted as (
         ends.month,
         ends.last_day,
         case
-            when bought.seats is not null then bought.seats
+            when bought.month is not null then bought.seats
             when first_term.first_start <= ends.last_day then 0
         end as seats_bought,
         coalesce(by_month.people_used, 0) as people_used,

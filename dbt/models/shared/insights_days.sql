@@ -1,6 +1,6 @@
 -- One row for each person, team, offering, product, version and day of use, by seat or by Flex.
 select distinct
-    coalesce(usage.team_id, usage.team_alias) as team_id,
+    coalesce(usage.team_id, usage.team_alias, 'unknown') as team_id,
     coalesce(ids.person, usage.hashed_autodesk_id, usage.autodesk_id, usage.email) as person,
     coalesce(usage.offering_name, usage.product_name) as offering_name,
     coalesce(usage.product_name, usage.offering_name) as product_name,

@@ -1,11 +1,13 @@
 -- One row for each project that any stream names, with its name where `admin_projects` is loaded.
 with named as (
-    {%- for model in ['stg_issues_issues', 'stg_rfis_rfis', 'stg_submittalsacc_items', 'stg_cost_budgets', 'stg_admin_project_users'] %}
-    select bim360_project_id as project_id from {{ ref(model) }}
-    {%- if not loop.last %} union {% endif %}
-    {%- endfor %}
-    union
-    select id from {{ ref('stg_admin_projects') }}
+    select distinct project_id
+    from (
+        select id as project_id from {{ ref('stg_admin_projects') }}
+        {%- for model in ['stg_issues_issues', 'stg_rfis_rfis', 'stg_submittalsacc_items', 'stg_cost_budgets', 'stg_admin_project_users'] %}
+        union all
+        select bim360_project_id as project_id from {{ ref(model) }}
+        {%- endfor %}
+    ) as all_projects
 )
 
 select

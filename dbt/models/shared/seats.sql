@@ -1,7 +1,7 @@
 -- One row for each team, person and offering of the newest usage report, with its last use by seat.
 with reported as (
     select
-        coalesce(report.team_id, report.team_alias) as team_id,
+        coalesce(report.team_id, report.team_alias, 'unknown') as team_id,
         coalesce(
             ids.person, report.hashed_autodesk_id, report.autodesk_id, report.email
         ) as person,
@@ -42,7 +42,8 @@ assigned as (
         min(assigned_date) as assigned_on
     from newest
     where
-        (exported_at = newest_export or newest_export is null)
+        -- Without a team nobody knows which export is its newest.
+        (exported_at = newest_export or newest_export is null or team_id = 'unknown')
         and not is_flex
         and person is not null
         and offering_name is not null

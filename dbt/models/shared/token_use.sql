@@ -3,7 +3,7 @@
 -- since December 2021): there a name counts as a person only if it is known from elsewhere.
 with metered as (
     select
-        contract_number, contract_year, usage_date, usage_category, product_name, user_name,
+        coalesce(contract_number, 'unknown') as contract_number, contract_year, usage_date, usage_category, product_name, user_name,
         tokens_consumed as tokens, false as is_manual, exported_at
         {%- for number in range(1, 11) %}, custom_field_{{ number }}{% endfor %}
     from {{ ref('stg_tokenflex_usage') }}
@@ -11,7 +11,7 @@ with metered as (
 
 entered as (
     select
-        contract_number, contract_year, usage_date, usage_category, product_name,
+        coalesce(contract_number, 'unknown') as contract_number, contract_year, usage_date, usage_category, product_name,
         cast(null as {{ dbt.type_string() }}) as user_name,
         tokens_consumed as tokens, true as is_manual, exported_at
         {%- for number in range(1, 11) %}, cast(null as {{ dbt.type_string() }}) as custom_field_{{ number }}{% endfor %}
