@@ -13,8 +13,10 @@ from typing_extensions import override
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
-    "report": "tap_autodesk_exports.answers.command",
+    "plugin": "tap_autodesk_exports.plugin.command",
+    "report": "tap_autodesk_exports.report_page.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",
+    "shapes": "tap_autodesk_exports.shapes.command",
     "schema": "tap_autodesk_exports.autodesk.data_connector.schema.command",
 }
 """Name of a command -> the module that holds it as `command`."""

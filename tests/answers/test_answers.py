@@ -16,8 +16,8 @@ from answers.truth import OVER, Truth, largest
 from answers.warehouses import MARTS, NOW, START, STREAMS, Dbt
 from support import chromium
 from support.processes import ROOT
-from tap_autodesk_exports.answers import page
-from tap_autodesk_exports.answers.warehouse import connect
+from tap_autodesk_exports.report_page import page
+from tap_autodesk_exports.report_page.warehouse import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from tap_autodesk_exports.answers.pictures import (
+from tap_autodesk_exports.report_page.pictures import (
     BLUE,
     DAYS,
     GREY,
@@ -26,8 +26,8 @@ from tap_autodesk_exports.answers.pictures import (
 )
 
 if TYPE_CHECKING:
-    from tap_autodesk_exports.answers.pictures import Chart, Panel
-    from tap_autodesk_exports.answers.warehouse import Marts, Row
+    from tap_autodesk_exports.report_page.pictures import Chart, Panel
+    from tap_autodesk_exports.report_page.warehouse import Marts, Row
 
 MOST_PRODUCTS = 4
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.answers.licences import month_name, seats_of_month
-from tap_autodesk_exports.answers.pictures import number
+from tap_autodesk_exports.report_page.licences import month_name, seats_of_month
+from tap_autodesk_exports.report_page.pictures import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_autodesk_exports.answers.warehouse import Marts
+    from tap_autodesk_exports.report_page.warehouse import Marts
 
 IDLE_DAYS = 30
 

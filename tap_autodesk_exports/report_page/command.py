@@ -30,8 +30,8 @@ def command(*, warehouse: str, schema: str, output: Path, title: str) -> None:
     WAREHOUSE is a DuckDB file or a postgresql:// URL in which `dbt build` has built the marts.
     """
     try:
-        from tap_autodesk_exports.answers import page  # noqa: PLC0415
-        from tap_autodesk_exports.answers.warehouse import connect  # noqa: PLC0415
+        from tap_autodesk_exports.report_page import page  # noqa: PLC0415
+        from tap_autodesk_exports.report_page.warehouse import connect  # noqa: PLC0415
     except ImportError as error:
         msg = (
             f"The report needs the package {error.name!r}, which is not installed: "

@@ -13,14 +13,14 @@ import jinja2
 import markupsafe
 import vl_convert
 
-from tap_autodesk_exports.answers import licences, projects, tokens
-from tap_autodesk_exports.answers.figures import figures
+from tap_autodesk_exports.report_page import licences, projects, tokens
+from tap_autodesk_exports.report_page.figures import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_autodesk_exports.answers.pictures import Picture, Question
-    from tap_autodesk_exports.answers.warehouse import Marts, Value
+    from tap_autodesk_exports.report_page.pictures import Picture, Question
+    from tap_autodesk_exports.report_page.warehouse import Marts, Value
 
 ORDER = (
     "token_burndown", "seat_utilisation", "idle_seats", "seat_or_flex", "token_chargeback",

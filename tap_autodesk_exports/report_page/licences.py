@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from tap_autodesk_exports.answers.pictures import (
+from tap_autodesk_exports.report_page.pictures import (
     BLUE,
     DAYS,
     GREEN,
@@ -30,7 +30,7 @@ from tap_autodesk_exports.answers.pictures import (
 )
 
 if TYPE_CHECKING:
-    from tap_autodesk_exports.answers.warehouse import Marts, Row
+    from tap_autodesk_exports.report_page.warehouse import Marts, Row
 
 FEW_DAYS = 8
 """A month that is younger says little: the one before is shown."""

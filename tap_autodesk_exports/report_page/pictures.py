@@ -10,7 +10,7 @@ import altair as alt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_autodesk_exports.answers.warehouse import Marts, Row, Value
+    from tap_autodesk_exports.report_page.warehouse import Marts, Row, Value
 
     Chart = Any
 
