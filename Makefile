@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requirements/uv.txt \
-	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt
+	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt \
+	requirements/dbt.txt
 
 # uv and Meltano's installs look where pip is told to look, unless uv is told otherwise. Bytecode is
 # written once, at set-up, so that no start pays for it where Python may not write it.
@@ -99,9 +100,10 @@ plugins: .meltano/.ready
 COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url $(UPGRADE)
 lock: set-up ## Write requirements/*.txt anew
-	@$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --extra report --group dev -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --constraint requirements/dev.txt -o requirements/tap.txt
 	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
+	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt
 	@for name in build target-duckdb target-postgres target-jsonl; do \
 		$(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
