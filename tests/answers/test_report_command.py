@@ -8,9 +8,9 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.report_page import page
 from tap_autodesk_exports.report_page.warehouse import connect
-from tap_autodesk_exports.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
