@@ -161,6 +161,7 @@ class DatasetStream(TapStream):
 
     def rows(self, table: Table, after: After) -> Iterable[Record]:
         """Send the rows of a table."""
+        self._report.is_changed = True
         return self._send(table, after)
 
     def _as_records(self, table: Table, after: After) -> Iterable[Record]:
@@ -175,7 +176,8 @@ class DatasetStream(TapStream):
                 time_extracted=canonical(self.session.run.clock.now()),
                 after=after,
             ):
-                self.session.output.write_lines(lines)
+                with self.session.report.stopwatch.write():
+                    self.session.output.write_lines(lines)
                 rows = lines.count(b"\n")
                 counter.increment(rows)
                 self._report.rows += rows

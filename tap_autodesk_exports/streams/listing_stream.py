@@ -42,6 +42,7 @@ class ListingStream(TapStream):
         run = self.session.begin()
         run.sign_in.check(Api(self._listing.api))
         self.begin_version()
+        self._report.is_changed = True
         is_whole = True
         for entry in self._listing.read(run.source(self._listing.api)):
             if isinstance(entry, Mapping):
