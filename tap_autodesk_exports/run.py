@@ -82,7 +82,13 @@ class Run:
         self._engine = Engine(self.workspace.path)
         context = RunContext(
             settings,
-            ApiContext(settings.api_url, self.sign_in, clock, stop),
+            ApiContext(
+                settings.api_url,
+                self.sign_in,
+                clock,
+                stop,
+                request_seconds=settings.request_timeout_seconds,
+            ),
             Downloader(clock, stop, self.redaction.keep_link),
             self._ledger,
             self.workspace,
