@@ -200,7 +200,7 @@ class ApiClient:
             given = _sendable(self._title, {**credentials, **(headers or {})})
             try:
                 answer = self._exchange(method, path, params=params, json=body, headers=given)
-            except (requests.RequestException, OSError) as error:
+            except requests.RequestException as error:
                 why = explain(error, self._host)
                 failure = self._unanswered(method, path, why)
                 if why.is_lasting or (why.was_sent and not repeatable):

@@ -109,6 +109,10 @@ class Exchange:
         return self.answer
 
 
+class NoBundle(requests.RequestException):
+    """The file with CA certificates that the environment names is not there."""
+
+
 @contextlib.contextmanager
 def exchange(
     request: requests.PreparedRequest,
@@ -130,7 +134,6 @@ def exchange(
     Raises:
         TookTooLong: It did not end in time.
         requests.RequestException: The server could not be reached, or the connection broke.
-        OSError: The CA bundle that the environment names is not there.
         NoThread: The system starts no further thread.
     """
     environment: dict[str, Any] = dict(
@@ -142,10 +145,15 @@ def exchange(
     _CURRENT.deadline = deadline
     try:
         with contextlib.closing(_Adapter()) as adapter:
-            answer = adapter.send(request, timeout=(connect, silence), **environment)
+            try:
+                answer = adapter.send(request, timeout=(connect, silence), **environment)
+            except requests.RequestException:
+                raise
+            except OSError:  # of no connection: those are exceptions of `requests` by now
+                raise NoBundle from None
             with contextlib.closing(answer.raw):  # what `read` puts in its place stays open
                 yield Exchange(deadline, answer)
-    except (requests.RequestException, OSError):
+    except requests.RequestException:
         if deadline.passed:
             raise TookTooLong(deadline.seconds) from None
         raise

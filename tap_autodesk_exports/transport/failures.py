@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from tap_autodesk_exports.transport.exchange import TookTooLong, TooLarge
+from tap_autodesk_exports.transport.exchange import NoBundle, TookTooLong, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,19 +41,17 @@ class Failure:
     is_silence: bool = False
 
 
-def explain(error: Exception, host: str) -> Failure:
+def explain(error: requests.RequestException, host: str) -> Failure:
     """Return why an exchange with a host failed.
 
     Args:
-        error: A `requests.RequestException`, or an `OSError` of the adapter.
+        error: A `requests.RequestException`.
         host: The host, as it may be shown.
     """
     causes = list(_causes(error))
     for kinds, failure in _FAILURES:
         if any(isinstance(cause, kinds) for cause in causes):
             return failure(causes, host)
-    if not isinstance(error, requests.RequestException):
-        return _without_a_bundle(causes, host)
     return Failure(f"the answer of {host} broke off")
 
 
@@ -156,6 +154,7 @@ _FAILURES: tuple[
     ((requests.exceptions.SSLError,), _of_tls),
     ((requests.exceptions.InvalidSchema,), _without_socks),
     ((requests.exceptions.InvalidURL, requests.exceptions.MissingSchema), _no_host),
+    ((NoBundle,), _without_a_bundle),
     ((TooLarge,), _too_large),
     ((NameResolutionError,), _unresolved),
     ((NewConnectionError, ConnectTimeoutError), _unreachable),
