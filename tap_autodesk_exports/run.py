@@ -81,10 +81,23 @@ class Run:
         output.pending = self._ledger.entries
         self.workspace = Workspace()
         self._engine = Engine(self.workspace.path)
-        self._downloader = Downloader(clock, stop, self.redaction.keep_link)
+        self._downloader = Downloader(
+            clock,
+            stop,
+            self.redaction.keep_link,
+            api_url=settings.api_url,
+            seconds=settings.export_timeout_minutes * 60,
+            request_seconds=settings.request_timeout_seconds,
+        )
         context = RunContext(
             settings,
-            ApiContext(settings.api_url, self.sign_in, clock, stop),
+            ApiContext(
+                settings.api_url,
+                self.sign_in,
+                clock,
+                stop,
+                request_seconds=settings.request_timeout_seconds,
+            ),
             self._downloader,
             self._ledger,
             self.workspace,
