@@ -49,10 +49,11 @@ tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about t
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
-lint: set-up ## Run ruff and mypy
+lint: set-up ## Run ruff, mypy and import-linter
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff check --fix

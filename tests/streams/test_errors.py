@@ -277,7 +277,7 @@ def test_a_quota_that_is_used_up(server, process):
         )
     error = only_error(process("locations_trees"))
     assert "has used its 24 jobs of the last 24 hours" in error
-    assert "the next one can be asked for at" in error
+    assert "the next one can be requested at" in error
 
 
 # Alone
