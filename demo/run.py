@@ -50,7 +50,7 @@ def main() -> int:
         print(f"The sandbox stands in for Autodesk at {ready['url']}.")
         print("$ meltano run tap-autodesk-exports target-duckdb", flush=True)
         seconds = load(ready["settings"], database)
-        served = by_stream(ready["url"])
+        served = by_stream(ready["url"], ready["settings"]["access_token"])
     loaded = rows_loaded(database)
     differences = report(served, loaded, seconds)
 

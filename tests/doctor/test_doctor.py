@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
+    SECRETS,
     TIED,
     WITH_ACCESS_TOKEN,
     WITH_PAT,
@@ -26,7 +27,7 @@ from tap_autodesk_exports.sandbox.server import Sandbox
 
 @pytest.fixture(scope="module")
 def shared():
-    with Sandbox(job_seconds=0) as sandbox:
+    with Sandbox(job_seconds=0, secrets=SECRETS) as sandbox:
         yield sandbox
 
 
@@ -203,7 +204,7 @@ def test_a_used_up_day_is_a_note_with_the_time_at_which_it_ends(tmp_path):
 
 def ask_for_jobs(sandbox, number):
     url = f"{sandbox.url}/data-connector/v1/accounts/{sandbox.account_id}/requests"
-    headers = {"Authorization": f"Bearer {credentials.ACCESS_TOKEN}"}
+    headers = {"Authorization": f"Bearer {sandbox.token}"}
     body = {
         "scheduleInterval": "ONE_TIME",
         "effectiveFrom": dt.datetime.now(dt.UTC).isoformat(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.cases import CASES
+from support.oauth_server import SECRETS
 from tap_autodesk_exports.sandbox import credentials
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ SOON = {"export_timeout_minutes": 0.005}
 REFRESHED = {
     "auth_flow": "refresh_token",
     "client_id": credentials.CLIENT_ID,
-    "client_secret": credentials.CLIENT_SECRET,
-    "refresh_token": credentials.REFRESH_TOKEN,
+    "client_secret": SECRETS.client_secret,
+    "refresh_token": SECRETS.refresh_token,
     "access_token": None,
 }
 """Settings with which the tap renews its token."""

@@ -12,6 +12,7 @@ import functools
 import math
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.dialect import timestamp
 from tap_autodesk_exports.sandbox.data.rows import Life, Row
 from tap_autodesk_exports.sandbox.data.specials import DAILY, SIZES, links, specials
@@ -123,28 +124,46 @@ class Tables:
 
     def _changes(self, table: Table, snapshot: Snapshot) -> Iterator[list[str | None]]:
         """Yield the rows of the mirrored table to which something happened within the range."""
-        mirrored = self.registry.get(table.name.removeprefix("cdc"))
+        mirrored = self.registry.get(registry.mirrored(table.name))
         if mirrored is None or snapshot.changes is None:
             return
         begin, end = snapshot.changes
         for life in self._alive(mirrored, snapshot):
-            now = snapshot.now
-            updated = max((at for at in life.changed if at <= now), default=life.created)
-            deleted = life.deleted if life.deleted and life.deleted <= now else None
-            events = [life.created, updated, *([deleted] if deleted else [])]
-            if not any(begin <= event <= end for event in events):
-                continue
-            cells = self._cells(mirrored, life, now)
-            cells |= {
-                "created_at": timestamp(life.created),
-                "updated_at": timestamp(updated),
-                "deleted_at": timestamp(deleted) if deleted else None,
-                "adsk_row_id": self.world.uuid(mirrored.name, "row", life.index),
-                "adsk_updated_at": timestamp(max(events)),
-            }
-            project = cells.get("bim360_project_id") or cells.get("project_id")
-            yield [cells.get(column, project if column == "bim360_project_id" else None)
-                   for column in table.columns]  # fmt: skip
+            events = self._events(life, snapshot.now)
+            if snapshot.versions:
+                every = sorted({life.created, *life.changed, *events})
+                moments = [at for at in every if begin <= at <= min(end, snapshot.now)]
+            else:
+                happened = any(begin <= event <= end for event in events)
+                moments = [snapshot.now] if happened else []
+            for now in moments:
+                yield self._change(table, mirrored, life, now)
+
+    @staticmethod
+    def _events(life: Life, now: dt.datetime) -> list[dt.datetime]:
+        """Return creation, last change and deletion of a row, as far as they have happened."""
+        updated = max((at for at in life.changed if at <= now), default=life.created)
+        deleted = [life.deleted] if life.deleted and life.deleted <= now else []
+        return [life.created, updated, *deleted]
+
+    def _change(
+        self, table: Table, mirrored: Table, life: Life, now: dt.datetime
+    ) -> list[str | None]:
+        """Make a row of a change group as it is at `now`."""
+        created, updated, *deleted = self._events(life, now)
+        cells = self._cells(mirrored, life, now)
+        cells |= {
+            "created_at": timestamp(created),
+            "updated_at": timestamp(updated),
+            "deleted_at": timestamp(deleted[0]) if deleted else None,
+            "adsk_row_id": self.world.uuid(mirrored.name, "row", life.index),
+            "adsk_updated_at": timestamp(max(created, updated, *deleted)),
+        }
+        project = cells.get("bim360_project_id") or cells.get("project_id")
+        return [
+            cells.get(column, project if column == "bim360_project_id" else None)
+            for column in table.columns
+        ]
 
     def count(self, name: str, now: dt.datetime) -> int:
         """Return how many rows were born until `now`, give or take the last ones."""

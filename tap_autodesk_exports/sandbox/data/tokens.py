@@ -71,6 +71,12 @@ class Charge:
             return self.fields
         return {**self.fields, "tokensConsumed": float(self.fields["tokensConsumed"]) + 1.5}
 
+    def under(self, category: str) -> Charge:
+        """Return the same as another item, of another category."""
+        # No generated ID has a 0, so this one is not taken.
+        changed = {"usageCategory": category, "chargedItemID": f"{self.fields['chargedItemID']}0"}
+        return dataclasses.replace(self, category=category, fields={**self.fields, **changed})
+
 
 class Tokens:
     """The consumption of all contracts of a world."""
