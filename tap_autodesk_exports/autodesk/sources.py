@@ -9,6 +9,7 @@ from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.data_connector import catalog
 from tap_autodesk_exports.autodesk.data_connector import checks as data_connector_checks
 from tap_autodesk_exports.autodesk.data_connector import listings as data_connector_listings
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.autodesk.data_connector.source import DataConnectorSource
 from tap_autodesk_exports.autodesk.insights import checks as insights_checks
 from tap_autodesk_exports.autodesk.insights import datasets as insights_datasets
@@ -18,6 +19,7 @@ from tap_autodesk_exports.autodesk.tokenflex import checks as tokenflex_checks
 from tap_autodesk_exports.autodesk.tokenflex import datasets as tokenflex_datasets
 from tap_autodesk_exports.autodesk.tokenflex import listings as tokenflex_listings
 from tap_autodesk_exports.autodesk.tokenflex.source import TokenFlexSource
+from tap_autodesk_exports.settings import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -75,3 +77,18 @@ SOURCES: Mapping[Api, Entry] = {
         data_connector_checks.check,
     ),
 }
+
+
+def known(config: Mapping[str, Any]) -> Known:
+    """Return what the settings are checked against: service groups, names of streams.
+
+    Args:
+        config: The settings as they were given.
+    """
+    groups = None
+    named = config.get("data_connector_service_groups")
+    if named and config.get("data_connector_schema") != "live":
+        groups = {table["service_group"] for table in bundled().values()}
+    tokenflex = SOURCES[Api.TOKENFLEX].listings
+    names = [listing.name for listing in tokenflex]
+    return Known(groups=groups, streams=[*names, *(d.name for d in tokenflex_datasets.DATASETS)])

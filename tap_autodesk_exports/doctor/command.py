@@ -43,8 +43,9 @@ def command(context: click.Context, sources: Sequence[str], *, machine: bool) ->
 def _settings(sources: Sequence[str]) -> Iterator[Settings]:
     """Yield the settings; with `sandbox`, those of a sandbox that runs meanwhile."""
     config = read_config(sources)
-    if not config.get("sandbox"):
-        yield Settings.from_config(config)
+    settings = Settings.from_config(config)
+    if not settings.sandbox:
+        yield settings
         return
     sandbox = launch()
     try:

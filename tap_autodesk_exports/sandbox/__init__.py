@@ -8,7 +8,8 @@ on in one of two ways:
 - **A switch** changes what a part is like until it is switched back: an attribute of
   `sandbox.insights`, `.tokenflex`, `.data_connector`, `.storage` or `.names`,
   `sandbox.switch({part: {name: value}})`, `POST /sandbox/behaviour`. They are documented in
-  `InsightsBehaviour`, `TokenFlexBehaviour`, `DataConnectorBehaviour`, `StorageBehaviour` and `Names`.
+  `InsightsBehaviour`, `TokenFlexBehaviour`, `DataConnectorBehaviour`, `StorageBehaviour` and
+  `Names`.
 
 `autodesk-exports sandbox --faults FILE` reads both from a file. Time is `sandbox.clock`
 (`POST /sandbox/clock`): it dates all data and every answer, so moving it makes the server's clock

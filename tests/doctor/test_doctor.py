@@ -24,6 +24,8 @@ from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.clock import SandboxClock
 from tap_autodesk_exports.sandbox.server import Sandbox
 
+NOT_MINE = "0f5e4c3b-2a19-4807-96f5-e4d3c2b1a098"
+
 
 @pytest.fixture(scope="module")
 def shared():
@@ -139,9 +141,9 @@ def test_a_team_without_the_reporting_benefit_is_told(doctor, shared):
 
 
 def test_an_account_that_does_not_know_the_app_is_told(doctor):
-    config = {**WITH_ACCESS_TOKEN, "data_connector_account_ids": ["b.not-mine"]}
+    config = {**WITH_ACCESS_TOKEN, "data_connector_account_ids": [f"b.{NOT_MINE}"]}
     found = doctor(**config, apis=["data_connector"])["data_connector", "account"]
-    assert "/accounts/not-mine/requests answered 403" in found["found"]
+    assert f"/accounts/{NOT_MINE}/requests answered 403" in found["found"]
     for cause in ("custom integration missing", "role missing"):
         assert cause in found["cause"]
 

@@ -137,7 +137,7 @@ class TestExtracts:
         bench.config = {"data_connector_extract": "new"}
         met = bench.run()
         assert met.code == 1
-        assert "the next one can be asked for at" in met.stderr
+        assert "the next one can be requested at" in met.stderr
 
     def test_the_next_day_asks_for_a_new_one(self, bench, clean):
         self.use_up(bench)
@@ -160,7 +160,7 @@ class TestExtracts:
         met = bench.run()
         assert met.code == 1
         (told,) = [line for line in met.stderr.splitlines() if "| FAILED " in line]
-        assert "the next one can be asked for at" in told
+        assert "the next one can be requested at" in told
         assert bench.state["exports"] == []
         for name in CASES[-1].streams:
             assert bench.state["bookmarks"][name] == loaded["bookmarks"][name]
