@@ -10,7 +10,8 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
 from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
-from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner, using
+from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner
+from tap_autodesk_exports.autodesk.data_connector.reuse import using
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.autodesk.data_connector.service import (
     DataConnectorService,
@@ -129,11 +130,11 @@ class DataConnectorSource(Source):
         snapshots = frozenset(t.service_group for t in self._tables if not t.is_dated)
         projects = tuple(spec.body.get("projectIdList", ()))
         wanted = Wanted(snapshots, projects, spec.body["projectStatus"])
-        existing = self._existing.newest(spec.owner, wanted, since=None)
+        existing = self._existing.newest(spec.owner, wanted)
         if existing is None:
             return None
         older = using(spec, existing)
-        logger.warning("%s The newest extract is loaded instead (%s).", error, existing)
+        logger.warning("%s The newest extract is loaded instead (%s).", error, existing.name)
         self._extracts.replace(spec, older)
         return older
 
