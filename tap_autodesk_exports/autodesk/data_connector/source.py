@@ -85,7 +85,8 @@ class DataConnectorSource(Source):
         path = self._extracts.of(finished).table(dataset.name, folder)
         if path is None:
             logger.warning(
-                "%s: extract %s has no file for this table, so it is treated as empty.",
+                "%s: extract %s has no file of this table, not even an empty one: no rows are "
+                "loaded from it, and none are removed.",
                 dataset.name,
                 finished.export_id,
             )
