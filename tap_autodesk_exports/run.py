@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.loading.dataset import Selected, Source
     from tap_autodesk_exports.loading.loader import Sink
+    from tap_autodesk_exports.loading.report import Stopwatch
     from tap_autodesk_exports.settings import Settings
 
 
@@ -111,11 +112,14 @@ class Run:
         """Return what this run uses of an API."""
         return self._sources[api]
 
-    def begin(self, selected: Sequence[Selected], *, fetch_ahead: bool) -> None:
+    def begin(
+        self, selected: Sequence[Selected], stopwatch: Stopwatch, *, fetch_ahead: bool
+    ) -> None:
         """Plan all loads and have their exports made, before anything waits.
 
         Args:
             selected: What is loaded, in order.
+            stopwatch: Counts the time that is spent waiting.
             fetch_ahead: Whether the next file is fetched while one is loaded.
         """
         self._selected = {each.name: each for each in selected}
@@ -127,6 +131,7 @@ class Run:
             self._prefetcher,
             check=lambda api: self.sign_in.check(Api(api)),
             fetch_ahead=fetch_ahead,
+            stopwatch=stopwatch,
         )
         self._schedule.begin()
 

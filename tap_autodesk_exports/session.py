@@ -103,7 +103,8 @@ class Session:
         if not self._has_begun:
             self._has_begun = True
             self._warn_of_unmatched_patterns()
-            run.begin(self.selected(), fetch_ahead=not self.is_dry_run)
+            fetch_ahead = not self.is_dry_run
+            run.begin(self.selected(), self.report.stopwatch, fetch_ahead=fetch_ahead)
         return run
 
     def loader(self, name: str, sink: Sink) -> Loader:

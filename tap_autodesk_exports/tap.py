@@ -16,6 +16,7 @@ from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
 from tap_autodesk_exports.streams.output import TargetGone
+from tap_autodesk_exports.streams.state import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,9 +83,10 @@ class TapAutodeskExports(CommandLine):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
+        state = usable(state)
         super().load_state(state)
         self.state.setdefault("bookmarks", {})
-        pending: list[dict[str, Any]] = state.get("exports") or []
+        pending: list[dict[str, Any]] = state["exports"]
         self.session.pending = pending
         self.output.take_bookmarks(self.state["bookmarks"])
         self.output.pending = lambda: pending

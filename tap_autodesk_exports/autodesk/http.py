@@ -23,7 +23,7 @@ from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateL
 from tap_autodesk_exports.errors import Stopped, TapError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_autodesk_exports.apis import Api
     from tap_autodesk_exports.clock import Clock
@@ -65,12 +65,22 @@ class NotFound(ApiError):
 
 @dataclasses.dataclass(frozen=True)
 class ApiContext:
-    """What every API client needs besides its own facts."""
+    """What every API client needs beyond its own facts.
+
+    Attributes:
+        api_url: The host.
+        sign_in: Gives the credentials.
+        clock: Tells the time and waits.
+        stop: Ends every wait when set.
+        observe: Gets method, path and answer of every request that was answered.
+        breaker: Whether the host can be reached.
+    """
 
     api_url: str
     sign_in: SignIn
     clock: Clock
     stop: threading.Event
+    observe: Callable[[str, str, requests.Response], None] = lambda *_: None
     reach: CircuitBreaker = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +117,7 @@ class ApiClient:
         self._sign_in = context.sign_in
         self._clock = context.clock
         self._stop = context.stop
+        self._observe = context.observe
         self._breaker = context.reach
         self._limiter = RateLimiter(limits, context.clock)
         self._sessions = threading.local()
@@ -190,6 +201,7 @@ class ApiClient:
                     raise self._given_up(type(error).__name__) from None
             else:
                 self._breaker.answered()
+                self._observe(method, path, answer)
                 if answer.ok:
                     return self._parse(method, path, answer)
                 if answer.status_code == requests.codes.unauthorized and not renewed:

@@ -175,7 +175,7 @@ class Loader:
         try:
             finished = self._result(load)
             if not whole and self._bookmarks.is_loaded(load.partition, finished):
-                logger.info(
+                logger.debug(
                     "%s: export %s was loaded before; nothing is sent again.",
                     self._selected.name,
                     finished.export_id,

@@ -158,6 +158,8 @@ class SignIn:
             found.update(given.secrets())
             if bearer.endpoint is not None:
                 found.update(bearer.endpoint.secrets)
+            if isinstance(bearer.source, RefreshChain):
+                found.update(bearer.source.store.secrets)
             if given.client_id and given.client_secret:
                 pair = f"{given.client_id}:{given.client_secret}"
                 found.add(base64.b64encode(pair.encode()).decode())

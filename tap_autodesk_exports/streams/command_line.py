@@ -23,6 +23,7 @@ from tap_autodesk_exports.settings.config import (
 )
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
+from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
 
@@ -142,6 +143,7 @@ class CommandLine(Tap, abc.ABC):
         try:
             # Bad settings fail here, once, and not in every stream.
             self.session.run.redaction.guard()
+            quiet()
             sync()
         finally:
             code = self.close()

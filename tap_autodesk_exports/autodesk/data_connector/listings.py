@@ -10,6 +10,7 @@ from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.data_connector.client import Job
 from tap_autodesk_exports.autodesk.data_connector.scope import as_texts
 from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.listing import (
     BOOLEAN,
@@ -104,6 +105,7 @@ LISTINGS = (
             updatedAt=TIMESTAMP,
             lastQueuedAt=TIMESTAMP,
         ),
+        is_personal=is_personal,
         read=_by_account(_requests),
     ),
     Listing(
@@ -130,6 +132,7 @@ LISTINGS = (
             lastDownloadedBy=STRING,
             lastDownloadedAt=TIMESTAMP,
         ),
+        is_personal=is_personal,
         read=_by_account(_jobs),
     ),
     Listing(
@@ -139,6 +142,7 @@ LISTINGS = (
         schema=list_schema(
             account_id=STRING, job_id=STRING, name=STRING, size=NUMBER, createdAt=TIMESTAMP
         ),
+        is_personal=is_personal,
         read=_by_account(_files),
     ),
 )
