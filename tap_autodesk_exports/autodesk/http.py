@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateLimiter
+from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.errors import Stopped, TapError
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class ApiContext:
         clock: Tells the time and waits.
         stop: Ends every wait when set.
         observe: Gets method, path and answer of every request that was answered.
-        breaker: Whether the host can be reached.
+        reach: Whether the host can be reached.
+        server_time: How the host's clock differs from this machine's.
     """
 
     api_url: str
@@ -82,10 +84,12 @@ class ApiContext:
     stop: threading.Event
     observe: Callable[[str, str, requests.Response], None] = lambda *_: None
     reach: CircuitBreaker = dataclasses.field(init=False)
+    server_time: ServerTime = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with a host that is there."""
+        """Begin with a host that is there and whose clock is right."""
         object.__setattr__(self, "reach", CircuitBreaker(self.clock))
+        object.__setattr__(self, "server_time", ServerTime(self.clock))
 
 
 class ApiClient:
@@ -118,6 +122,7 @@ class ApiClient:
         self._clock = context.clock
         self._stop = context.stop
         self._observe = context.observe
+        self._server_time = context.server_time
         self._breaker = context.reach
         self._limiter = RateLimiter(limits, context.clock)
         self._sessions = threading.local()
@@ -201,6 +206,7 @@ class ApiClient:
                     raise self._given_up(type(error).__name__) from None
             else:
                 self._breaker.answered()
+                self._server_time.note(answer.headers.get("Date"))
                 self._observe(method, path, answer)
                 if answer.ok:
                     return self._parse(method, path, answer)

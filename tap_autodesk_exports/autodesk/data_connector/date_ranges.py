@@ -81,7 +81,7 @@ class DateRanges:
         """
         position = self._bookmarks[table.name].position(partition)
         if table.is_delta:
-            return position - OVERLAP if position else FIRST_DAY
+            return min(position, self._now) - OVERLAP if position else FIRST_DAY
         start, _ = self._settings.period(self._now, position, OVERLAP)
         if position or self._settings.start_date:
             return start

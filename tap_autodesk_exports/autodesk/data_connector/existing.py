@@ -191,6 +191,14 @@ class ExistingExtracts:
             self._jobs[account] = sorted(jobs, key=_taken, reverse=True)
         return self._jobs[account]
 
+    def look(self, account: str) -> None:
+        """List the jobs of an account, so that the server says what time it is.
+
+        Raises:
+            TapError: They cannot be listed.
+        """
+        self._jobs_of(account)
+
     def created_since(self, account: str, since: dt.datetime) -> int:
         """Return how many jobs of an account were created since an instant."""
         created = (instant(job.created_at) for job in self._jobs_of(account))

@@ -62,7 +62,7 @@ class ExtractPlanner:
     ) -> None:
         self._settings = context.settings
         self._ledger = context.ledger
-        self._now = context.clock.now()
+        self._now = context.earlier.now()
         self._client = client
         self._existing = existing
         self._selected = selected

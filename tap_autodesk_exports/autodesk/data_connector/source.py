@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,7 @@ from tap_autodesk_exports.autodesk.data_connector.service import (
     DataConnectorService,
     extract_files,
 )
-from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.autodesk.context import RunContext
     from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
-    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.exports.export import (
         ExportFile,
         ExportSpec,
@@ -72,11 +72,20 @@ class DataConnectorSource(Source):
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the extracts that the tables need, for each account."""
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
+        if any(table.is_dated for table in self._tables):
+            self._ask_the_time()
         planner = ExtractPlanner(self._context, self.client, self._existing, selected)
         plan = planner.plan(self.accounts)
         for loads in plan.values():
             self._extracts.expect(loads)
         return plan
+
+    def _ask_the_time(self) -> None:
+        """Have the server answer once before date ranges are made, which end now."""
+        for account in self.accounts:
+            with contextlib.suppress(TapError):  # it fails again where it is needed
+                self._existing.look(account)
+                return
 
     @override
     def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
