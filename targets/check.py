@@ -105,7 +105,7 @@ class Check:
         for way in target.ways:
             print(f"{target.name}, {way.name}", flush=True)
             ways.append(self._way(target, way))
-        found = {"version": target.version, "ways": ways}
+        found: dict[str, Any] = {"version": target.version, "ways": ways}
         if not ways[0]["error"]:
             found["batch"] = {encoding: self._batch(target, encoding) for encoding in ENCODINGS}
         if not (ways[-1]["error"] or target.emulator):
