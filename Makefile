@@ -19,7 +19,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" 
 WORKERS := -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults year tables targets bench lint format docs lock set-up plugins clean
+.PHONY: help demo test coverage faults year tables targets bench lint format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano 
 
 test: plugins lint ## Run every check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist loadfile $(ARGS)
+
+coverage: plugins lint ## Run every check as `make test` does, and measure by branch what they reach
+	@rm -f .coverage .coverage.*
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coverage run -m pytest $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 faults: set-up ## Run the whole fault suite: every fault in front of every API
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
@@ -48,17 +54,18 @@ targets: plugins $(TARGETS:%=.targets/%/.ready) ## Load the same cells into ever
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
-lint: set-up ## Run ruff and mypy
+lint: set-up ## Run ruff, mypy and import-linter
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 docs: set-up ## Write the settings into meltano.yml and README.md
-	@$(BIN)/python docs/generated.py
+	@$(BIN)/python scripts/settings_tables.py
 
 set-up: .venv/.ready
 plugins: .meltano/.ready
@@ -100,4 +107,4 @@ lock: set-up ## Write requirements/*.txt anew
 		$(COMPILE) $${overrides:+--override $$overrides} $$file.in -o $$file.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
-	rm -rf .venv .meltano .targets output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .meltano .targets output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

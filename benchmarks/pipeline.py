@@ -18,8 +18,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.schemas.registry import bundled
 
 ROOT = Path(__file__).parent.parent
 MELTANO = str(Path(sys.executable).with_name("meltano"))

@@ -17,7 +17,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-from tap_autodesk_exports.schemas.registry import bundled
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 
 
 def _moment(text: str) -> str:

@@ -29,7 +29,7 @@ HASH_KEY = "correct horse battery staple"
 
 LEAKS = """
 import sys, threading
-from tap_autodesk_exports.autodesk.insights import Insights
+from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 def leaky(self):

@@ -31,7 +31,7 @@ def test_meltano_run_loads_every_cell_into_postgres_as_it_was_served(
             "target-postgres",
             select=["insights_*", "tokenflex_*", "admin_*", "issues_*", "rfis_*", "cost_*"],
         )
-        served = by_stream(sandbox.url)
+        served = by_stream(sandbox.url, sandbox.token)
         with postgres.connect() as warehouse:
             tables = postgres_tables(warehouse, "sandbox")
         assert {stream for stream, of_stream in served.items() if of_stream.files} <= set(tables)
@@ -49,7 +49,7 @@ def test_meltano_run_loads_every_cell_of_a_real_extract_into_postgres(
         project.settings = {**sandbox.settings(), "apis": ["data_connector"]}
         files = [path.stem for path in REAL_EXTRACT.glob("*.csv") if path.stem != "metadata"]
         project.load("target-postgres", select=files)
-        served = by_stream(sandbox.url)
+        served = by_stream(sandbox.url, sandbox.token)
         with postgres.connect() as warehouse:
             tables = postgres_tables(warehouse, "real")
         assert set(tables) == set(files)

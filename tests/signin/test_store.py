@@ -11,11 +11,11 @@ import sys
 import fsspec
 import pytest
 
-from support.oauth_server import CONFIDENTIAL, WITH_REFRESH_TOKEN, OAuthServer, response
+from support.oauth_server import CONFIDENTIAL, SECRETS, WITH_REFRESH_TOKEN, OAuthServer, response
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.signin import SignInError
 from tap_autodesk_exports.signin.store import TokenStore, default_location
 
@@ -97,7 +97,7 @@ def test_a_store_that_others_could_read_is_closed_with_the_next_token(server, tm
 def test_the_seed_itself_is_neither_stored_nor_in_a_file_name(server, state_home):
     server.sign_in(**WITH_REFRESH_TOKEN).headers(API)
     (store,) = state_home.rglob("*.json")
-    assert credentials.REFRESH_TOKEN not in store.read_text()
+    assert SECRETS.refresh_token not in store.read_text()
     assert credentials.CLIENT_ID not in str(store)
 
 
@@ -114,7 +114,7 @@ def test_a_chain_of_one_host_is_not_sent_to_another(server, tmp_path):
     server.sign_in(tmp_path, **WITH_REFRESH_TOKEN).headers(API)
     with OAuthServer() as other:
         other.sign_in(tmp_path, **WITH_REFRESH_TOKEN).headers(API)
-        assert other.forms[-1]["refresh_token"] == credentials.REFRESH_TOKEN
+        assert other.forms[-1]["refresh_token"] == SECRETS.refresh_token
 
 
 def test_without_a_setting_the_store_is_in_the_users_state_folder(server, state_home, caplog):
@@ -190,7 +190,8 @@ KILLED_BEFORE_RENAMING = """
 import json, os, pathlib, sys
 pathlib.Path.replace = lambda *_: os._exit(9)
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.settings import Api, Settings
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 SignIn.from_settings(Settings.from_config(json.load(sys.stdin)), Clock()).headers(Api.INSIGHTS)
 """
