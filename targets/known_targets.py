@@ -100,6 +100,7 @@ TARGETS = (
         read=lambda place: DuckDB(place.folder / "warehouse.duckdb", SCHEMA),
         ways=(AS_IT_COMES, Way("`add_metadata_columns: true`", {"add_metadata_columns": True})),
         connection={"path": "warehouse.duckdb", "default_target_schema": SCHEMA},
+        pins=("duckdb==1.0.0",),
     ),
     Target(
         name="target-sqlite",

@@ -32,7 +32,7 @@ def plugins(target: Target, connection: Mapping[str, Any], batches: str) -> dict
     loader = {
         "name": target.executable,
         "namespace": target.executable.replace("-", "_"),
-        "pip_url": f"{target.package}=={target.version}",
+        "pip_url": " ".join([f"{target.package}=={target.version}", *target.pins]),
         "executable": target.executable,
         "config": {**connection, **way.settings},
     }

@@ -81,7 +81,7 @@ def _rows(target: Target, found_of: Mapping[str, Any]) -> Iterator[tuple[str, ..
             _upsert(way["loads"]["changed"]),
             _hard_delete(way["loads"]["shrunken"]),
             _batch(found_of["batch"]) if at == 0 else "",
-            f"{way['seconds']:.0f} ({way['cpu']:.0f})",
+            f"{way['cpu']:.1f} CPU, {way['seconds']:.0f} in all",
         )
 
 

@@ -59,9 +59,10 @@ class Target:
         executable: Its program.
         store: What it loads into, for the page.
         config: The settings that a place needs.
-        read: The store of a place; None where the target has never written one.
+        read: The store of a place.
         ways: The ways to load; the last is the one that the page recommends.
         connection: Settings that stand for those of `config` on the page.
+        pins: Further requirements of its `pip_url`.
         emulator: A program in this folder that runs the target over an emulator.
     """
 
@@ -73,6 +74,7 @@ class Target:
     read: Callable[[Place], Store]
     ways: tuple[Way, ...]
     connection: Mapping[str, Any]
+    pins: tuple[str, ...] = ()
     emulator: str | None = None
 
     @property
