@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -193,7 +194,9 @@ def last_error(log: Path, process: subprocess.Popen[bytes]) -> str:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     named = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))]
-    return (named or lines or [f"exit code {process.returncode}"])[-1][:200]
+    line = (named or lines or [f"exit code {process.returncode}"])[-1]
+    # Without values and the names of temporary files, which differ from run to run.
+    return re.sub(r"\s*(in message )?(\{|file:|/tmp/).*", "", line)[:200]
 
 
 def clean_environment() -> dict[str, str]:
