@@ -163,9 +163,9 @@ def spelt_otherwise(source: Path, folder: Path) -> Path:
     )
 
 
-def narrow(source: Path, folder: Path, which: int) -> Path:
+def narrow(source: Path, folder: Path) -> Path:
     """Make a warehouse in which of every stream each second column is missing."""
-    return derived(source, folder, lambda columns: columns[which::2])
+    return derived(source, folder, lambda columns: columns[::2])
 
 
 def derived(
