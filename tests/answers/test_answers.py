@@ -470,6 +470,13 @@ def test_the_page_has_a_picture_and_a_table_for_every_mart(company: Company, tmp
     assert balance in text
 
 
+def test_a_mart_has_a_picture_where_it_has_rows_and_only_there(company: Company, tmp_path: Path):
+    for name, path in company.paths.items():
+        text = rendered(path, tmp_path / "page.html").read_text(encoding="utf-8")
+        for mart, rows in warehouses.marts(path).items():
+            assert (f'id="{mart}-table"' in text) is bool(rows), (name, mart)
+
+
 def test_postgres_gives_the_same_page(company: Company, postgres: Postgres, tmp_path: Path):
     address = f"postgresql://postgres@/postgres?host={postgres.folder}"
     with connect(address, "answers") as marts:
@@ -495,7 +502,7 @@ def test_what_has_no_data_says_which_streams_to_select(company: Company, tmp_pat
 def test_the_page_asks_for_nothing_and_has_no_error_on_any_screen(company: Company, tmp_path: Path):
     pages = [
         rendered(company.paths[name], tmp_path / f"{name}.html")
-        for name in ("all", "hashed", "nothing")
+        for name in ("all", "hashed", "half of the columns", "nothing")
     ]
     with chromium.Chromium(tmp_path) as browser:
         browser.watch()
