@@ -49,6 +49,10 @@ class Downloader:
         clock: Waits between two tries.
         stop: Ends the wait when set.
         secret: Takes each link before it is followed, and returns it: a link is a secret.
+
+    Attributes:
+        files: How many files were fetched.
+        bytes: How many bytes they have.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Downloader:
         self._stop = stop
         self._secret = secret
         self._failed: set[str] = set()
+        self.files = 0
+        self.bytes = 0
 
     def fetch(
         self, service: ExportService, finished: FinishedExport, file: ExportFile, folder: Path
@@ -87,6 +93,8 @@ class Downloader:
                 again = "Trying again." if attempt + 1 < tries else "Giving up."
                 logger.info("Fetching '%s' broke: %s. %s", path.name, broken, again)
             else:
+                self.files += 1
+                self.bytes += part.size
                 return part.path.rename(path)
         self._failed.add(finished.export_id)
         msg = (
