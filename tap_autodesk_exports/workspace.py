@@ -22,8 +22,7 @@ from tap_autodesk_exports.errors import NoSpace, TapError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = "autodesk-exports"
-"""Not with `tap-` in front: the first release removes every folder of such a name."""
+NAME = "tap-autodesk-exports"
 MARK_NAME = ".workspace-of-tap-autodesk-exports"
 MARK = b"tap-autodesk-exports removes this folder with all that is in it once its lock is free.\n"
 LOCK_NAME = ".lock"
