@@ -91,7 +91,7 @@ class Collected:
         self.records += table.records(["station", "day", "degrees", "_row_id"], after=after)
         return iter(())
 
-    def begin_version(self) -> None: ...
+    def begin_version(self, version: int) -> None: ...
 
     def activate_version(self) -> None:
         raise AssertionError
