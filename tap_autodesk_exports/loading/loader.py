@@ -260,6 +260,8 @@ class Loader:
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self._schedule.lock:
             state = self._bookmarks.move(load.partition, finished, newest)
+            if self._bookmarks.identity(load.partition) is None:  # there was no row to look at
+                self._bookmarks.note_identity(load.partition, self._selected.identity.mark())
             self._source.remember(self._dataset, load, finished, state)
             self._schedule.settle(load)
             self._sink.state()

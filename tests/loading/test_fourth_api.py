@@ -158,6 +158,7 @@ def test_it_plans_loads_and_bookmarks():
         "partitions": [
             {
                 "context": {"station": "north"},
+                "identity": "_row_id 1; station; day:date",
                 "start": "2026-01-01T00:00:00.000000Z",
                 "replication_key": "day",
                 "replication_key_value": "2026-03-01T00:00:00.000000Z",
