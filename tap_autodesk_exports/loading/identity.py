@@ -13,8 +13,6 @@ alternatives, such as a person, it names those by which rows were identified:
 from __future__ import annotations
 
 import dataclasses
-import logging
-import time
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import ConfigurationError
@@ -24,10 +22,7 @@ from tap_autodesk_exports.tables.types import Type
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.tables.layout import TableSchema
-
-logger = logging.getLogger("tap-autodesk-exports")
 
 RECIPE = "_row_id 1"
 """First part of a mark whose key is `_row_id`; the number is that of how it is made."""
@@ -142,43 +137,6 @@ class Identity:
                     f"{_listed(known)} before"
                 )
         return None
-
-
-def prepare(selected: Selected) -> IdentityChanged | None:
-    """Compare what the keys of a dataset's rows are made of with what they were made of.
-
-    Where they differ, the dataset starts again with a version that replaces the whole table.
-
-    Returns:
-        Why nothing of the dataset may be loaded; None where it may.
-    """
-    bookmarks, identity = selected.bookmarks, selected.identity
-    reasons = (_why(identity, mark) for mark in bookmarks.identities())
-    why = next(filter(None, reasons), None)
-    if why is None and bookmarks.replacing and not selected.may_replace:
-        why = "the version that replaces them is not complete"
-    if why is None:
-        return None
-    if not selected.may_replace:
-        return IdentityChanged(why)
-    start = bookmarks.earliest_start()
-    logger.warning(
-        "%s: its rows get other keys than before, because %s. The whole table is loaded again%s as "
-        "a new version, which replaces it when it is complete; rows that Autodesk no longer gives "
-        "are removed then.",
-        selected.name,
-        why,
-        f" from {start[:10]} on" if start else "",
-    )
-    bookmarks.restart(time.time_ns() // 1_000_000, identity.mark())
-    return None
-
-
-def _why(identity: Identity, mark: str | None) -> str | None:
-    if mark is not None:
-        return identity.differs_from(mark)
-    # Of an earlier release, which made `_row_id` of other columns.
-    return None if identity.kind == OWN_KEY else "an earlier release of this tap made them"
 
 
 def _named(name: str, schema: TableSchema) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
-from tap_autodesk_exports.loading.identity import prepare
 from tap_autodesk_exports.loading.report import Stopwatch
+from tap_autodesk_exports.loading.restart import prepare
 
 if TYPE_CHECKING:
     import threading
