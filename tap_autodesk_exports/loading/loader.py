@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.types import Type
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -45,6 +46,9 @@ class Sink(Protocol):
 
     def activate_version(self) -> None:
         """Say that all rows of the new version were sent, so that those of others are gone."""
+
+    def constants(self) -> Mapping[str, tuple[Type, str | None]]:
+        """Return columns that every row carries in addition to its own, as in a `TableSchema`."""
 
     def state(self) -> None:
         """Write the state."""
@@ -235,7 +239,7 @@ class Loader:
         }
         return Table(
             path,
-            dataclasses.replace(schema, constants=constants),
+            dataclasses.replace(schema, constants={**constants, **self._sink.constants()}),
             export_id=finished.export_id,
             exported_at=finished.exported_at,
             engine=self._engine,

@@ -91,6 +91,9 @@ class Collected:
         self.records += table.records(["station", "day", "degrees", "_row_id"], after=after)
         return iter(())
 
+    def constants(self) -> dict[str, Any]:
+        return {}
+
     def begin_version(self, version: int) -> None: ...
 
     def activate_version(self) -> None:
