@@ -33,7 +33,7 @@ from messages import ENCODINGS, LOADS, WHOLE_ENCODING, Load, Runs
 from target import ENVIRONMENTS, Place, Target, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from messages import Table
 
@@ -240,8 +240,8 @@ def wait_for(url: str) -> None:
             return
 
 
-def check(names: list[str]) -> Mapping[str, Any]:
-    """Check the targets of these names; return what was found of each."""
+def check(names: list[str]) -> None:
+    """Check the targets of these names; keep what was found of each."""
     with tempfile.TemporaryDirectory(prefix="targets") as name:
         folder = Path(name).resolve()
         (folder / "messages").mkdir()
@@ -250,11 +250,9 @@ def check(names: list[str]) -> Mapping[str, Any]:
             with emulated_s3(folder / "moto.log") as s3, Runs(folder / "messages") as runs:
                 print("The tap's messages", flush=True)
                 checking = Check(runs, folder, folder / "pg", s3)
-                return {
-                    target.name: checking.target(target)
-                    for target in TARGETS
-                    if target.name in names
-                }
+                for target in TARGETS:
+                    if target.name in names:
+                        page.keep({target.name: checking.target(target)})
         finally:
             postgres.cleanup()
 
@@ -269,7 +267,7 @@ def main() -> int:
     if unknown := {*options.targets} - {*names}:
         parser.error(f"There is no target {', '.join(sorted(unknown))}.")
     if not options.page:
-        page.keep(check(options.targets or names))
+        check(options.targets or names)
     page.PAGE.write_text(page.written(page.found()), encoding="utf-8")
     print(f"Written: {page.PAGE}")
     return 0
