@@ -31,6 +31,10 @@ PATIENCE = 60.0
 """Seconds that a task which must not be lost gets for its end."""
 
 
+came = threading.Event()
+"""Set once a signal has come: what could be tried again need not be."""
+
+
 class Signals:
     """Waits for the signals that end a run.
 
@@ -63,6 +67,7 @@ class Signals:
         self.received = self._arrivals.next(None)
         if self.received is None:
             return
+        came.set()
         name = signal.Signals(self.received).name
         self._stop.set()
         logger.warning("%s: ending the run. A second signal ends it at once.", name)
@@ -172,13 +177,14 @@ def _deferred() -> Iterator[None]:
     if _waited_for.is_set() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    limit = threading.Timer(PATIENCE, lambda: os._exit(128 + came[0]))
+    noted: list[int] = []
+    limit = threading.Timer(PATIENCE, lambda: os._exit(128 + noted[0]))
     limit.daemon = True
 
     def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) == 1:
+        noted.append(number)
+        came.set()
+        if len(noted) == 1:
             limit.start()
 
     kept = {number: signal.getsignal(number) for number in _ending()}
@@ -190,8 +196,9 @@ def _deferred() -> Iterator[None]:
         limit.cancel()
         for number, handler in kept.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if noted:
+            came.clear()
+            signal.raise_signal(noted[0])
 
 
 def _ending() -> set[signal.Signals]:

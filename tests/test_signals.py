@@ -91,11 +91,11 @@ def test_a_run_that_hangs_is_left(way):
 @WAYS
 @pytest.mark.parametrize("second", [(), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
 def test_a_task_that_must_not_be_lost_is_waited_for(way, second):
-    process = Process(way, seconds=1, ends="hangs")
+    process = Process(way, seconds=0.5, ends="hangs")
     process.send(signal.SIGTERM, *second)
     assert process.end() == ["stored", "left"]
     assert process.code == 128 + signal.SIGTERM
-    assert process.seconds > 0.9
+    assert process.seconds > 0.4
     assert "Waiting until the new refresh token is stored" in process.log
 
 
@@ -110,7 +110,7 @@ def test_the_wait_has_an_end(way):
 @NUMBERS
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_command_that_waits_for_no_signals_is_not_interrupted_either(number, times):
-    process = Process("handlers", seconds=1)
+    process = Process("handlers", seconds=0.5)
     process.send(*[number] * times)
     assert process.end() == ["stored"]
     # Afterwards a signal does what it would have done.

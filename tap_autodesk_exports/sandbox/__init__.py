@@ -1,15 +1,14 @@
 """A local imitation of the three Autodesk APIs, true to their documentation.
 
-What is documented or observed is the default. What the world may do besides is off, and is switched
-on in one of two ways:
+What is documented or observed is the default. Whatever else the real servers may do is off, and is
+switched on in one of two ways:
 
 - **A fault** makes single requests or exports go wrong: `sandbox.faults.add(effect, api=…, …)`,
   `POST /sandbox/faults`. Effects and fields are documented in `fault.py`.
 - **A switch** changes what a part is like until it is switched back: an attribute of
   `sandbox.insights`, `.tokenflex`, `.data_connector`, `.storage` or `.names`,
   `sandbox.switch({part: {name: value}})`, `POST /sandbox/behaviour`. They are documented in
-  `InsightsBehaviour`, `TokenFlexBehaviour`, `DataConnectorBehaviour`, `StorageBehaviour` and
-  `Names`.
+  `InsightsBehaviour`, `TokenFlexBehaviour`, `DataConnectorBehaviour`, `StorageBehaviour`, `Names`.
 
 `autodesk-exports sandbox --faults FILE` reads both from a file. Time is `sandbox.clock`
 (`POST /sandbox/clock`): it dates all data and every answer, so moving it makes the server's clock

@@ -12,10 +12,11 @@ import datetime as dt
 import difflib
 import json
 import math
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_autodesk_exports.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1_000_000
 LONGEST_SHOWN = 60
-_SECRETS_OF_URL = re.compile(r"(?<=://)[^/\s]*@|[?#].*$", re.DOTALL)
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -347,7 +347,7 @@ def shown(value: object) -> str:
         return "a list"
     if not isinstance(value, str):
         return json.dumps(value, default=str)
-    text = _SECRETS_OF_URL.sub("", value)
+    text = without_secrets(value)
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
 
 

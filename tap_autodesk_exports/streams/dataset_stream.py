@@ -57,13 +57,7 @@ class DatasetStream(TapStream):
         self.selected_by_default = dataset.selected_by_default
         schema = export_schema(dataset.columns, dataset.constants)
         self._cell_schemas: Mapping[str, Any] = schema["properties"]
-        super().__init__(
-            tap,
-            session,
-            name=dataset.name,
-            schema=schema,
-            primary_keys=dataset.primary_keys,
-        )
+        super().__init__(tap, session, dataset, schema)
         self.replication_key = dataset.replication_key
         self._send: Send = self._as_records
         self._sends_batches = False
@@ -176,6 +170,7 @@ class DatasetStream(TapStream):
 
     def rows(self, table: Table, after: After) -> Iterable[Record]:
         """Send the rows of a table."""
+        self._report.is_changed = True
         return self._send(table, after)
 
     def _as_records(self, table: Table, after: After) -> Iterable[Record]:
@@ -190,7 +185,8 @@ class DatasetStream(TapStream):
                 time_extracted=canonical(self.session.run.clock.now()),
                 after=after,
             ):
-                self.session.output.write_lines(lines)
+                with self.session.report.stopwatch.write():
+                    self.session.output.write_lines(lines)
                 rows = lines.count(b"\n")
                 counter.increment(rows)
                 self._report.rows += rows

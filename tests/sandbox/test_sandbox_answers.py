@@ -206,12 +206,12 @@ def test_a_slow_drip_arrives_in_the_end(client: Client, link: str) -> None:
 
 
 def test_a_drip_ends_when_the_sandbox_stops(client: Client, link: str) -> None:
-    client.sandbox.faults.add("drip", endpoint="file", seconds=60)
+    client.sandbox.faults.add("drip", endpoint="file", seconds=600)
     answer = requests.get(link, stream=True, timeout=30)
     begin = time.monotonic()
     client.sandbox.stop()
     answer.close()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 120
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])

@@ -134,13 +134,13 @@ def test_archived_projects_only(client: Client) -> None:
 
 
 def test_requests_and_jobs_are_listed_late(client: Client) -> None:
-    client.sandbox.data_connector.listed_after = 60
+    client.sandbox.data_connector.listed_after = 600
     posted = client.request("locations").json()
-    client.wait(59)
+    client.wait(300)
     for path in ("requests", "jobs"):
         assert client.get(f"{client.account}/{path}")["results"] == []
     assert client.get(f"{client.account}/requests/{posted['id']}/jobs")["results"]
-    client.wait(1)
+    client.wait(300)
     for path in ("requests", "jobs"):
         assert len(client.get(f"{client.account}/{path}")["results"]) == 1
 

@@ -238,7 +238,7 @@ def test_an_unreachable_host_is_told(server):
 
 def test_a_page_in_place_of_a_token_is_told(server):
     server.answers = [response(200, "<html>Welcome to the proxy</html>")]
-    with pytest.raises(SignInError, match="answered 200 with something that is no token"):
+    with pytest.raises(SignInError, match="answered 200 without an access token"):
         server.sign_in(**WITH_PAT).headers(Api.INSIGHTS)
 
 

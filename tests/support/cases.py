@@ -166,7 +166,10 @@ class Bench:
     @property
     def temporary(self) -> list[str]:
         """What is left in the folder for temporary files."""
-        return [path.name for path in (self.folder / "tmp").iterdir()]
+        found = []
+        for path in (self.folder / "tmp").iterdir():
+            found += path.glob("run-*") if path.name.startswith("autodesk-exports-") else [path]
+        return [path.name for path in found]
 
     def assert_whole(self, clean: Clean, *, extra: int = 0) -> None:
         """Check that all rows are there, and that only `extra` exports were asked for again."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +20,7 @@ from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SECRETS = credentials.Secrets(
@@ -76,6 +79,13 @@ class _Quiet(WSGIRequestHandler):
         """Write no access log."""
 
 
+@dataclasses.dataclass
+class Changed:
+    """The real answer, its body changed in place."""
+
+    change: Callable[[dict[str, Any]], object]
+
+
 class OAuthServer:
     """Serves until it is closed.
 
@@ -83,8 +93,8 @@ class OAuthServer:
         clock: The server's clock; hand it to the client as well.
         authentication: The server itself.
         answers: What to answer instead, one entry for each next request to the token endpoint:
-            a response, or None for the real answer, "slow" for that a second later, or "lose" to
-            carry out and hang up.
+            a response, or None for the real answer, "slow" for that a second later, "lose" to
+            carry out and hang up, or `Changed` to change the body of the real answer.
         forms: The forms that the token endpoint got.
     """
 
@@ -131,6 +141,10 @@ class OAuthServer:
     def _after(self, response: flask.Response) -> flask.Response:
         if flask.g.get("answer") == "slow":
             time.sleep(1)
+        if isinstance(flask.g.get("answer"), Changed):
+            body = response.get_json()
+            flask.g.answer.change(body)
+            response.set_data(json.dumps(body))
         if flask.g.get("answer") == "lose":
             flask.request.environ["werkzeug.socket"].shutdown(2)
         return response
