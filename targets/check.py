@@ -1,10 +1,10 @@
 """`make targets`: load the same cells into every target, compare what arrived, and write the page.
 
-Each way of a target loads three times into a place of its own: all rows, a third of them with other
-cells, and fewer rows with ACTIVATE_VERSION. Then each target is offered BATCH files of every
-encoding, and a larger table against the clock. What is found goes to `found.json`; the page,
-docs/loaders.md, follows from it. At last, `meltano run` loads with the configuration that the page
-recommends.
+Each way of a target loads three times into its own place: all rows, fewer rows with
+ACTIVATE_VERSION, and a third of the rows with other cells. Then each target is offered BATCH files
+of every encoding, and a larger table against the clock; and `meltano run` loads with the
+configuration that the page recommends. What is found goes to `found.json`; the page,
+docs/loaders.md, follows from it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from messages import ENCODINGS, LOADS, WHOLE_ENCODING, Load, Runs
 from target import ENVIRONMENTS, Place, Target, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from messages import Table
 
@@ -64,21 +64,24 @@ class Messages:
     """The messages of all runs of the tap.
 
     Attributes:
-        loads: Encoding, or "record", -> load -> messages.
-        speed: Encoding, or "record", -> messages of the larger table.
+        loads: `WHOLE_ENCODING`, or "record", -> load -> messages.
+        batch: Encoding -> messages of all rows.
+        speed: `WHOLE_ENCODING`, or "record", -> messages of the larger table.
     """
 
     loads: dict[str, dict[str, Load]] = field(default_factory=dict)
+    batch: dict[str, Load] = field(default_factory=dict)
     speed: dict[str, Load] = field(default_factory=dict)
 
 
 def make_messages(runs: Runs) -> Messages:
     """Run the tap for everything that is loaded."""
     messages = Messages()
-    for encoding in (None, *ENCODINGS):
-        messages.loads[encoding or "record"] = runs.loads(encoding)
     for encoding in (None, WHOLE_ENCODING):
+        messages.loads[encoding or "record"] = runs.loads(encoding)
         messages.speed[encoding or "record"] = runs.speed(encoding)
+    for encoding in ENCODINGS:
+        messages.batch[encoding] = runs.batch(encoding)
     return messages
 
 
@@ -139,7 +142,7 @@ class Check:
         """Offer BATCH files of an encoding; what they hold is known from the RECORD messages."""
         print(f"{target.name}, BATCH {encoding}", flush=True)
         place = self._place()
-        ran = self._run(target, target.ways[0], place, self._messages.loads[encoding]["first"])
+        ran = self._run(target, target.ways[0], place, self._messages.batch[encoding])
         expected = self._messages.loads["record"]["first"].tables()
         finding = judge(expected, {} if ran.code else target.read(place).tables(), VARYING)
         return {"error": ran.error, **asdict(finding)}
@@ -240,8 +243,8 @@ def wait_for(url: str) -> None:
             return
 
 
-def check(names: list[str]) -> Mapping[str, Any]:
-    """Check the targets of these names; return what was found of each."""
+def check(names: list[str]) -> None:
+    """Check the targets of these names; keep what was found of each."""
     with tempfile.TemporaryDirectory(prefix="targets") as name:
         folder = Path(name).resolve()
         (folder / "messages").mkdir()
@@ -250,11 +253,9 @@ def check(names: list[str]) -> Mapping[str, Any]:
             with emulated_s3(folder / "moto.log") as s3, Runs(folder / "messages") as runs:
                 print("The tap's messages", flush=True)
                 checking = Check(runs, folder, folder / "pg", s3)
-                return {
-                    target.name: checking.target(target)
-                    for target in TARGETS
-                    if target.name in names
-                }
+                for target in TARGETS:
+                    if target.name in names:
+                        page.keep({target.name: checking.target(target)})
         finally:
             postgres.cleanup()
 
@@ -269,7 +270,7 @@ def main() -> int:
     if unknown := {*options.targets} - {*names}:
         parser.error(f"There is no target {', '.join(sorted(unknown))}.")
     if not options.page:
-        page.keep(check(options.targets or names))
+        check(options.targets or names)
     page.PAGE.write_text(page.written(page.found()), encoding="utf-8")
     print(f"Written: {page.PAGE}")
     return 0

@@ -35,8 +35,9 @@ ENCODINGS: dict[str, dict[str, str]] = {
 }
 WHOLE_ENCODING = "jsonl+gzip"
 """The encoding that the targets which take BATCH have in common: all loads are made with it."""
-LOADS = ("first", "changed", "shrunken")
-"""All rows as a version to activate; a third of them with other cells; fewer rows as a version."""
+LOADS = ("first", "shrunken", "changed")
+"""All rows and fewer rows, each a version to activate; then a third of the rows, with other cells
+and some that were gone, and no version."""
 
 Key = tuple[str, ...]
 Row = dict[str, Any]
@@ -186,18 +187,23 @@ class Runs:
         }
 
     def loads(self, encoding: str | None) -> dict[str, Load]:
-        """Run the tap for each of `LOADS`, or only for the first where that is enough.
+        """Run the tap for each of `LOADS`.
 
         Args:
             encoding: Of the BATCH files; None for RECORD messages.
         """
         found = {}
-        for name in LOADS if encoding in {None, WHOLE_ENCODING} else LOADS[:1]:
+        for name in LOADS:
             self.serve(name)
             found[name] = self._load(
                 _name(encoding, name), STREAMS, encoding, versions=name != "changed"
             )
         return found
+
+    def batch(self, encoding: str) -> Load:
+        """Run the tap for all rows as BATCH files, without a version, which some targets refuse."""
+        self.serve("first")
+        return self._load(_name(encoding, "batch"), STREAMS, encoding, versions=False)
 
     def speed(self, encoding: str | None) -> Load:
         """Run the tap for one larger table of plain cells."""
@@ -211,7 +217,7 @@ class Runs:
             "changed": range(0, cells.ROWS, 3),
             "shrunken": range(cells.SHRUNKEN_ROWS),
         }
-        cells.write_extract(self._extract, self._schemas, rows[load], shift=int(load != "first"))
+        cells.write_extract(self._extract, self._schemas, rows[load], shift=int(load == "changed"))
 
     def _load(
         self, name: str, streams: tuple[str, ...], encoding: str | None, *, versions: bool

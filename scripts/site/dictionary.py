@@ -75,7 +75,7 @@ def _page(page: str, of_page: list[Stream], homes: Mapping[str, str]) -> Iterato
     )
     if drawn:
         yield f"{drawn}\n"
-        yield "A line leads from a table to the one on its left that it points at.\n"
+        yield "A line leads from a table to one on its left that it points at.\n"
     for stream in of_page:
         yield from _stream(stream, page, homes)
 

@@ -56,10 +56,9 @@ def test_the_loader_of_this_project_has_the_settings_that_the_page_recommends():
     from known_targets import TARGETS
 
     meltano = (ROOT / "meltano.yml").read_text(encoding="utf-8")
-    loaders = {
-        entry.split("\n", 1)[0]: entry
-        for entry in meltano.partition("\n  loaders:\n")[2].split("    - name: ")
-    }
+    entries = re.split(r"^ {4}- name: ", meltano.partition("\n  loaders:\n")[2], flags=re.MULTILINE)
+    loaders = {entry.split("\n", 1)[0]: entry for entry in entries}
+    assert {"target-duckdb", "target-postgres"} <= loaders.keys()
     for target in TARGETS:
         if target.name in loaders:
             for name, value in target.recommended.settings.items():

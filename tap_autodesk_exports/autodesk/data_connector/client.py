@@ -160,6 +160,7 @@ class DataConnector:
 
     def __init__(self, context: ApiContext) -> None:
         self.clock = context.clock
+        self.server_time = context.server_time
         self.http = ApiClient(
             api=Api.DATA_CONNECTOR,
             title=TITLE,
