@@ -221,7 +221,6 @@ class _Project:
             },
         }
         return {
-            "version": 1,
             "project_id": "c0ffee00-0000-4000-8000-000000000000",
             "default_environment": "bench",
             "environments": [{"name": "bench"}],
