@@ -60,9 +60,8 @@ class Runner:
         clock: Tells the time and waits.
         stop: Ends every wait when set; pending exports stay in the ledger.
         at_once: How many exports of one API may be under way at the same time.
-        longest_pause: Most seconds between two looks; None leaves it to the service.
-        timeout: Seconds after which this run waits no longer for an export.
-    """
+        longest_pause: Most seconds between two looks, or None: the service's.
+        timeout: Seconds until this run ends its wait for an export."""
 
     def __init__(  # noqa: PLR0913
         self,
@@ -246,8 +245,7 @@ class Runner:
             if status.state is not Status.PENDING:
                 return status
             self.progress.polled(pending.spec, status)
-            waited = self._clock.monotonic() - begin
-            if waited > self._timeout:
+            if (waited := self._clock.monotonic() - begin) > self._timeout:
                 msg = (
                     f"The {pending.spec.title} is still '{status.said}' on the server after "
                     f"{waited / 60:.0f} minutes ({status.export_id}). It stays pending: the next "
@@ -311,8 +309,7 @@ class Runner:
         wait(self._futures.values(), LAST_REQUESTS)
 
     def _pause(self, seconds: float) -> None:
-        jitter = random.uniform(1.0, 1.1)  # noqa: S311
-        if self._clock.wait(seconds * jitter, self._stop):
+        if self._clock.wait(seconds * random.uniform(1.0, 1.1), self._stop):  # noqa: S311
             raise Stopped
 
 
