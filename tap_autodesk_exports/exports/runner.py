@@ -61,7 +61,8 @@ class Runner:
         stop: Ends every wait when set; pending exports stay in the ledger.
         at_once: How many exports of one API may be under way at the same time.
         longest_pause: Most seconds between two looks, or None: the service's.
-        timeout: Seconds until this run ends its wait for an export."""
+        timeout: Seconds until this run ends its wait for an export.
+    """
 
     def __init__(  # noqa: PLR0913
         self,
@@ -238,8 +239,7 @@ class Runner:
 
     def _wait(self, service: ExportService, pending: PendingExport) -> ExportStatus:
         """Look until the export has come to an end, ever more rarely."""
-        begin = self._clock.monotonic()
-        longest = self._longest_pause or service.longest_pause
+        begin, longest = self._clock.monotonic(), self._longest_pause or service.longest_pause
         while True:
             status = service.poll(pending)
             if status.state is not Status.PENDING:
