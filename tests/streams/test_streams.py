@@ -298,6 +298,10 @@ def test_every_format_and_generation_of_an_insights_file_gives_the_same_rows(
         assert run.records(stream)
         expected = [without_export(row) for row in plain.table(stream).values()]
         got = [without_export(row) for row in run.table(stream).values()]
+        # Rows that share their key are numbered by their texts, and a workbook has other texts of
+        # numbers (6 for 6.0): such rows may have exchanged their IDs.
+        ids = [sorted(row.pop("_row_id") for row in rows) for rows in (got, expected)]
+        assert ids[0] == ids[1]
         assert sorted(got, key=json.dumps) == sorted(expected, key=json.dumps)
 
 
