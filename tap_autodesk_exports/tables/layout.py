@@ -7,7 +7,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.tables.types import Column, Type, json_schema
+from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
+from tap_autodesk_exports.tables.types import DETAILS, Column, Type, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -20,8 +21,8 @@ RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
 PROVENANCE: dict[str, dict[str, Any]] = {
     EXPORT_ID: {"type": ["string"]},
     EXPORTED_AT: {"type": ["string"], "format": "date-time"},
-    RESCUED_DATA: {"type": ["object", "null"], "additionalProperties": True},
-    ROW_ID: {"type": ["string"]},
+    RESCUED_DATA: {"type": ["string", "null"]},
+    ROW_ID: {"type": ["string"], "maxLength": 32},
 }
 """The columns that every exported row carries in addition to those of its file."""
 
@@ -45,6 +46,8 @@ class TableSchema:
     """With `unique`: the column that tells versions of a row apart; the newest one counts."""
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Those of `columns` that are in no file and repeat another one: name -> name of that one."""
+    numbers: ParquetNumbers = DECIMAL
+    """How Parquet files hold number columns."""
     hashing: Hashing | None = None
     """Which values are replaced by a hash; `_row_id` is made from the values themselves."""
 
@@ -127,24 +130,30 @@ def type_of(schema: Mapping[str, Any]) -> Type:
     """Return the type that a column's JSON schema asks for; text where it asks for none of ours."""
     names = schema.get("type", "string")
     names = {names} if isinstance(names, str) else set(names)
-    if names & {"number", "integer"}:
-        return Type.NUMBER
-    if "boolean" in names:
-        return Type.BOOLEAN
-    formats = {"date": Type.DATE, "time": Type.TIME, "date-time": Type.TIMESTAMP}
-    return formats.get(str(schema.get("format")), Type.STRING)
+    for type_ in (Type.NUMBER, Type.INTEGER, Type.BOOLEAN):
+        if type_.value in names:
+            return type_
+    for type_ in (Type.UUID, Type.DATE, Type.TIME, Type.TIME_TEXT, Type.TIMESTAMP):
+        if all(schema.get(key) == wanted for key, wanted in DETAILS[type_].items()):
+            return type_
+    return Type.STRING
 
 
 def export_schema(
-    columns: Mapping[str, Type], constants: Mapping[str, Type] | None = None
+    columns: Mapping[str, Type],
+    constants: Mapping[str, Type] | None = None,
+    *,
+    times_as_text: bool = True,
 ) -> dict[str, Any]:
     """Return the schema of an exported stream.
 
     Args:
         columns: Columns of the file.
         constants: Columns that are the same for all rows of an export.
+        times_as_text: Whether a time of day has no `format`. Some targets fail at one (observed).
     """
     properties: dict[str, Any] = {
-        name: json_schema(type_) for name, type_ in {**(constants or {}), **columns}.items()
+        name: json_schema(Type.TIME_TEXT if times_as_text and type_ is Type.TIME else type_)
+        for name, type_ in {**(constants or {}), **columns}.items()
     }
     return {"type": "object", "properties": properties | PROVENANCE}

@@ -6,8 +6,10 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.tables.cells import path_literal, quoted
+from tap_autodesk_exports.tables.columns import inexact
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.layout import ROW_ID
 from tap_autodesk_exports.tables.reading import expect
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.numbers import ParquetNumbers
     from tap_autodesk_exports.tables.reading import CsvFile, Scan
     from tap_autodesk_exports.tables.rows import Rows
 
@@ -39,6 +42,17 @@ _ZSTD_LEVEL = 1
 """Level 1 packs such columns as small as the default level 3, in half the time."""
 
 
+class InexactNumber(TapError):
+    """A number has no room in the type that all Parquet files of a stream share."""
+
+    def __init__(self, column: str, numbers: ParquetNumbers) -> None:
+        super().__init__(
+            f"Column '{column}' holds a number that {numbers} cannot store without a change, so no "
+            "Parquet file is written. Set 'parquet_numbers' to text, or to a decimal with enough "
+            "digits, and load the stream again from its start: all of its files must agree."
+        )
+
+
 class ParquetFiles:
     """The rows of a file as Parquet files in a folder.
 
@@ -49,21 +63,24 @@ class ParquetFiles:
         selected: Names of the columns.
         rows_per_file: Rows of a file; row groups are rounded up to the 2048 rows that DuckDB
             handles at a time.
+        numbers: How numbers are stored.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         engine: Engine,
         database: duckdb.DuckDBPyConnection,
         folder: Path,
         selected: Collection[str],
         rows_per_file: int,
+        numbers: ParquetNumbers,
     ) -> None:
         self._engine = engine
         self._database = database
         self._folder = folder
         self._selected = selected
         self._rows_per_file = rows_per_file
+        self._numbers = numbers
 
     def write(
         self, rows: Rows, scan: Scan, after: tuple[str, str] | None
@@ -72,8 +89,24 @@ class ParquetFiles:
 
         Returns:
             The files in order, and the number of rows.
+
+        Raises:
+            InexactNumber: A number cannot be stored without a change.
         """
-        query = rows.columnar(rows.number_types(self._selected), self._selected, after)
+        import duckdb  # noqa: PLC0415
+
+        try:
+            return self._write(rows, scan, after)
+        except duckdb.InvalidInputException as error:
+            for name in self._selected:
+                if str(error).endswith(inexact(name)):
+                    raise InexactNumber(name, self._numbers) from None
+            raise
+
+    def _write(
+        self, rows: Rows, scan: Scan, after: tuple[str, str] | None
+    ) -> tuple[list[Path], int]:
+        query = rows.columnar(self._selected, after)
         self._engine.allow_besides(_COLUMN_MEMORY * len(self._selected))
         row_size = _CELL * len(self._selected) + scan.length // scan.rows
         group_rows = max(_VECTOR, min(_GROUP_ROWS, _GROUP_MEMORY // row_size))
@@ -106,12 +139,12 @@ class ParquetFiles:
         if file.header.newline != b"\n" or file.path.stat().st_size < LARGE:
             return None
         try:
-            scan = expect(self._engine, self._database, file)
+            scan = expect(self._engine, self._database, file, self._numbers)
             if scan is None:
                 return None
             with ThreadPoolExecutor(1) as beside:
                 commas = beside.submit(csv_dialect.count_commas, file.path, file.header.end)
-                files, count = self.write(rows_of(scan), scan, None)
+                files, count = self._write(rows_of(scan), scan, None)
             is_whole = commas.result() == count * (len(file.types) - 1)
             if is_whole and (ROW_ID not in self._selected or self._ids(files) == count):
                 return files, count

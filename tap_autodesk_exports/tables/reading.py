@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables.cells import (
     is_regular,
-    is_regular_as,
-    number_widths,
+    is_regular_and_exact,
     parsed,
     path_literal,
 )
-from tap_autodesk_exports.tables.engine import MOST_MEMORY, one_row
-from tap_autodesk_exports.tables.types import Type
+from tap_autodesk_exports.tables.engine import MOST_MEMORY
+from tap_autodesk_exports.tables.types import UUID_LENGTH, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     import duckdb
 
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.numbers import ParquetNumbers
 
 _ORDINARY = ", buffer_size = 4194304"
 """Small buffers keep memory low, as rows leave DuckDB by the buffer; it is no slower (measured)."""
@@ -59,8 +59,8 @@ class Scan:
     """Bytes of all cells."""
     longest: int
     """Bytes that no row exceeds."""
-    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Of number cells, where it is known: the most characters before the point, and behind it."""
+    exact: bool = False
+    """Whether it is known that Parquet files can hold all numbers without a change."""
     parsed: frozenset[str] = frozenset()
     """The cells whose values stand beside them in the source, as p_c0, p_c1, …"""
 
@@ -109,17 +109,20 @@ def read(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile, cop
     return scan
 
 
-def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -> Scan | None:
+def expect(
+    engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile, numbers: ParquetNumbers
+) -> Scan | None:
     """Expect of a file what its first rows show, without reading it whole.
 
-    A query over the source fails at a cell that is not regular, or has no room in the SQL type that
-    the first rows suggest. What only the whole file can show must be checked after the query has
-    run: that no key occurs twice, and that no comma is left over, see `csv_dialect.count_commas`.
+    A query over the source fails at a cell that is not regular, or a number that cannot be stored
+    without a change. What only the whole file can show must be checked after the query has run:
+    that no key occurs twice, and that no comma is left over, see `csv_dialect.count_commas`.
 
     Args:
         engine: As in `read`.
         database: As in `read`.
         file: As in `read`.
+        numbers: How numbers are stored.
 
     Returns:
         How to read the file, with the numbers of its first rows; None where they do not promise
@@ -138,11 +141,9 @@ def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -
     if len(first.regular) < len(cells) or first.distinct < first.rows:
         return None
     engine.allow(min(first.longest * _COPIES, MOST_MEMORY))
-    numbers = [cell for cell, type_ in zip(cells, types, strict=True) if type_ is Type.NUMBER]
-    widths = _widths(database, first_rows, numbers) if numbers else {}
     values = _parsed(cells, types)
     checked = ", ".join(
-        cell if type_ is Type.STRING else f"{_checked(value, cell, type_, widths)} AS {value}"
+        cell if type_ is Type.STRING else f"{_checked(value, cell, type_, numbers)} AS {value}"
         for cell, type_ in zip(cells, types, strict=True)
         for value in (cell, *([f"p_{cell}"] if cell in values else []))
     )
@@ -151,24 +152,15 @@ def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -
         source=f"(SELECT {checked} FROM {_with(values, source)})",  # noqa: S608
         filled=frozenset(cells),
         complete=frozenset(),
-        widths=widths,
+        exact=True,
         parsed=frozenset(values),
     )
 
 
-def _widths(
-    database: duckdb.DuckDBPyConnection, source: str, cells: Sequence[str]
-) -> dict[str, tuple[int, int]]:
-    """Return `Scan.widths` of number cells that are regular."""
-    outputs = ", ".join(width for cell in cells for width in number_widths(cell))
-    found = one_row(database, f"SELECT {outputs} FROM {source}")  # noqa: S608
-    return dict(zip(cells, zip(found[::2], found[1::2], strict=True), strict=True))
-
-
-def _checked(value: str, cell: str, type_: Type, widths: Mapping[str, tuple[int, int]]) -> str:
-    """SQL of a value that fails where its cell is not as the first ones."""
-    is_number = type_ is Type.NUMBER
-    condition = is_regular_as(cell, *widths[cell]) if is_number else is_regular(cell, type_)
+def _checked(value: str, cell: str, type_: Type, numbers: ParquetNumbers) -> str:
+    """SQL of a value that fails where its cell is not as expected."""
+    is_decimal = type_ is Type.NUMBER and numbers.digits
+    condition = is_regular_and_exact(cell, numbers) if is_decimal else is_regular(cell, type_)
     return f"CASE WHEN {condition} THEN {value} ELSE error('not as expected') END"
 
 
@@ -245,7 +237,9 @@ def _profile(
     types, key = file.types, file.key
     cells = [f"c{at}" for at in range(len(types))]
     typed = [
-        (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
+        (cell, type_)
+        for cell, type_ in zip(cells, types, strict=True)
+        if type_ not in {Type.STRING, Type.UUID}
     ]
     outputs = [
         "count(*)",
@@ -260,6 +254,11 @@ def _profile(
     rest = iter(found)
     counts, lengths, longest = ([next(rest) for _ in cells] for _ in range(3))
     irregular = {cell for (cell, _), is_regular in zip(typed, rest, strict=True) if not is_regular}
+    irregular |= {
+        cell
+        for cell, type_, length in zip(cells, types, longest, strict=True)
+        if type_ is Type.UUID and length > UUID_LENGTH
+    }
     filled = {cell: count for cell, count in zip(cells, counts, strict=True) if count}
     return Scan(
         source,

@@ -56,8 +56,9 @@ class Table:
     Every row carries the columns of the schema (null where the file lacks one), its constants, and
 
     - `_export_id`, `_exported_at`: of which export, taken when;
-    - `_rescued_data`: null, or an object from column name to raw text, with the cells that do not
-      fit the type of their column, and with the values of columns that the schema does not know;
+    - `_rescued_data`: null, or text that holds a JSON object from column name to raw text, with the
+      cells that do not fit the type of their column, and with the values of columns that the schema
+      does not know;
     - `_row_id`: 32 hex digits, the MD5 of the natural key and of a counter among the rows that
       share it. The same row gets the same id in every export, wherever it stands in the file.
     """
@@ -112,7 +113,7 @@ class Table:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All columns of a record, in order. `_rescued_data` is an object, in spite of its type."""
+        """All columns of a record, in order."""
         return self._schema.emitted
 
     def count(self) -> int:
@@ -183,8 +184,8 @@ class Table:
         """Write the rows to files; yield the number of each, counted from 1, when it is complete.
 
         JSON lines hold the same texts as `lines`. Parquet files have columns of real types: text,
-        boolean, date, time, timestamp in UTC; numbers are BIGINT or DECIMAL, whichever holds every
-        value of the table exactly, or text where neither does. `_rescued_data` is JSON text there.
+        boolean, date, time, timestamp in UTC; integers are BIGINT, numbers what the schema says.
+        The types depend on the schema alone, so that the files of all tables with it are one.
 
         Args:
             create: Opens the file with a number for writing, such as a file of any storage.
@@ -192,13 +193,24 @@ class Table:
             encoding: What to write.
             rows_per_file: Rows of a file; Parquet has some more, see `ParquetFiles`.
             after: As in `lines`.
+
+        Raises:
+            InexactNumber: Parquet files cannot hold a number in this way without a change.
         """
         if self._count == 0:
             return
         with self._resources():
             if encoding is Encoding.PARQUET:
-                files = self._parquet(selected, rows_per_file, after)
-                yield from hand_on(files, create)
+                folder = self._folder / "parquet"
+                parquet = ParquetFiles(
+                    self._engine,
+                    self._database,
+                    folder,
+                    selected,
+                    rows_per_file,
+                    self._schema.numbers,
+                )
+                yield from hand_on(self._parquet(parquet, after), create)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
@@ -263,12 +275,8 @@ class Table:
         }
         return Rows(self._engine, self._database, self._schema, self._match, scan, texts)
 
-    def _parquet(
-        self, selected: Collection[str], rows_per_file: int, after: tuple[str, str] | None
-    ) -> list[Path]:
+    def _parquet(self, parquet: ParquetFiles, after: tuple[str, str] | None) -> list[Path]:
         """Write the rows to files of this table's folder."""
-        folder = self._folder / "parquet"
-        parquet = ParquetFiles(self._engine, self._database, folder, selected, rows_per_file)
         if self._count is None and after is None and not self._schema.unique:
             written = parquet.write_at_once(self._file, self._rows_of)
             if written:
