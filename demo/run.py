@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from served import Served, by_stream
 
-from tap_autodesk_exports.signin.configuration import environment_variables
+from tap_autodesk_exports.settings.config import environment_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

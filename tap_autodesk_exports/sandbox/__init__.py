@@ -1,4 +1,4 @@
-"""A local stand-in for the three Autodesk APIs, true to their documentation."""
+"""A local imitation of the three Autodesk APIs, true to their documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Sandbox", "SandboxClock"]
 
 
 def __getattr__(name: str) -> object:
-    """Import the server when it is asked for: it needs the `[sandbox]` extra, the rest does not."""
+    """Import the server on first use: it needs the `[sandbox]` extra, the rest does not."""
     if name == "Sandbox":
         from tap_autodesk_exports.sandbox.server import Sandbox  # noqa: PLC0415
 

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import flask
 
 from tap_autodesk_exports.sandbox.clock import instant, iso
 
 if TYPE_CHECKING:
-    from tap_autodesk_exports.sandbox.server import Sandbox
+    from tap_autodesk_exports.sandbox.clock import SandboxClock
+    from tap_autodesk_exports.sandbox.faults import Faults
+    from tap_autodesk_exports.sandbox.insights.api import Insights
+    from tap_autodesk_exports.sandbox.record import Posted, Request, Served
+
+
+class Administered(Protocol):
+    """What the admin endpoints show and change: a sandbox, as its own documentation describes."""
+
+    clock: SandboxClock
+    faults: Faults
+    insights: Insights
+
+    @property
+    def served(self) -> list[Served]: ...  # noqa: D102
+
+    @property
+    def requests(self) -> list[Request]: ...  # noqa: D102
+
+    @property
+    def exports(self) -> list[Posted]: ...  # noqa: D102
+
+    def settings(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def secrets(self) -> list[str]: ...  # noqa: D102
 
 
 class Admin:
-    """Routes below `/sandbox`: what was served, asked for and handed out; the clock."""
+    """Routes below `/sandbox`: what was served, requested and handed out; the clock; faults."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Administered) -> None:
         self._sandbox = sandbox
         self.blueprint = flask.Blueprint("admin", __name__, url_prefix="/sandbox")
         for rule, view, method in (

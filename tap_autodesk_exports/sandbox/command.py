@@ -21,7 +21,7 @@ RENEWAL_SECONDS = 600
 @click.command("sandbox")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 for a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--seed", default=1, show_default=True, help="The made-up data follow from it.")
+@click.option("--seed", default=1, show_default=True, help="Determines the made-up data.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies people and rows.")
 @click.option(
     "--extract",
@@ -40,7 +40,7 @@ RENEWAL_SECONDS = 600
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JSON file with url and settings, written once it listens.",
+    help="JSON file to write with url and settings, once it listens.",
 )
 def command(  # noqa: PLR0913
     *,
@@ -72,10 +72,10 @@ def command(  # noqa: PLR0913
         sandbox.start(port, host)
         settings = sandbox.settings()
         click.echo(f"The sandbox listens on {sandbox.url} until it is stopped with Ctrl-C.")
-        click.echo("Settings of the tap that use it:")
+        click.echo("Settings that make the tap use it:")
         click.echo(json.dumps(settings, indent=2))
         if ready_file is not None:
-            # Renamed into place, so that whoever waits for it never reads half of it.
+            # Renamed into place, so that a waiting process never reads half of it.
             partial = ready_file.with_name(f"{ready_file.name}.partial")
             partial.write_text(json.dumps({"url": sandbox.url, "settings": settings}))
             partial.replace(ready_file)

@@ -1,8 +1,8 @@
 """Faults that users and tests can switch on, per endpoint and occasion.
 
 A fault says where it strikes (API, endpoint, method, path), when (which of the matching requests,
-how often) and with what effect. All of them pass through one place, `Faults.around`, which stands
-between the server and the APIs; only how an export ends is asked for when it begins.
+how often) and with what effect. All of them pass through one place, `Faults.around`, between the
+server and the APIs; only how an export ends is decided when it starts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.sandbox.course import Ending
 from tap_autodesk_exports.sandbox.storage import BENT
+from tap_autodesk_exports.sandbox.timeline import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,7 +43,7 @@ class Effect(StrEnum):
     REFUSED = "refused"
     """Resets the connection and refuses every other one for `seconds`."""
     STALL = "stall"
-    """Waits for `seconds` before the request is executed; a GET only if its reader still waits."""
+    """Waits for `seconds`, then executes the request; a GET only if its reader is still there."""
     STALL_BODY = "stall_body"
     """Sends the body up to `after_bytes`, waits for `seconds`, and sends the rest."""
     TRUNCATE = "truncate"
@@ -71,18 +71,18 @@ class Effect(StrEnum):
     NEVER_STARTS = "never_starts"
     """The export stays SUBMITTED, Requested, queued."""
     UNKNOWN_STATUS = "unknown_status"
-    """The export gets a status that no documentation knows."""
+    """The export gets a status that is not documented."""
     NO_JOB = "no_job"
-    """The request never spawns a job (the export stays waiting with the other APIs)."""
+    """The request never spawns a job (with the other APIs, the export waits for ever)."""
 
 
-ENDINGS = {
-    Effect.ENDS_FAILED: Ending.FAILED,
-    Effect.ENDS_CANCELLED: Ending.CANCELLED,
-    Effect.ENDS_EXPIRED: Ending.EXPIRED,
-    Effect.NEVER_STARTS: Ending.STUCK,
-    Effect.UNKNOWN_STATUS: Ending.UNKNOWN_STATUS,
-    Effect.NO_JOB: Ending.NO_JOB,
+OUTCOMES = {
+    Effect.ENDS_FAILED: Outcome.FAILED,
+    Effect.ENDS_CANCELLED: Outcome.CANCELLED,
+    Effect.ENDS_EXPIRED: Outcome.EXPIRED,
+    Effect.NEVER_STARTS: Outcome.STUCK,
+    Effect.UNKNOWN_STATUS: Outcome.UNKNOWN_STATUS,
+    Effect.NO_JOB: Outcome.NO_JOB,
 }
 _EXPIRED = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -100,12 +100,12 @@ ANSWERS = {
 
 @dataclasses.dataclass
 class Fault:
-    """A fault; what is None matches everything, text is matched as a shell pattern.
+    """A fault; a field that is None matches everything, text is matched as a shell pattern.
 
     Attributes:
         effect: What happens.
-        api: `insights`, `tokenflex`, `data_connector` or `authentication`; files belong to the API
-            that made them.
+        api: `insights`, `tokenflex`, `data_connector` or `authentication`; a file belongs to
+            the API that made it.
         endpoint: Name of the endpoint, such as `submit`, `export`, `job`, `link`, `file`, `_token`.
         method: HTTP method.
         path: Path of the request.
@@ -143,13 +143,12 @@ class Fault:
         """Read a fault from an entry of a scenario.
 
         Raises:
-            ValueError: It has no known effect, or a field of another name.
+            ValueError: It has an unknown effect or field.
         """
         fields = {field.name for field in dataclasses.fields(cls)} - {"struck", "seen"}
         if unknown := set(entry) - fields:
-            msg = (
-                f"A fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(fields))}."
-            )
+            known = ", ".join(sorted(fields))
+            msg = f"A fault has no field {', '.join(sorted(unknown))}; its fields are {known}."
             raise ValueError(msg)
         given = dict(entry)
         if "occasions" in given and given["occasions"] is not None:
@@ -183,7 +182,7 @@ class Faults:
     """The faults of one sandbox, thread-safe.
 
     Args:
-        go_away: Refuses all connections for so many seconds.
+        go_away: Refuses all connections for the given number of seconds.
     """
 
     def __init__(self, go_away: Callable[[float], None]) -> None:
@@ -199,10 +198,10 @@ class Faults:
             return list(self._faults)
 
     def add(self, effect: Effect | str, **fields: Any) -> Fault:  # noqa: ANN401
-        """Switch on a fault; `fields` as in `Fault`. Its `struck` tells whether it happened.
+        """Switch on a fault; `fields` as in `Fault`. Its `struck` counts how often it happened.
 
         Raises:
-            ValueError: No such effect or field.
+            ValueError: Unknown effect or field.
         """
         return self.add_all([{"effect": effect, **fields}])[0]
 
@@ -210,7 +209,7 @@ class Faults:
         """Switch on all faults of a scenario, or none.
 
         Raises:
-            ValueError: One of them has no such effect or field.
+            ValueError: One of them has an unknown effect or field.
         """
         faults = [Fault.from_json(entry) for entry in scenario]
         with self._lock:
@@ -226,19 +225,19 @@ class Faults:
         """End all stalls."""
         self._stopped.set()
 
-    def ending(self, api: str) -> Ending:
-        """Return how the export of an API that begins now ends."""
+    def outcome(self, api: str) -> Outcome:
+        """Return how an export of `api` that starts now will end."""
         request = {"api": api, "endpoint": "submit"}
         with self._lock:
             for fault in self._faults:
-                if fault.effect in ENDINGS and fault.matches(request) and fault.strikes():
-                    return ENDINGS[fault.effect]
-        return Ending.SUCCESS
+                if fault.effect in OUTCOMES and fault.matches(request) and fault.strikes():
+                    return OUTCOMES[fault.effect]
+        return Outcome.SUCCESS
 
     def _next(self, request: Mapping[str, str]) -> Fault | None:
         with self._lock:
             for fault in self._faults:
-                if fault.effect not in ENDINGS and fault.matches(request) and fault.strikes():
+                if fault.effect not in OUTCOMES and fault.matches(request) and fault.strikes():
                     return fault
         return None
 
@@ -356,7 +355,7 @@ def _reset(environ: WSGIEnvironment) -> None:
 
 
 def _reader_is_gone(environ: WSGIEnvironment) -> bool:
-    """Whether the reader has closed the connection: what is sent now would count as served."""
+    """Whether the reader has closed the connection: anything sent now would count as served."""
     connection: socket.socket = environ["werkzeug.socket"]
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""

@@ -18,13 +18,13 @@ from tap_autodesk_exports.sandbox.admin import Admin
 from tap_autodesk_exports.sandbox.authentication import Authentication
 from tap_autodesk_exports.sandbox.clock import SandboxClock
 from tap_autodesk_exports.sandbox.data.world import PROJECTS, World
-from tap_autodesk_exports.sandbox.data_connector import DataConnector
+from tap_autodesk_exports.sandbox.data_connector.api import DataConnector
 from tap_autodesk_exports.sandbox.faults import Faults
-from tap_autodesk_exports.sandbox.insights import Insights
+from tap_autodesk_exports.sandbox.insights.api import Insights
 from tap_autodesk_exports.sandbox.record import Record, Request
 from tap_autodesk_exports.sandbox.services import Services
 from tap_autodesk_exports.sandbox.storage import Storage
-from tap_autodesk_exports.sandbox.tokenflex import TokenFlex
+from tap_autodesk_exports.sandbox.tokenflex.api import TokenFlex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.sandbox.record import Posted, Served
 
-# Flask is quiet about requests here; the record is what tells about them.
+# Requests are in the record; werkzeug need not log them too.
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
 class _Handler(WSGIRequestHandler):
-    """A request handler that writes no access log and lets go of a dropped connection."""
+    """A request handler that writes no access log and gives up a dropped connection."""
 
     @override
     def connection_dropped(
@@ -66,21 +66,21 @@ class _Server(ThreadedWSGIServer):
 
 
 class Sandbox:
-    """A local stand-in for the three Autodesk APIs.
+    """A local imitation of the three Autodesk APIs.
 
     Args:
-        seed: The made-up data follow from it.
+        seed: Determines the made-up data.
         scale: Multiplies people and rows; 1 is about 60 000 rows in a year.
-        accounts: Data Connector accounts, each with data of its own.
+        accounts: Number of Data Connector accounts, each with its own data.
         projects: Projects of each account.
         extract: A folder of real CSV files to serve as the Data Connector extract, unchanged.
         job_seconds: How long an export takes on the server; a function is called for each.
-        clock: Tells the sandbox's time.
+        clock: The sandbox's time.
         folder: Where served files are kept; a temporary folder, removed by `stop`, by default.
 
     Attributes:
         url: The base URL while it serves.
-        clock: The clock, to be set or advanced by tests.
+        clock: The clock, which tests set or advance.
         faults: The faults that are switched on.
         authentication: The OAuth server.
         insights: The Insights API; its `columns` may be `snake` or `title`.
@@ -146,7 +146,7 @@ class Sandbox:
         return app
 
     def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer a request and remember it; status 0 is a connection that was dropped."""
+        """Answer a request and record it; status 0 is a connection that was dropped."""
         path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
         if query and not path.startswith(("/storage/", "/authentication/")):
             path = f"{path}?{query}"
@@ -187,7 +187,7 @@ class Sandbox:
             self._server = self._thread = None
 
     def _go_away(self, seconds: float) -> None:
-        """Refuse connections for so long, and listen on the same port again."""
+        """Refuse connections for `seconds`, then listen on the same port again."""
         server = self._server
         if server is None:
             return
@@ -214,7 +214,7 @@ class Sandbox:
             self._temporary.cleanup()
 
     def __enter__(self) -> Self:
-        """Start serving on a free port, unless it serves already."""
+        """Start serving on a free port, unless it is serving already."""
         if self._server is None:
             self.start()
         return self
@@ -231,7 +231,7 @@ class Sandbox:
     def settings(self) -> dict[str, Any]:
         """Return the tap's settings for this sandbox: a user's token, good for all three APIs.
 
-        Each call makes that token good for another hour of the sandbox's clock.
+        Each call makes that token valid for another hour of the sandbox's clock.
         """
         self.authentication.renew_ready_token()
         return {
@@ -264,7 +264,7 @@ class Sandbox:
 
     @property
     def exports(self) -> list[Posted]:
-        """Every export that was asked for, in order."""
+        """Every export that was requested, in order."""
         return self._record.exports
 
     def secrets(self) -> list[str]:

@@ -1,7 +1,8 @@
 """Files behind pre-signed links, as S3 serves them.
 
-Documented: a link needs no token and expires. Generic S3 behaviour: an Authorization header beside
-the signature is a 400, an expired or changed link a 403, both told in XML; ranges work.
+Documented: a link needs no token and expires. Generic S3 behaviour: an Authorization header
+next to the signature is a 400, an expired or changed link a 403, both with an XML body; ranges
+work.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 64 * 1024
 BENT = "sandbox.bent"
-"""Set by a fault that changes the answer: the file does not count as served, unless the fault calls
-what the storage leaves here."""
+"""Environment key that a fault sets when it changes the answer: the file does not count as served,
+unless the fault calls what the storage puts here."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -44,7 +45,7 @@ class StoredFile:
 
     @property
     def key(self) -> str:
-        """Where the file stands in the storage."""
+        """The file's key in the storage."""
         return f"{hashlib.sha256(self.export_id.encode()).hexdigest()[:24]}/{self.path.name}"
 
 
@@ -128,7 +129,7 @@ class Storage:
         return response
 
     def _sent_to(self, file: StoredFile, first: int, end: int, size: int) -> Callable[[], None]:
-        """Count a file as served once the ranges that were sent cover it; return the undoing."""
+        """Count a file as served once the ranges sent cover it; return what undoes that."""
         key = (file.api, file.key)
         with self._lock:
             before = self._sent.get(key, [])
@@ -156,8 +157,8 @@ def _chunks(
 ) -> Iterator[bytes]:
     """Yield the bytes from `first` to `last`; `sent` is called with the last of them.
 
-    It is called before they leave, since a reader may look at the record the moment that it has
-    them, and undone where they could not be written.
+    It is called before they are sent, since a reader may look at the record as soon as it has
+    them, and undone if they could not be written.
     """
     position = first
     with path.open("rb") as source:

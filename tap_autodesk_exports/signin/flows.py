@@ -8,8 +8,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
+from tap_autodesk_exports.apis import Flow
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import Flow
 from tap_autodesk_exports.signin.endpoint import JWT_BEARER, Token, TokenEndpoint
 from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, SignInError, StoreError
 from tap_autodesk_exports.signin.store import TokenStore, default_location

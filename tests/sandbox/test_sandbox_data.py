@@ -18,8 +18,9 @@ import pytest
 
 from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.dialect import document
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from tap_autodesk_exports.sandbox.data.specials import links
-from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables
+from tap_autodesk_exports.sandbox.data.tables import Tables
 from tap_autodesk_exports.sandbox.data.world import EPOCH, World
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def test_the_data_are_the_same_in_every_process() -> None:
     program = (
         "import datetime as dt, hashlib\n"
         "from tap_autodesk_exports.sandbox.data import registry\n"
-        "from tap_autodesk_exports.sandbox.data.tables import Snapshot, Tables\n"
+        "from tap_autodesk_exports.sandbox.data.rows import Snapshot\n"
+        "from tap_autodesk_exports.sandbox.data.tables import Tables\n"
         "from tap_autodesk_exports.sandbox.data.world import World\n"
         "tables = Tables(World(), registry.load())\n"
         "at = Snapshot(dt.datetime(2026, 9, 10, tzinfo=dt.UTC))\n"

@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from support import chromium
 from support.oauth_server import CONFIDENTIAL, TIED, WITH_REFRESH_TOKEN, OAuthServer
 from support.processes import BIN, clean_environment
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api, Settings
-from tap_autodesk_exports.signin.configuration import environment_variables, read_config
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.settings.config import environment_variables, read_config
 from tap_autodesk_exports.signin.login import wanted
 
 PUBLIC = {"client_id": credentials.PUBLIC_CLIENT_ID}

@@ -12,10 +12,10 @@ import fsspec
 import pytest
 
 from support.oauth_server import CONFIDENTIAL, WITH_REFRESH_TOKEN, OAuthServer, response
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.signin import SignInError
 from tap_autodesk_exports.signin.store import TokenStore, default_location
 
@@ -190,7 +190,8 @@ KILLED_BEFORE_RENAMING = """
 import json, os, pathlib, sys
 pathlib.Path.replace = lambda *_: os._exit(9)
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.settings import Api, Settings
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 SignIn.from_settings(Settings.from_config(json.load(sys.stdin)), Clock()).headers(Api.INSIGHTS)
 """

@@ -18,9 +18,9 @@ from support.oauth_server import (
     OAuthServer,
     response,
 )
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.signin import SignInError
 
 ALL = tuple(Api)

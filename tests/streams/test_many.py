@@ -12,7 +12,7 @@ import pytest
 
 from support import in_process, processes
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.sandbox.data.tables import Snapshot
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path

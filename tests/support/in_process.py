@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913
             catalog=dict(found) if found else catalog(settings, *streams, metadata=metadata),
             validate_config=True,
         )
-        tap.clock = SandboxTime(sandbox)
+        tap.session.clock = SandboxTime(sandbox)
         try:
             tap.sync_all()
         finally:

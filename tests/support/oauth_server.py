@@ -11,9 +11,10 @@ import flask
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.authentication import Authentication
-from tap_autodesk_exports.settings import Api, Settings
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 
 if TYPE_CHECKING:

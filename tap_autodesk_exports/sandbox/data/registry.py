@@ -35,7 +35,9 @@ class Table:
 @functools.cache
 def load() -> Mapping[str, Table]:
     """Return all bundled tables by the stem of their file, in order of name."""
-    text = resources.files("tap_autodesk_exports.schemas").joinpath("data_connector.json")
+    text = resources.files("tap_autodesk_exports.autodesk.data_connector.schema").joinpath(
+        "data_connector.json"
+    )
     raw: dict[str, dict[str, Any]] = json.loads(text.read_text(encoding="utf-8"))
     return {name: _table(name, entry) for name, entry in raw.items()}
 

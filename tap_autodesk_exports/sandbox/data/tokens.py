@@ -66,7 +66,7 @@ class Charge:
     restated: dt.datetime | None
 
     def at(self, now: dt.datetime) -> Item:
-        """Return fields and metrics as they stand now."""
+        """Return fields and metrics as they are at `now`."""
         if self.restated is None or now < self.restated:
             return self.fields
         return {**self.fields, "tokensConsumed": float(self.fields["tokensConsumed"]) + 1.5}
