@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.types import UUID_LENGTH, Type
+from tap_autodesk_exports.tables.types import LONGEST_VALUE, UUID_LENGTH, Type
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,13 +113,19 @@ def typed_regular(cell: str, type_: Type) -> str:
             return cell
 
 
-def typed(cell: str, type_: Type) -> str:  # noqa: PLR0911 - one for each type
+def typed(cell: str, type_: Type) -> str:
     """Return SQL for the canonical text of any cell, NULL where it does not fit.
 
     Args:
         cell: SQL of the cell's text (VARCHAR, NULL for a null cell).
         type_: What the catalog says the column is.
     """
+    if type_ is Type.STRING:
+        return cell
+    return f"CASE WHEN strlen({cell}) <= {LONGEST_VALUE} THEN {_typed(cell, type_)} END"
+
+
+def _typed(cell: str, type_: Type) -> str:  # noqa: PLR0911 - one for each type
     match type_:
         case Type.STRING:
             return cell

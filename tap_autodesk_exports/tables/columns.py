@@ -8,7 +8,7 @@ A query has three levels, and each names its columns by a letter and the cell:
 | source    | p_c0 | a date or timestamp as DuckDB has parsed it, where that is known to suffice |
 | innermost | v_c0 | the canonical text of an irregular cell, NULL where it does not fit         |
 | middle    | j_c0 | the value as JSON, or the text between the quotes of one                    |
-| middle    | k_c0 | as j_c0, for `_row_id`: a cell that does not fit counts as its raw text     |
+| middle    | k_c0 | what counts in `_row_id` as JSON, where that is not the value               |
 | middle    | h_c0 | the hash in place of the value: JSON in a record, text in a Parquet column  |
 | middle    | t_c0 | what `stored` makes the value in its own SQL type of, for Parquet           |
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables import long_cells
 from tap_autodesk_exports.tables.cells import (
     expanded,
     in_json,
@@ -30,6 +31,7 @@ from tap_autodesk_exports.tables.cells import (
     typed_regular,
 )
 from tap_autodesk_exports.tables.cells import value as typed_value
+from tap_autodesk_exports.tables.long_cells import MARK, NAME_LENGTH
 from tap_autodesk_exports.tables.pieces import Constant
 from tap_autodesk_exports.tables.types import Type
 
@@ -116,9 +118,32 @@ class ColumnSql:
             return self.joinable(name)
         return f"coalesce(to_json(keyed_hash({self.text(name)}))::VARCHAR, 'null')"
 
+    def own_keys(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Return those of `cells` of which something else than the value counts in `_row_id`."""
+        own = {*self._scan.long, *(cell for _, cell in self.irregular(names))}
+        return [(name, cell) for name, cell in self.cells(names) if cell in own]
+
+    def counted(self, cell: str) -> str:
+        """Return SQL of what counts of a cell's text: the SHA-256 of a long one."""
+        return _short(cell) if cell in self._scan.long else cell
+
+    def key_text(self, name: str) -> str:
+        """Return SQL of what counts of a value in `_row_id`.
+
+        Of a cell that does not fit its type the raw text counts, and of a long one the SHA-256.
+        """
+        text = self.text(name)
+        for _, cell in self.own_keys([name]):
+            raw = self.counted(cell)
+            return raw if self.type(name) is Type.STRING else f"coalesce({text}, {raw})"
+        return text
+
     def key_json(self, name: str) -> str:
-        """Return SQL of `k_`: the JSON of a value; a cell that does not fit counts as its text."""
-        raw = f"to_json({self._match.known[name]})::VARCHAR"
+        """Return SQL of `k_`: what counts of a value in `_row_id`, as JSON."""
+        cell = self._match.known[name]
+        raw = f"to_json({self.counted(cell)})::VARCHAR"
+        if self.type(name) is Type.STRING:
+            return f"coalesce({raw}, 'null')"
         return f"coalesce({in_json(self.text(name), self.type(name))}, {raw}, 'null')"
 
     def value(self, name: str) -> str:
@@ -128,7 +153,7 @@ class ColumnSql:
             # DuckDB casts a regular cell as it stands; what it has parsed already stays parsed.
             regular = f"p_{cell}" if cell in self._scan.parsed else cell
             text = regular if cell in self._scan.regular else f"v_{cell}"
-            if type_ is Type.NUMBER and cell not in self._scan.regular:
+            if self._must_fit(name) and cell not in self._scan.regular:
                 text = expanded(text)
         return text if self._must_fit(name) else typed_value(text, type_, self._schema.numbers)
 
@@ -192,3 +217,12 @@ class ColumnSql:
         """Whether the JSON of every value is a text without escapes between quotes."""
         types = (Type.DATE, Type.TIME, Type.TIME_TEXT, Type.TIMESTAMP)
         return self.type(name) in types and self._is_always_regular(name)
+
+
+def _short(cell: str) -> str:
+    """SQL of a text, or of a mark up to its SHA-256 in place of a long one."""
+    mark = quoted(MARK)
+    return (
+        f"CASE WHEN starts_with({cell}, {mark}) THEN left({cell}, {NAME_LENGTH})"
+        f" WHEN strlen({cell}) > {long_cells.LONG} THEN {mark} || sha256({cell}) ELSE {cell} END"
+    )

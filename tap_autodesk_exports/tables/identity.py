@@ -10,8 +10,6 @@ from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.pieces import array, concat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     import duckdb
 
     from tap_autodesk_exports.tables.columns import ColumnSql
@@ -56,10 +54,9 @@ class Identity:
         of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
         key = self._schema.natural_key
-        irregular = dict(self._columns.irregular(key))
+        own = dict(self._columns.own_keys(key))
         pieces = array(
-            [f"k_{irregular[name]}"] if name in irregular else self._columns.member(name)
-            for name in key
+            [f"k_{own[name]}"] if name in own else self._columns.member(name) for name in key
         )
         if self._has_duplicates:
             pieces.append("CASE WHEN place > 0 THEN '#' || place ELSE '' END")
@@ -72,7 +69,7 @@ class Identity:
         key, columns = self._schema.natural_key, self._columns
         return {
             **{f"j_{cell}": columns.joinable(name) for name, cell in columns.cells(key)},
-            **{f"k_{cell}": columns.key_json(name) for name, cell in columns.irregular(key)},
+            **{f"k_{cell}": columns.key_json(name) for name, cell in columns.own_keys(key)},
             "place": "place" if self._has_duplicates else "0",
         }
 
@@ -84,8 +81,7 @@ class Identity:
         if not self._has_duplicates:
             return self._scan.source
         others = f"SELECT *, 0 AS place FROM {self._scan.source}"  # noqa: S608
-        width = len({*self._match.known.values(), *self._match.unknown.values()})
-        cells = ", ".join(f"c{at}" for at in range(width))
+        cells = ", ".join(f"c{at}" for at in range(self._match.width))
         return (
             f"({others} WHERE {self._hash()} NOT IN (FROM shared)"  # noqa: S608
             f" UNION ALL SELECT {cells}, place FROM duplicates)"
@@ -106,13 +102,11 @@ class Identity:
         (shared,) = one_row(self._database, "SELECT count(*) FROM shared")
         if not shared:
             return False
-        known = self._content([column.name for column in self._schema.columns])
-        unknown = ", ".join(self._match.unknown.values()) or "NULL"
         self._engine.execute(
             self._database,
             "CREATE TEMP TABLE duplicates AS"  # noqa: S608
-            f" SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"
-            f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
+            f" SELECT *, row_number() OVER (PARTITION BY {', '.join(self._key()) or '1'}"
+            f" ORDER BY {', '.join(self._order()) or '1'}) - 1 AS place"
             f" FROM (SELECT *{columns.innermost([*self._schema.types])} FROM {source}"
             f" WHERE {hashed} IN (FROM shared))",
         )
@@ -128,15 +122,19 @@ class Identity:
         ]
         return f"hash({', '.join(cells)})" if cells else "0"
 
-    def _content(self, names: Collection[str]) -> str:
-        """SQL of the JSON array of values, over the innermost level."""
-        columns = self._columns
-        irregular, filled = dict(columns.irregular(names)), dict(columns.cells(names))
-        return concat(
-            array(
-                [columns.key_json(name)]
-                if name in irregular
-                else [columns.json(name) if name in filled else columns.constant(name)]
-                for name in names
-            )
-        )
+    def _key(self) -> list[str]:
+        """SQL of what counts of each column of the key, over the innermost level."""
+        return [self._columns.key_text(name) for name in self._schema.natural_key]
+
+    def _order(self) -> list[str]:
+        """SQL of the order of rows that share their key, over the innermost level.
+
+        It depends on nothing but what they hold: first on texts, which say what a row is about,
+        then on numbers and times, which change, in the catalog's order; last on unknown columns.
+        """
+        key = self._schema.natural_key
+        names = [column.name for column in self._schema.columns if column.name not in key]
+        names.sort(key=lambda name: not self._columns.type(name).is_text)
+        known = [self._columns.key_text(name) for name, _ in self._columns.cells(names)]
+        unknown = [self._columns.counted(cell) for cell in self._match.others]
+        return [f"{sql} NULLS FIRST" for sql in (*known, *unknown)]

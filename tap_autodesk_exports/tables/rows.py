@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.tables.cells import identifier, quoted, typed
 from tap_autodesk_exports.tables.columns import ColumnSql
+from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.identity import Identity
 from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
+from tap_autodesk_exports.tables.long_cells import MARK, RESCUED_MARK
 from tap_autodesk_exports.tables.pieces import Constant, concat, joined
 from tap_autodesk_exports.tables.types import Type
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
     from tap_autodesk_exports.tables.pieces import Piece
     from tap_autodesk_exports.tables.reading import Scan
+
+
+_FIRST_ROWS = 10_240
+"""Rows in which a cell of a column mostly fits its type, if any does."""
 
 
 class Rows:
@@ -48,6 +54,7 @@ class Rows:
             scan: How the file is read.
             constants: Canonical texts of the columns that are the same in every row.
         """
+        self._database = database
         self._schema = schema
         self._match = match
         self._scan = scan
@@ -101,6 +108,36 @@ class Rows:
                 sql = columns.stored(name, sql)
             outputs.append(f"{sql} AS {identifier(name)}")
         return f"SELECT {', '.join(outputs)} FROM {self._middle(values, selected, after)}"  # noqa: S608
+
+    def texts(self, selected: Collection[str]) -> list[str]:
+        """Return those of the columns that `columnar` gives as text."""
+        return [
+            name
+            for name in self._names(selected)
+            if self._columns.type(name).is_text or self._schema.is_hashed(name)
+        ]
+
+    def unfitting(self) -> dict[str, str]:
+        """Return the columns none of whose cells fits its type, with one of its cells."""
+        names = [column.name for column in self._schema.columns]
+        irregular = {
+            name: cell
+            for name, cell in self._columns.irregular(names)
+            if name not in self._schema.copies
+        }
+        first_rows = f"(FROM {self._scan.source} LIMIT {_FIRST_ROWS})"
+        for source in (first_rows, self._scan.source):
+            if not irregular:
+                break
+            outputs = ", ".join(
+                f"count({typed(cell, self._columns.type(name))}), any_value({cell})"
+                for name, cell in irregular.items()
+            )
+            found = one_row(self._database, f"SELECT {outputs} FROM {source}")  # noqa: S608
+            counts = dict(zip(irregular, found[::2], strict=True))
+            examples = dict(zip(irregular, found[1::2], strict=True))
+            irregular = {name: cell for name, cell in irregular.items() if not counts[name]}
+        return {name: examples[name] for name in irregular}
 
     def maximum(self, name: str) -> str:
         """Return a query for the greatest canonical text of a column."""
@@ -171,14 +208,23 @@ class Rows:
             for name, cell in self._match.unknown.items()
             if cell in self._scan.filled
         ]
-        if not misfits:
-            return "NULL::VARCHAR"
-        members = ", ".join(
-            f"CASE WHEN {misfit} THEN"
-            f" {quoted(json.dumps(name, ensure_ascii=False) + ':')} ||"
-            f" to_json({f'keyed_hash({cell})' if self._schema.is_hashed(name) else cell})::VARCHAR"
-            " END"
+        members = [
+            f"CASE WHEN {misfit} THEN {quoted(json.dumps(name, ensure_ascii=False) + ':')}"
+            f" || to_json({self._raw(name, cell)})::VARCHAR END"
             for name, cell, misfit in misfits
-        )
-        misfit = " OR ".join(f"({misfit})" for _, _, misfit in misfits)
-        return f"CASE WHEN {misfit} THEN '{{' || concat_ws(',', {members}) || '}}' END"
+        ]
+        conditions = [f"({misfit})" for _, _, misfit in misfits]
+        if self._match.rest in self._scan.filled:
+            members.append(str(self._match.rest))
+            conditions.append(f"{self._match.rest} IS NOT NULL")
+        if not members:
+            return "NULL::VARCHAR"
+        text = f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
+        return f"CASE WHEN {' OR '.join(conditions)} THEN {text} END"
+
+    def _raw(self, name: str, cell: str) -> str:
+        """SQL of what is rescued of a cell: its text, the hash of it, or a mark of a long one."""
+        raw = f"keyed_hash({cell})" if self._schema.is_hashed(name) else cell
+        if cell in self._scan.long:
+            return f"replace({raw}, {quoted(MARK)}, {quoted(RESCUED_MARK)})"
+        return raw

@@ -20,6 +20,7 @@ from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables.batches import write_json_lines
+from tap_autodesk_exports.tables.cleaning import Cleaner
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.keys import unique
@@ -28,8 +29,8 @@ from tap_autodesk_exports.tables.layout import (
     EXPORTED_AT,
     match_header,
 )
-from tap_autodesk_exports.tables.lines import fetch
-from tap_autodesk_exports.tables.parquet import ParquetFiles, hand_on
+from tap_autodesk_exports.tables.lines import Lines, fetch
+from tap_autodesk_exports.tables.parquet import Batch, ParquetWriter, hand_on
 from tap_autodesk_exports.tables.reading import CsvFile, read
 from tap_autodesk_exports.tables.rows import Rows
 from tap_autodesk_exports.tables.types import Type
@@ -98,11 +99,12 @@ class Table:
         self._closing = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
         self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        self._cleaner = Cleaner(path, schema, self._match, self._folder)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Columns of the file that the schema does not know, as `_rescued_data` names them."""
-        return tuple(self._match.unknown)
+        return tuple(name for name in self._match.names if name not in self._match.known)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -110,6 +112,29 @@ class Table:
         return tuple(
             column.name for column in self._schema.columns if column.name not in self._match.known
         )
+
+    @property
+    def signed_links(self) -> tuple[str, ...]:
+        """Columns with signed links, which have lost their query; known once rows are counted."""
+        return tuple(sorted(self._cleaner.links))
+
+    def unfitting(self) -> dict[str, str]:
+        """Return the columns that have values of which none fits their type.
+
+        They are null in every row, and all their texts are in `_rescued_data`: the catalog is
+        wrong about them.
+
+        Returns:
+            Name -> shape of one of its texts, with 9 for digits, A and a for letters; empty where
+            the column is hashed.
+        """
+        if not self.count():
+            return {}
+        with self._resources():
+            return {
+                name: "" if self._schema.is_hashed(name) else shape_of(text)
+                for name, text in self._rows.unfitting().items()
+            }
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -167,10 +192,13 @@ class Table:
             selected: As in `lines`.
             after: As in `lines`.
         """
-        read = json.JSONDecoder(parse_int=_read_integer, parse_float=Decimal).decode
+        read = json.JSONDecoder(parse_int=_read_integer, parse_float=Decimal).raw_decode
         for chunk in self._chunks("", selected, "\n", after):
-            # A JSON text holds no line feed; other line ends may stand in its strings.
-            yield from map(read, chunk.decode().split("\n")[:-1])
+            text, at = chunk.decode(), 0
+            while at < len(text):
+                record, end = read(text, at)
+                yield record
+                at = end + 1  # a line feed
 
     def batches(
         self,
@@ -191,7 +219,8 @@ class Table:
             create: Opens the file with a number for writing, such as a file of any storage.
             selected: As in `lines`.
             encoding: What to write.
-            rows_per_file: Rows of a file; Parquet has some more, see `ParquetFiles`.
+            rows_per_file: Rows of a file; Parquet has some more, see `Batch`, or fewer where cells
+                are long.
             after: As in `lines`.
 
         Raises:
@@ -202,19 +231,12 @@ class Table:
         with self._resources():
             if encoding is Encoding.PARQUET:
                 folder = self._folder / "parquet"
-                parquet = ParquetFiles(
-                    self._engine,
-                    self._database,
-                    folder,
-                    selected,
-                    rows_per_file,
-                    self._schema.numbers,
-                )
-                yield from hand_on(self._parquet(parquet, after), create)
+                batch = Batch(folder, selected, rows_per_file, after)
+                yield from hand_on(self._parquet(batch), create)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
-            lines = fetch(self._database, query, self.count())
+            lines = self._lines(query)
             yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
 
     def close(self) -> None:
@@ -246,7 +268,7 @@ class Table:
     def _file(self) -> CsvFile:
         schema, known = self._schema, self._match.known
         names = {cell: name for name, cell in known.items()}
-        cells = [f"c{at}" for at in range(len(self._header.names))]
+        cells = [f"c{at}" for at in range(self._match.width)]
         return CsvFile(
             self._path,
             self._header,
@@ -259,9 +281,9 @@ class Table:
     @functools.cached_property
     def _scan(self) -> Scan:
         """How to read the rows, found by reading all of them."""
-        engine, copy = self._engine, self._folder / "rewritten.csv"
+        engine = self._engine
         with self._resources():
-            scan = read(engine, self._database, self._file, copy)
+            scan = read(engine, self._database, self._file, self._cleaner)
             return unique(engine, self._database, self._path, self._schema, self._match, scan)
 
     @functools.cached_property
@@ -275,17 +297,17 @@ class Table:
         }
         return Rows(self._engine, self._database, self._schema, self._match, scan, texts)
 
-    def _parquet(self, parquet: ParquetFiles, after: tuple[str, str] | None) -> list[Path]:
+    def _parquet(self, batch: Batch) -> list[Path]:
         """Write the rows to files of this table's folder."""
-        if self._count is None and after is None and not self._schema.unique:
-            written = parquet.write_at_once(self._file, self._rows_of)
+        writer = ParquetWriter(
+            self._engine, self._database, self._cleaner, self._schema.numbers, batch
+        )
+        if self._count is None and not self._schema.unique:
+            written = writer.write_at_once(self._file, self._rows_of)
             if written:
                 files, self._count = written
                 return files
-        if not self.count():
-            return []
-        files, _ = parquet.write(self._rows, self._scan, after)
-        return files
+        return writer.write(self._rows, self._scan) if self.count() else []
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
@@ -294,28 +316,53 @@ class Table:
             return
         count, sent = self.count(), 0
         with self._resources():
-            query = self._rows.records(before, selected, behind, after)
-            for lines in fetch(self._database, query, count):
+            for lines in self._lines(self._rows.records(before, selected, behind, after)):
                 sent += lines.count
                 yield lines.text
         if after is None and sent != count:
             raise FileError(self._path, f"gave {sent} rows where {count} were counted. Run again.")
+
+    def _lines(self, query: str) -> Iterator[Lines]:
+        """Return the lines of a query of records, with the long cells in place of their marks."""
+        lines = fetch(self._database, query, self.count())
+        long_cells = self._cleaner.long_cells
+        return long_cells.expand(lines) if long_cells else lines
 
     @contextmanager
     def _resources(self) -> Iterator[None]:
         """Turn a lack of disk or memory into a sentence."""
         import duckdb  # noqa: PLC0415
 
-        # A RuntimeError is how an Arrow stream tells what went wrong in DuckDB.
+        # An Arrow stream that failed, or a thread that cannot be started, is a RuntimeError. What
+        # DuckDB says may hold a cell, unless it is about disk or memory.
         try:
             yield
-        except (duckdb.IOException, duckdb.OutOfMemoryException, RuntimeError) as error:
-            reason = str(error).splitlines()[0].replace(f"{self._path.parent}/", "")
+        except (
+            duckdb.IOException,
+            duckdb.OutOfMemoryException,
+            MemoryError,
+            RuntimeError,
+        ) as error:
+            reason = str(error).partition("\n")[0].replace(f"{self._path.parent}/", "")
+            is_known = any(word in reason for word in ("IO Error", "Out of Memory", "thread"))
             message = (
                 f"The file '{self._path.name}' cannot be read for lack of disk or memory"
-                f" ({reason}). Free some space in the temporary folder, or point TMPDIR elsewhere."
+                f" ({reason if is_known else type(error).__name__}). Free some space in the"
+                " temporary folder, point TMPDIR elsewhere, or allow the process more memory."
             )
-            raise TapError(message) from error
+            raise TapError(message) from None
+
+
+def shape_of(text: str) -> str:
+    """Return what a text looks like without what it says, at most 40 characters."""
+    shape = "".join(map(_shape, text[:40]))
+    return shape + ("…" if len(text) > len(shape) else "")
+
+
+def _shape(character: str) -> str:
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    return "9" if character.isnumeric() else character
 
 
 def _read_integer(token: str) -> int | Decimal:

@@ -24,6 +24,11 @@ class Type(StrEnum):
     TIMESTAMP = "timestamp"
 
     @property
+    def is_text(self) -> bool:
+        """Whether values are texts of any kind."""
+        return self in {Type.STRING, Type.UUID}
+
+    @property
     def is_number(self) -> bool:
         """Whether values are JSON numbers."""
         return self in {Type.NUMBER, Type.INTEGER}
@@ -38,6 +43,8 @@ class Column:
 
 
 UUID_LENGTH = 36
+LONGEST_VALUE = 16 << 10
+"""Bytes that a cell may have to fit any type but text."""
 _TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
 DETAILS: dict[Type, dict[str, Any]] = {
     Type.UUID: {"maxLength": UUID_LENGTH},
