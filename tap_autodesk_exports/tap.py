@@ -1,64 +1,49 @@
-"""The Singer tap: config in, streams out, start and end of the process."""
+"""The Singer tap: config in, streams out."""
 
 from __future__ import annotations
 
 import functools
-import sys
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from singer_sdk import Tap
 from singer_sdk.singerlib import StateMessage
-from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.session import Session
-from tap_autodesk_exports.settings import Settings
-from tap_autodesk_exports.settings.schema import json_schema
-from tap_autodesk_exports.signals import Signals
+from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
-from tap_autodesk_exports.streams.output import Output, TargetGone
-from tap_autodesk_exports.streams.sdk import ConfigInput, load_json
+from tap_autodesk_exports.streams.output import TargetGone
+from tap_autodesk_exports.streams.selection import is_meltanos_default
+from tap_autodesk_exports.streams.state import usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import click
     from singer_sdk import Stream
 
     from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.streams.stream import TapStream
 
 
-class TapAutodeskExports(Tap):
+class TapAutodeskExports(CommandLine):
     """Insights, Token Flex and Data Connector: data that comes as asynchronous exports."""
 
     name = "tap-autodesk-exports"
     package_name = "tap-autodesk-exports"
-    config_jsonschema = json_schema(Settings)
-    message_writer_class = Output
 
     clock = Clock()
     """The time of all runs; a test may have another one."""
 
     @functools.cached_property
-    def session(self) -> Session:
+    def session(self) -> Session:  # type: ignore[override]
         """What the streams of this process share."""
         session = Session(self.config, self.output, self.clock)
         session.selected = self._selected
         session.columns = self._columns
         return session
-
-    @property
-    def output(self) -> Output:
-        """Standard output."""
-        return cast("Output", self.message_writer)
-
-    # Streams out
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
@@ -80,12 +65,19 @@ class TapAutodeskExports(Tap):
 
     @override
     def setup_mapper(self) -> None:
-        """Have the streams amend the catalog before the SDK's mapper reads it."""
+        """Have the streams amend the catalog before the SDK's mapper reads it.
+
+        What is selected only because Meltano selects everything by default is deselected.
+        """
         _ = self.streams
+        if is_meltanos_default():
+            for stream in self._left_out():
+                stream.selected = False
         super().setup_mapper()
 
     def _selected(self) -> Sequence[Selected]:
         """Return the selected streams that need exports; in a dry run, those of the default."""
+        self._report_left_out()
         return [
             stream.as_selected()
             for stream in self.streams.values()
@@ -94,24 +86,39 @@ class TapAutodeskExports(Tap):
             and (stream.selected_by_default or not stream.is_dry_run)
         ]
 
+    def _left_out(self) -> list[DatasetStream]:
+        """Return the streams that are not selected by default."""
+        return [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, DatasetStream) and not stream.selected_by_default
+        ]
+
+    def _report_left_out(self) -> None:
+        """Name the service groups that Meltano's default would select, and the tap does not."""
+        left_out = {stream.name.partition("_")[0] for stream in self._left_out()}
+        if left_out and is_meltanos_default():
+            self.logger.info(
+                "Nothing is selected in the project, so what the tap does not select by default is "
+                "left out: %s. To load some of it, name it, such as "
+                '`select: ["*.*", "activities_*.*"]`.',
+                ", ".join(sorted(left_out)),
+            )
+
     def _columns(self) -> Mapping[str, Sequence[str]]:
         return {name: list(stream.schema["properties"]) for name, stream in self.streams.items()}
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
+        state = usable(state)
         super().load_state(state)
         self.state.setdefault("bookmarks", {})
-        pending: list[dict[str, Any]] = state.get("exports") or []
+        pending: list[dict[str, Any]] = state["exports"]
         self.session.pending = pending
         self.output.take_bookmarks(self.state["bookmarks"])
         self.output.pending = lambda: pending
 
-    # Start and end of the process
-
     @override
-    def _setup_signal_handlers(self) -> None:
-        """Nothing: a run waits for signals in a thread, and all else just ends."""
-
     def close(self) -> int:
         """End the run, write the last state, and report what became of it; return the exit code."""
         return self.session.close(self._write_last_state)
@@ -120,78 +127,3 @@ class TapAutodeskExports(Tap):
         with suppress(TargetGone):
             self.write_message(StateMessage(self.state))
         self.output.close()
-
-    @classmethod
-    @override
-    def invoke(  # type: ignore[override]
-        cls,
-        *,
-        about: bool = False,
-        about_format: str | None = None,
-        config: ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
-    ) -> None:
-        super(Tap, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
-        with cls._in_sentences():
-            tap = cls._from_cli(config, state, catalog)
-            tap.finish(tap.sync_all)
-
-    @classmethod
-    @override
-    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        if value == CliTestOptionValue.All.value:
-            with cls._in_sentences():
-                tap = cls._from_cli(ctx.params.get("config"))
-                tap.session.is_dry_run = True
-                tap.finish(tap.run_connection_test)
-        super().cb_test(ctx, param, value)
-
-    @classmethod
-    @override
-    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
-        with cls._in_sentences():
-            super().cb_discover(ctx, param, value)
-
-    @classmethod
-    def _from_cli(
-        cls,
-        config: ConfigInput | None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
-    ) -> TapAutodeskExports:
-        config = config or ConfigInput()
-        return cls(
-            config=config.config,
-            state=None if state is None else load_json(state.read()),
-            catalog=None if catalog is None else load_json(catalog.read()),
-            parse_env_config=config.parse_env,
-            validate_config=True,
-        )
-
-    def finish(self, sync: Callable[[], object]) -> NoReturn:
-        """Sync, and leave the process with the exit code that says how it went.
-
-        It is 0, 1 where a stream failed or is pending, 128 and the signal's number where one came.
-        """
-        signals = Signals(self.session.stop, self.output.lock, self.session.abandon)
-        signals.begin()
-        self.output.gone = self.session.stop.set
-        try:
-            # Bad settings fail here, once, and not in every stream.
-            self.session.run.redaction.guard()
-            sync()
-        finally:
-            code = self.close()
-        sys.exit(128 + signals.received if signals.received else code)
-
-    @classmethod
-    @contextmanager
-    def _in_sentences(cls) -> Iterator[None]:
-        """Report an error of this tap as what it is: sentences, without a traceback."""
-        try:
-            yield
-        except TapError as error:
-            cls.logger.error("%s", error)  # noqa: TRY400
-            sys.exit(1)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.loading.report import Stopwatch
+from tap_autodesk_exports.loading.restart import prepare
 
 if TYPE_CHECKING:
     import threading
@@ -34,8 +36,10 @@ class Schedule:
         sources: Name of an API -> where its exports come from.
         runner: Makes the exports.
         ledger: Where pending exports are noted.
-        prefetcher: Fetches the file that is loaded next; None to fetch each when it is needed.
+        prefetcher: Fetches the file that is loaded next.
         check: Raises a TapError where an API cannot be used with the settings.
+        fetch_ahead: Whether the next file is fetched while one is loaded.
+        stopwatch: Counts the time that is spent waiting.
     """
 
     def __init__(  # noqa: PLR0913
@@ -48,6 +52,7 @@ class Schedule:
         *,
         check: Callable[[str], None] = lambda _: None,
         fetch_ahead: bool = True,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._selected = {each.name: each for each in selected}
         self._sources = sources
@@ -56,6 +61,7 @@ class Schedule:
         self._prefetcher = prefetcher
         self._check = check
         self._fetches_ahead = fetch_ahead
+        self._stopwatch = stopwatch or Stopwatch()
         self._loads: dict[str, list[Load]] = {}
         self._failed: dict[str, TapError] = {}
         self._unsettled: Counter[str] = Counter()
@@ -72,7 +78,10 @@ class Schedule:
         """Plan each API by itself, then have all exports made side by side."""
         by_api: dict[str, list[Selected]] = {}
         for each in self._selected.values():
-            by_api.setdefault(each.dataset.api, []).append(each)
+            if error := prepare(each):
+                self._failed[each.name] = error
+            else:
+                by_api.setdefault(each.dataset.api, []).append(each)
         for api, selected in by_api.items():
             self._plan(api, selected)
         for name in self._selected:
@@ -123,14 +132,16 @@ class Schedule:
         if load.error:
             raise load.error
         try:
-            return self._runner.result(load.spec)
+            with self._stopwatch.wait():
+                return self._runner.result(load.spec)
         except QuotaUsedUp as error:
             dataset = self._selected[name].dataset
             other = self._sources[dataset.api].instead_of(dataset, load, error)
             if other is None:
                 raise
             self._runner.start(other)
-            return self._runner.result(other)
+            with self._stopwatch.wait():
+                return self._runner.result(other)
 
     def _ready(self, load: Load) -> FinishedExport | None:
         return None if load.error else self._runner.ready(load.spec)
@@ -146,7 +157,9 @@ class Schedule:
         Raises:
             TapError: It could not be fetched whole.
         """
-        with self._fetched(name, finished) as path:
+        with contextlib.ExitStack() as kept:
+            with self._stopwatch.wait():
+                path = kept.enter_context(self._fetched(name, finished))
             self._fetch_next(name, load)
             yield path
 

@@ -94,26 +94,34 @@ class Authentication:
 
     Args:
         clock: Decides when tokens expire.
+        known: The secrets of the apps and the user; random by default.
+        sign_in: Whether the consent page lets anyone sign in. It asks for no password, so whoever
+            reaches it can.
 
     Attributes:
+        known: The secrets of the apps and the user.
         blueprint: The routes below `/authentication/v2`, and `/userinfo`.
         access_token_seconds: How long the next access tokens last.
         answered: Grant type -> how many tokens were handed out for it.
     """
 
-    def __init__(self, clock: _Clock) -> None:
+    def __init__(
+        self, clock: _Clock, known: credentials.Secrets | None = None, *, sign_in: bool = True
+    ) -> None:
+        self.known = known or credentials.Secrets()
         self.access_token_seconds = ACCESS_TOKEN_SECONDS
         self.answered: dict[str, int] = {}
         self._clock = clock
+        self._sign_in = sign_in
         self._lock = threading.Lock()
         self._apps = {
             app.client_id: app
             for app in (
-                _App(credentials.CLIENT_ID, credentials.CLIENT_SECRET),
+                _App(credentials.CLIENT_ID, self.known.client_secret),
                 _App(credentials.PUBLIC_CLIENT_ID, None),
                 _App(
                     credentials.TWO_LEGGED_CLIENT_ID,
-                    credentials.TWO_LEGGED_CLIENT_SECRET,
+                    self.known.two_legged_client_secret,
                     three_legged=False,
                     tied_to_admin=True,
                 ),
@@ -121,21 +129,12 @@ class Authentication:
         }
         self._codes: dict[str, _Code] = {}
         self._refresh_tokens = {
-            credentials.REFRESH_TOKEN: self._seed(credentials.CLIENT_ID),
-            credentials.PUBLIC_REFRESH_TOKEN: self._seed(credentials.PUBLIC_CLIENT_ID),
+            self.known.refresh_token: self._seed(credentials.CLIENT_ID),
+            self.known.public_refresh_token: self._seed(credentials.PUBLIC_CLIENT_ID),
         }
-        self._access_tokens = {credentials.ACCESS_TOKEN: self._seed(credentials.CLIENT_ID)}
-        self._access_tokens[credentials.ACCESS_TOKEN].expires_at = self._in(
-            seconds=ACCESS_TOKEN_SECONDS
-        )
-        self._secrets = {
-            credentials.CLIENT_SECRET,
-            credentials.TWO_LEGGED_CLIENT_SECRET,
-            credentials.REFRESH_TOKEN,
-            credentials.PUBLIC_REFRESH_TOKEN,
-            credentials.ACCESS_TOKEN,
-            credentials.PERSONAL_ACCESS_TOKEN,
-        }
+        self._access_tokens: dict[str, _Grant] = {}
+        self.renew_ready_token()
+        self._secrets = self.known.all()
         self.blueprint = self._routes()
 
     @functools.cached_property
@@ -163,7 +162,7 @@ class Authentication:
         with self._lock:
             ready = self._seed(credentials.CLIENT_ID)
             ready.expires_at = self._in(seconds=ACCESS_TOKEN_SECONDS)
-            self._access_tokens[credentials.ACCESS_TOKEN] = ready
+            self._access_tokens[self.known.access_token] = ready
 
     def forget_access_tokens(self) -> None:
         """Make every access token invalid at once, as a revocation during a run would."""
@@ -203,7 +202,7 @@ class Authentication:
         return (
             flask.request.path.startswith("/insights/")
             and grant.client_id == credentials.CLIENT_ID
-            and hmac.compare_digest(pat.encode(), credentials.PERSONAL_ACCESS_TOKEN.encode())
+            and hmac.compare_digest(pat.encode(), self.known.personal_access_token.encode())
         )
 
     # The OAuth endpoints.
@@ -229,6 +228,8 @@ class Authentication:
         if app is None or not _is_loopback(redirect_uri):
             return _json(400, developerMessage="The client_id or redirect_uri is not registered.")
         problem = _authorize_problem(app, asked.to_dict())
+        if problem is None and not self._sign_in:
+            problem = "access_denied"
         if problem is None and flask.request.method == "GET":
             page = flask.render_template_string(
                 _PAGE,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.sandbox.authentication import Authentication
     from tap_autodesk_exports.sandbox.clock import SandboxClock
+    from tap_autodesk_exports.sandbox.data.names import Names
     from tap_autodesk_exports.sandbox.data.world import World
     from tap_autodesk_exports.sandbox.faults import Faults
     from tap_autodesk_exports.sandbox.record import Record
@@ -27,6 +28,7 @@ class Services:
 
     clock: SandboxClock
     world: World
+    names: Names
     storage: Storage
     record: Record
     authentication: Authentication
@@ -46,7 +48,7 @@ class Services:
         return checked
 
     def timeline(self, api: str) -> Timeline:
-        """Return the timeline of an export that starts now, with the outcome that faults set."""
+        """Return the timeline of an export that starts now, with what faults do to it."""
         given = self.job_seconds
         seconds = given() if callable(given) else given
-        return Timeline(self.clock.now(), seconds, self.faults.outcome(api))
+        return Timeline(self.clock.now(), seconds, *self.faults.starting(api))

@@ -28,13 +28,43 @@ class Outcome(Enum):
     UNKNOWN_STATUS = "unknown_status"
 
 
+class Files(Enum):
+    """What an export has to show once it has ended successfully."""
+
+    THERE = 0
+    NONE = 1
+    """An empty list."""
+    NULL = 2
+    """Null in place of a list."""
+    GONE = 3
+    """They were deleted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Flaws:
+    """What is wrong with an export from its first day to its last.
+
+    Attributes:
+        id_status: What every request for its ID answers; 0: the export.
+        link_status: What the storage answers to every one of its links; 0: the file.
+        files: What it has to show when it has ended.
+        words: What its files say in place of rows; empty: they have rows.
+    """
+
+    id_status: int = 0
+    link_status: int = 0
+    files: Files = Files.THERE
+    words: str = ""
+
+
 @dataclasses.dataclass
 class Timeline:
-    """When an export was created, how long it takes, and how it will end."""
+    """When an export was created, how long it takes, how it will end and what is wrong with it."""
 
     created: dt.datetime
     seconds: float
     outcome: Outcome = Outcome.SUCCESS
+    flaws: Flaws = dataclasses.field(default_factory=Flaws)
     cancelled: dt.datetime | None = None
 
     @property

@@ -16,9 +16,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_autodesk_exports.redaction import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tap_autodesk_exports.settings.forms import Form
+
+LARGEST = 1_000_000
+LONGEST_SHOWN = 60
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -66,10 +72,20 @@ class Kind(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True)
 class Text:
-    """Text."""
+    """Text.
 
-    example = '"…"'
+    Attributes:
+        form: The form that it must have.
+    """
+
+    form: Form | None = None
+
+    @property
+    def example(self) -> str:
+        """A value as it is written in JSON."""
+        return json.dumps(self.form.example if self.form else "…", ensure_ascii=False)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema."""
@@ -77,9 +93,12 @@ class Text:
 
     def read(self, value: Any) -> str:  # noqa: ANN401
         """Return text. A number is none: as an ID it may have lost its zeros on the way."""
-        if isinstance(value, str):
-            return value
-        raise Unreadable(value, "is not text", "write it in quotes")
+        if not isinstance(value, str):
+            raise Unreadable(value, "is not text", "write it in quotes")
+        if self.form and not self.form.fits(value):
+            remedy = self.form.remedy or f"write it as {self.form.example}"
+            raise Unreadable(value, self.form.problem, remedy)
+        return value
 
 
 class Switch:
@@ -93,9 +112,7 @@ class Switch:
 
     def read(self, value: Any) -> bool:  # noqa: ANN401
         """Return a boolean, also from the words that environment variables use."""
-        if isinstance(value, bool):
-            return value
-        word = value.strip().lower() if isinstance(value, str) else None
+        word = str(value).strip().lower() if isinstance(value, str | int) else None
         if word in _TRUE | _FALSE:
             return word in _TRUE
         raise Unreadable(value, "is neither true nor false", "write it as true or false")
@@ -109,11 +126,13 @@ class Number:
         whole: Whether it has no fraction.
         minimum: The least that it can be.
         above: What it must exceed.
+        maximum: The most that it can be; no instant or pause that is reckoned with it overflows.
     """
 
     whole: bool
     minimum: float | None = None
     above: float | None = None
+    maximum: float = LARGEST
 
     @property
     def example(self) -> str:
@@ -127,7 +146,7 @@ class Number:
             schema["minimum"] = self.minimum
         if self.above is not None:
             schema["exclusiveMinimum"] = self.above
-        return schema
+        return {**schema, "maximum": self.maximum}
 
     def read(self, value: Any) -> float:  # noqa: ANN401
         """Return an int where the kind is whole, else a float."""
@@ -142,6 +161,10 @@ class Number:
         if self.above is not None and number <= self.above:
             raise Unreadable(
                 value, f"is not more than {self.above:g}", f"write more than {self.above:g}"
+            )
+        if number > self.maximum:
+            raise Unreadable(
+                value, f"is more than {self.maximum:.0f}", f"write {self.maximum:.0f} or less"
             )
         return int(number) if self.whole else float(number)
 
@@ -226,8 +249,13 @@ class ListOf:
         return {"type": ["array"], "items": self.kind.schema()}
 
     def read(self, value: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        """Return the values as a tuple; text is read as JSON."""
+        """Return the values as a tuple.
+
+        Text is read as JSON, or as words with commas between them: environment variables have both.
+        """
         values = _parsed(value)
+        if isinstance(value, str) and not isinstance(values, list) and value[:1] not in "[{":
+            values = [word.strip() for word in value.split(",")]
         if not isinstance(values, list | tuple):
             raise Unreadable(value, "is not a list", f"write it as {self.example}")
         return tuple(_inside(f"[{at}]", self.kind, each) for at, each in enumerate(values))
@@ -311,9 +339,27 @@ class Names:
         )
 
 
-def nearest(name: object, names: Iterable[str]) -> str | None:
-    """Return the name that somebody who wrote another one may have meant."""
-    found = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=0.75)
+def shown(value: object) -> str:
+    """Return a value as a sentence can show it: shortened, and without the secrets of a URL."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if not isinstance(value, str):
+        return json.dumps(value, default=str)
+    text = without_secrets(value)
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
+
+
+def nearest(name: object, names: Iterable[str], cutoff: float = 0.75) -> str | None:
+    """Return the name that somebody who wrote another one may have meant.
+
+    Args:
+        name: What was written.
+        names: What could have been.
+        cutoff: How much the two must look alike; 1 is the same.
+    """
+    found = difflib.get_close_matches(str(name).lower(), list(names), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tap_autodesk_exports.settings.kinds import (
+    LARGEST,
     Anything,
     Choice,
     Instant,
@@ -24,12 +25,16 @@ from tap_autodesk_exports.settings.kinds import (
     Number,
     Switch,
     Text,
+    Unreadable,
+    shown,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed import DataclassInstance
+
+    from tap_autodesk_exports.settings.forms import Form
 
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
@@ -43,6 +48,8 @@ def setting(  # noqa: PLR0913
     per_api: bool = False,
     minimum: float | None = None,
     above: float | None = None,
+    maximum: float = LARGEST,
+    form: Form | None = None,
     default_in_words: bool = False,
     convert: Callable[[Any], Any] | None = None,
 ) -> Any:  # noqa: ANN401
@@ -56,6 +63,8 @@ def setting(  # noqa: PLR0913
         per_api: Whether an API can have its own value, under `credentials`.
         minimum: The least number that it can be.
         above: The number that it must exceed.
+        maximum: The greatest number that it can be.
+        form: The form of its text, or of each text in its list.
         default_in_words: Whether the description says what the default means, so that schema and
             documentation do not show its value.
         convert: Makes the field's value of the one that was read.
@@ -65,7 +74,8 @@ def setting(  # noqa: PLR0913
         "description": description,
         "secret": secret,
         "per_api": per_api,
-        "limits": {"minimum": minimum, "above": above},
+        "limits": {"minimum": minimum, "above": above, "maximum": maximum},
+        "form": form,
         "default_in_words": default_in_words,
         "convert": convert,
     }
@@ -91,19 +101,35 @@ def kinds(settings: type[DataclassInstance]) -> Mapping[str, Kind]:
     return _names(settings, dataclasses.fields(settings)).kinds
 
 
-def read(settings: type[DataclassInstance], name: str, value: Any) -> Any:  # noqa: ANN401
-    """Return the value of a field, read from a configuration.
+def read_all(
+    settings: type[DataclassInstance], config: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the settings of a configuration.
 
-    Raises:
-        Unreadable: It is of another kind.
+    Returns:
+        Name -> value, and name -> sentence for those that cannot be read. Null and the empty text
+        are as if they were not given.
     """
-    found = kinds(settings)[name].read(value)
-    (convert,) = (
-        field.metadata.get("convert")
-        for field in dataclasses.fields(settings)
-        if field.name == name
-    )
-    return found if convert is None else convert(found)
+    values, wrong = {}, {}
+    converters = {f.name: f.metadata.get("convert") for f in dataclasses.fields(settings)}
+    for name, given in config.items():
+        if name not in converters or given is None or given == "":
+            continue
+        try:
+            value = kinds(settings)[name].read(given)
+        except Unreadable as error:
+            secret = name in secret_settings(settings)
+            wrong[name] = _sentence(name, error, secret=secret)
+        else:
+            convert = converters[name]
+            values[name] = value if convert is None else convert(value)
+    return values, wrong
+
+
+def _sentence(name: str, error: Unreadable, *, secret: bool) -> str:
+    """Say what is wrong with a value, and show it unless it is secret."""
+    value = "" if secret else f" ({shown(error.value)})"
+    return f"Setting '{name}{error.at}'{value} {error.problem}: {error.remedy}."
 
 
 def _names(
@@ -137,7 +163,7 @@ def _kind(  # noqa: PLR0911  # one for each kind of type
     if origin is Literal:
         return Choice({word: word for word in arguments})
     if origin is tuple:
-        return ListOf(_kind(settings, arguments[0]))
+        return ListOf(_kind(settings, arguments[0], field))
     if origin is Mapping:
         return _per_api(settings, arguments[0])
     if dataclasses.is_dataclass(hint):
@@ -150,7 +176,7 @@ def _kind(  # noqa: PLR0911  # one for each kind of type
         return Number(whole=hint is int, **limits)
     simple: dict[Any, Kind] = {
         bool: Switch(),
-        str: Text(),
+        str: Text(field.metadata.get("form") if field else None),
         dict: Anything(),
         dt.datetime: Instant(),
     }

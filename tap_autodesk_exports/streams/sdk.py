@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 from singer_sdk import Stream, Tap
 from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
-from singer_sdk.helpers._util import load_json
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import _ConfigInput as ConfigInput
 
-__all__ = ["RELIED_ON", "BatchConfig", "ConfigInput", "SDKBatchMessage", "load_json"]
+__all__ = ["RELIED_ON", "BatchConfig", "ConfigInput", "SDKBatchMessage", "classproperty"]
 
 RELIED_ON = MappingProxyType(
     {
@@ -28,6 +28,6 @@ RELIED_ON = MappingProxyType(
             "_write_starting_replication_value",
             "_write_state_message",
         ),
-        Tap: ("_setup_signal_handlers",),
+        Tap: ("_config", "_env_var_config", "_setup_signal_handlers", "_validate_config"),
     }
 )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables.alternatives import Alternatives
 from tap_autodesk_exports.tables.cells import typed
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.pieces import array, concat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
 
     from tap_autodesk_exports.tables.columns import ColumnSql
     from tap_autodesk_exports.tables.engine import Engine
-    from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
+    from tap_autodesk_exports.tables.layout import HeaderMatch, KeyPart, TableSchema
+    from tap_autodesk_exports.tables.pieces import Piece
     from tap_autodesk_exports.tables.reading import Scan
 
 
@@ -46,6 +50,7 @@ class Identity:
         self._match = match
         self._scan = scan
         self._columns = columns
+        self._plain = tuple(part for part in schema.natural_key if isinstance(part, str))
 
     def row_id(self) -> str:
         """Return SQL of the id, over the middle level: the MD5 of the key as a JSON array.
@@ -53,21 +58,42 @@ class Identity:
         Where rows share a key, `#` and a number follow the array for all but the first. Where part
         of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
-        key = self._schema.natural_key
-        own = dict(self._columns.own_keys(key))
-        pieces = array(
-            [f"k_{own[name]}"] if name in own else self._columns.member(name) for name in key
-        )
+        own = dict(self._columns.own_keys(self._plain))
+        pieces = array(self._piece(at, part, own) for at, part in enumerate(self._key))
         if self._has_duplicates:
             pieces.append("CASE WHEN place > 0 THEN '#' || place ELSE '' END")
         sql = f"md5({concat(pieces)})"
-        hashed = any(map(self._schema.is_hashed, key))
-        return f"left(mac({sql}), 32)" if hashed else sql
+        if any(map(self._schema.is_hashed, self._plain)):
+            return f"left(mac({sql}), 32)"
+        hidden = [f"x_{at}" for at, part in self._alternatives.items() if part.is_hashed]
+        if not hidden:
+            return sql
+        return f"CASE WHEN {' OR '.join(hidden)} THEN left(mac({sql}), 32) ELSE {sql} END"
+
+    @property
+    def _key(self) -> tuple[KeyPart, ...]:
+        return self._schema.natural_key
+
+    @functools.cached_property
+    def _alternatives(self) -> dict[int, Alternatives]:
+        """The parts of the key that have alternatives, by their place."""
+        return {
+            at: Alternatives(part, self._schema, self._match)
+            for at, part in enumerate(self._key)
+            if not isinstance(part, str)
+        }
+
+    def _piece(self, at: int, part: KeyPart, own: Mapping[str, str]) -> list[Piece]:
+        if not isinstance(part, str):
+            return [f"a_{at}"]
+        return [f"k_{own[part]}"] if part in own else self._columns.member(part)
 
     def middle(self) -> dict[str, str]:
         """Return SQL of what `row_id` is made of, by its names in the middle level."""
-        key, columns = self._schema.natural_key, self._columns
+        key, columns = self._plain, self._columns
         return {
+            **{f"a_{at}": part.json() for at, part in self._alternatives.items()},
+            **{f"x_{at}": part.is_of_hashed() for at, part in self._alternatives.items()},
             **{f"j_{cell}": columns.joinable(name) for name, cell in columns.cells(key)},
             **{f"k_{cell}": columns.key_json(name) for name, cell in columns.own_keys(key)},
             "place": "place" if self._has_duplicates else "0",
@@ -90,8 +116,8 @@ class Identity:
     @functools.cached_property
     def _has_duplicates(self) -> bool:
         """Find the rows that share their key and number them, whatever their order in the file."""
-        key, columns = self._schema.natural_key, self._columns
-        if not columns.irregular(key) and self._scan.distinct == self._scan.rows:
+        columns = self._columns
+        if not columns.irregular(self._plain) and self._scan.distinct == self._scan.rows:
             return False
         source, hashed = self._scan.source, self._hash()
         self._engine.execute(
@@ -105,7 +131,7 @@ class Identity:
         self._engine.execute(
             self._database,
             "CREATE TEMP TABLE duplicates AS"  # noqa: S608
-            f" SELECT *, row_number() OVER (PARTITION BY {', '.join(self._key()) or '1'}"
+            f" SELECT *, row_number() OVER (PARTITION BY {', '.join(self._parts()) or '1'}"
             f" ORDER BY {', '.join(self._order()) or '1'}) - 1 AS place"
             f" FROM (SELECT *{columns.innermost([*self._schema.types])} FROM {source}"
             f" WHERE {hashed} IN (FROM shared))",
@@ -118,13 +144,15 @@ class Identity:
             cell
             if cell in self._scan.regular
             else f"coalesce({typed(cell, self._columns.type(name))}, {cell})"
-            for name, cell in self._columns.cells(self._schema.natural_key)
+            for name, cell in self._columns.cells(self._plain)
         ]
+        cells += [part.text() for part in self._alternatives.values()]
         return f"hash({', '.join(cells)})" if cells else "0"
 
-    def _key(self) -> list[str]:
-        """SQL of what counts of each column of the key, over the innermost level."""
-        return [self._columns.key_text(name) for name in self._schema.natural_key]
+    def _parts(self) -> list[str]:
+        """SQL of what counts of each part of the key, over the innermost level."""
+        alternatives = [part.text() for part in self._alternatives.values()]
+        return [*map(self._columns.key_text, self._plain), *alternatives]
 
     def _order(self) -> list[str]:
         """SQL of the order of rows that share their key, over the innermost level.
@@ -132,8 +160,7 @@ class Identity:
         It depends on nothing but what they hold: first on texts, which say what a row is about,
         then on numbers and times, which change, in the catalog's order; last on unknown columns.
         """
-        key = self._schema.natural_key
-        names = [column.name for column in self._schema.columns if column.name not in key]
+        names = [column.name for column in self._schema.columns if column.name not in self._plain]
         names.sort(key=lambda name: not self._columns.type(name).is_text)
         known = [self._columns.key_text(name) for name, _ in self._columns.cells(names)]
         unknown = [self._columns.counted(cell) for cell in self._match.others]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables.alternatives import Alternatives
 from tap_autodesk_exports.tables.batches import write_json_lines
 from tap_autodesk_exports.tables.cleaning import Cleaner
 from tap_autodesk_exports.tables.encoding import Encoding
@@ -135,6 +136,28 @@ class Table:
                 name: "" if self._schema.is_hashed(name) else shape_of(text)
                 for name, text in self._rows.unfitting().items()
             }
+
+    @property
+    def _alternatives(self) -> list[Alternatives]:
+        parts = [part for part in self._schema.natural_key if not isinstance(part, str)]
+        return [Alternatives(part, self._schema, self._match) for part in parts]
+
+    def identified_by(self) -> list[list[str]]:
+        """Return by which columns rows are identified.
+
+        Returns:
+            For each part of the key that has alternatives, those that count in some row; `nothing`
+            where some row has none.
+        """
+        found = []
+        for part in self._alternatives if self.count() else ():
+            uses = part.uses()
+            outputs = ", ".join(f"bool_or({sql})" for sql in uses.values())
+            query = f"SELECT {outputs} FROM {self._scan.source}"  # noqa: S608
+            with self._resources():
+                counts = one_row(self._database, query)
+            found.append([name for name, is_used in zip(uses, counts, strict=True) if is_used])
+        return found
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -275,7 +298,14 @@ class Table:
             types=tuple(
                 schema.types[names[cell]] if cell in names else Type.STRING for cell in cells
             ),
-            key=tuple(known[name] for name in schema.natural_key if name in known),
+            key=(
+                *(
+                    known[part]
+                    for part in schema.natural_key
+                    if isinstance(part, str) and part in known
+                ),
+                *(part.text() for part in self._alternatives),
+            ),
         )
 
     @functools.cached_property

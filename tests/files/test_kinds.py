@@ -122,7 +122,7 @@ def test_a_packed_file_without_room_on_the_disk_is_no_bad_file(
         (b"id,n\n", False),
         (b"id,n", False),  # nothing tells how its lines end
         (b'[{"id": 1}]', False),
-        (gzip.compress(b"id\n1"), False),
+        (gzip.compress(b"id\n1", mtime=0), False),  # its own checksums tell
     ],
 )
 def test_a_last_line_without_its_line_end_may_be_cut_off(
@@ -130,7 +130,4 @@ def test_a_last_line_without_its_line_end_may_be_cut_off(
 ) -> None:
     path = tmp_path / "export.csv"
     path.write_bytes(text)
-    if text.startswith(b"\x1f\x8b"):
-        assert is_perhaps_cut_off(path) is False  # its own checksums tell
-    else:
-        assert is_perhaps_cut_off(path) is perhaps
+    assert is_perhaps_cut_off(path) is perhaps

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from support.processes import ROOT
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.schema import json_schema, kinds, secret_settings
 
@@ -76,6 +77,48 @@ def test_the_kind_of_the_schema_is_the_kind_that_is_read():
             "object": dict,
         }[json_type]
         assert isinstance(json.loads(kind.example), read), name
+
+
+NUMBERS = [name for name in FIELDS if {"integer", "number"} & set(PROPERTIES[name]["type"])]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("written", [2, 2.0, Decimal(2), Decimal("2.0"), "2", " 2.0 "])
+def test_a_number_is_read_as_its_field_says_however_it_is_written(name, written):
+    wanted = int if PROPERTIES[name]["type"][0] == "integer" else float
+    read = getattr(Settings.from_config({name: written}), name)
+    assert (read, type(read)) == (2, wanted)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("written", [0.5, Decimal("0.5"), "0.5", "5e-1"])
+def test_a_fraction_is_a_float_or_refused(name, written):
+    if PROPERTIES[name]["type"][0] == "integer":
+        with pytest.raises(ConfigurationError, match="is not a whole number: write it as 30"):
+            Settings.from_config({name: written})
+    else:
+        read = getattr(Settings.from_config({name: written}), name)
+        assert (read, type(read)) == (0.5, float)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "written",
+    ["", "many", "0x10", "1,5", "inf", float("inf"), Decimal("nan"), True, [2], "9" * 400],
+)
+def test_what_is_no_number_is_refused_or_not_given(name, written):
+    if written == "":
+        assert Settings.from_config({name: written}) == Settings()
+        return
+    with pytest.raises(ConfigurationError, match=f"^Setting '{name}'"):
+        Settings.from_config({name: written})
+
+
+def test_filters_hold_no_decimals_since_they_are_sent_as_json():
+    filters = {"minimum": Decimal("0.5"), "nested": [{"days": Decimal(30)}]}
+    read = Settings.from_config({"insights_usage_report_filters": filters})
+    sent = json.dumps(read.insights_usage_report_filters)
+    assert sent == '{"minimum": 0.5, "nested": [{"days": 30}]}'
 
 
 def test_settings_cost_nothing_to_import():

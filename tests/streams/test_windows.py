@@ -161,7 +161,7 @@ def test_a_backfill_spends_the_quota_on_the_oldest_ranges_and_goes_on(server):
     assert line.startswith("WARNING")
     assert "24 of its 24 jobs in 24 hours left" in line
     # 731 days are 26 or 27 ranges of 29 days, as the grid has it; 23 of them were asked for.
-    assert re.search("[34] are left for later runs; days needed at a run a day: 1", line)
+    assert re.search("[34] are left for later runs; days needed at one run a day: 1", line)
     assert bookmark(run)[:10] == jobs[-2][1]
     loaded = {row["activity_id"] for row in run.records(ACTIVITIES)}
 
@@ -340,15 +340,12 @@ def test_changes_come_whole_the_first_time_whatever_the_start_date(server):
 
 
 def test_a_start_date_that_is_not_over_fails_only_what_goes_by_date(server):
-    for dates in (
-        {"start_date": "2027-01-01"},
-        {"start_date": "2026-01-01", "end_date": "2026-01-01"},
-    ):
-        run = run_tap(server, "issues_issues", **dates)
-        assert run.records("issues_issues")
-        run = in_process.run(server, {**ONLY, **dates}, ACTIVITIES)
-        assert run.code == 1
-        assert "is not before 'end_date'" in run.stderr
+    dates = {"start_date": "2027-01-01"}
+    run = run_tap(server, "issues_issues", **dates)
+    assert run.records("issues_issues")
+    run = in_process.run(server, {**ONLY, **dates}, ACTIVITIES)
+    assert run.code == 1
+    assert "is not before the present" in run.stderr
 
 
 def test_an_end_date_behind_the_bookmark_asks_for_nothing(server):

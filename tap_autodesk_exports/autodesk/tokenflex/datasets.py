@@ -11,11 +11,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tap_autodesk_exports.settings import TokenFlexExport
 
@@ -47,6 +48,7 @@ class TokenFlexDataset(Dataset):
         usage_category: The usage categories to request; None leaves them to the server.
         where: The condition to request; that of a dated one is made of its dates.
         by_contract_year: Whether whole contract years are requested.
+        takes_other_categories: Whether it also holds usage categories that nobody documented.
     """
 
     api: str = Api.TOKENFLEX
@@ -54,11 +56,13 @@ class TokenFlexDataset(Dataset):
     constants: Mapping[str, Type] = dataclasses.field(
         default_factory=lambda: {"contract_number": Type.STRING}
     )
+    is_personal: Callable[[str], bool] = is_personal
     fields: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     usage_category: tuple[str, ...] | None = None
     where: str | None = None
     by_contract_year: bool = False
+    takes_other_categories: bool = False
 
     def __post_init__(self) -> None:
         """Take the columns from what is requested."""
@@ -75,9 +79,7 @@ USAGE = TokenFlexDataset(
         "contract_number",
         "usageCategory",
         "usageDate",
-        "contractYear",
         "productLineCode",
-        "productName",
         "userName",
     ),
     fields=(
@@ -92,6 +94,7 @@ USAGE = TokenFlexDataset(
     ),
     metrics=("tokensConsumed",),
     usage_category=("DESKTOP_PRODUCT", "CLOUD_PRODUCT", "CLOUD_SERVICE"),
+    takes_other_categories=True,
 )
 """Tokens by usage category, day, product and user, with the custom fields."""
 
@@ -158,12 +161,17 @@ MANUAL_USAGE = TokenFlexDataset(
 DATASETS = (USAGE, DESKTOP_SESSIONS, MANUAL_USAGE)
 
 
+CODES = {"productName": "productLineCode"}
+"""Names that change, and what identifies the same thing, where it is requested as well."""
+
+
 def own_dataset(export: TokenFlexExport) -> TokenFlexDataset:
     """Return an export that the settings define: the full result each time."""
+    lasting = [name for name in export.fields if CODES.get(name) not in export.fields]
     return TokenFlexDataset(
         name=f"tokenflex_{export.name}",
         primary_keys=tuple(export.primary_keys or ("_row_id",)),
-        natural_key=("contract_number", *export.fields),
+        natural_key=("contract_number", *lasting),
         fields=export.fields,
         metrics=export.metrics,
         usage_category=export.usage_category,

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """What an extract covers: a moment, projects (None: all), and ranges for the dated groups."""
+    """What an extract covers: a moment, projects (None: all), and ranges for the dated groups.
+
+    With `versions`, the change groups hold every version of a row within their range.
+    """
 
     now: dt.datetime
     projects: frozenset[str] | None = None
     activities: tuple[dt.datetime, dt.datetime] | None = None
     changes: tuple[dt.datetime, dt.datetime] | None = None
+    versions: bool = False
 
 
 @dataclasses.dataclass(slots=True)

@@ -23,9 +23,10 @@ from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from tap_autodesk_exports.sandbox.data.tables import Tables
 from tap_autodesk_exports.sandbox.data_connector import documents, extract, ranges
+from tap_autodesk_exports.sandbox.data_connector.behaviour import DataConnectorBehaviour
 from tap_autodesk_exports.sandbox.data_connector.jobs import Job, Request, shape_job, shape_request
 from tap_autodesk_exports.sandbox.record import Posted
-from tap_autodesk_exports.sandbox.timeline import Phase
+from tap_autodesk_exports.sandbox.timeline import Files, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,11 +35,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.data.registry import Table
     from tap_autodesk_exports.sandbox.data.world import World
     from tap_autodesk_exports.sandbox.services import Services
-    from tap_autodesk_exports.sandbox.storage import StoredFile
 
 LINK_SECONDS = 60
-KEPT = dt.timedelta(days=30)
-JOBS_PER_DAY = 24
 MAX_PROJECTS = 50
 DAY = dt.timedelta(days=1)
 INTERVALS = {"DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "YEAR": 365 * DAY}
@@ -50,7 +48,7 @@ CHANGEABLE = frozenset(
 )  # fmt: skip
 
 
-class DataConnector:
+class DataConnector(DataConnectorBehaviour):
     """The API's state and its routes below `/data-connector/v1`.
 
     Args:
@@ -60,18 +58,13 @@ class DataConnector:
         worlds: The accounts, each with its own world.
 
     Attributes:
-        jobs_per_day: The quota of jobs of an account within 24 hours.
         tables: The tables of each account, by its ID.
-        closed: Accounts that the user may not see.
-        schema_changes: Further entries of `/doc/changes`, in the documented shape.
     """
 
     def __init__(
         self, services: Services, folder: Path, source: Path | None, worlds: Iterable[World]
     ) -> None:
-        self.jobs_per_day = JOBS_PER_DAY
-        self.closed: set[str] = set()
-        self.schema_changes: list[dict[str, Any]] = []
+        super().__init__()
         self._services = services
         self._worlds = {world.account_id: world for world in worlds}
         self._folder = folder
@@ -106,7 +99,7 @@ class DataConnector:
         ):
             guarded = self._services.guarded(view, scope)
             blueprint.add_url_rule(rule, name, guarded, methods=[method])
-        documents.add_routes(blueprint, lambda: self.registry, lambda: self.schema_changes)
+        documents.Documents(lambda: self.registry, self).add_to(blueprint)
         return blueprint
 
     # Requests.
@@ -124,7 +117,56 @@ class DataConnector:
             self._requests[request.id] = request
             self._spawn(now)
         self._services.record.add(Posted("data_connector", request.id, account, body, now))
-        return _created(shape_request(request))
+        return _created(shape_request(request, self.project_lists))
+
+    def add_extract(
+        self,
+        body: Mapping[str, Any],
+        *,
+        account: str | None = None,
+        created: dt.datetime | None = None,
+        request: Mapping[str, Any] | None = None,
+        job: Mapping[str, Any] | None = None,
+    ) -> tuple[str, str]:
+        """Add an extract that was not requested here, such as one made in the product.
+
+        Args:
+            body: What a request for it would have posted.
+            account: The account; the first one by default.
+            created: When it was made; now by default.
+            request: Fields that the request shows instead of its own.
+            job: Fields that the job shows instead of its own.
+
+        Returns:
+            The IDs of the request and of its job.
+        """
+        now = created or self._services.clock.now()
+        made = Request(
+            id=str(uuid.uuid4()),
+            account=account or next(iter(self._worlds)),
+            body={"effectiveFrom": iso(now), "serviceGroups": ["all"], **body},
+            groups=self._covered_groups(body.get("serviceGroups") or ["all"]),
+            projects=list(body.get("projectIdList") or []),
+            created=now,
+            updated=now,
+            next_job=None,
+            shown=dict(request or {}),
+        )
+        if made.is_legacy:
+            made.projects = [body["projectId"]]
+        timeline = dataclasses.replace(self._services.timeline("data_connector"), created=now)
+        period = ranges.asked(made.body, now)
+        made.jobs.append(Job(str(uuid.uuid4()), made, timeline, period, shown=dict(job or {})))
+        with self._lock:
+            self._requests[made.id] = made
+        return made.id, made.jobs[0].id
+
+    def _covered_groups(self, given: list[str]) -> tuple[str, ...]:
+        """Return the groups that a request delivers; `all` means every group but changes."""
+        if given != ["all"]:
+            return tuple(given)
+        known = dict.fromkeys(table.group for table in self.registry.values())
+        return tuple(group for group in known if not group.startswith("cdc"))
 
     def _read(self, account: str, body: dict[str, Any], now: dt.datetime) -> Request:
         interval = body.get("scheduleInterval", "ONE_TIME")
@@ -152,11 +194,9 @@ class DataConnector:
         known = tuple(dict.fromkeys(table.group for table in self.registry.values()))
         if not isinstance(given, list) or not given or not set(given) <= {*known, "all"}:
             _refuse(400, "Bad service groups")
-        if given == ["all"]:
-            return tuple(group for group in known if not group.startswith("cdc"))
-        if "all" in given:
+        if "all" in given and given != ["all"]:
             _refuse(400, "Bad service groups")
-        return tuple(given)
+        return self._covered_groups(given)
 
     def _projects(self, account: str, body: dict[str, Any]) -> list[str]:
         """Return the projects of a request, in whichever form they come; empty: all."""
@@ -208,21 +248,24 @@ class DataConnector:
             request = self._requests.get(request_id)
         if request is None or request.account != account:
             _refuse(404, "The requested resource does not exist.")
+        if status := next((job.timeline.flaws.id_status for job in request.jobs), 0):
+            _refuse(status, "The request cannot be read.")
         return request
 
     def _list_requests(self, account: str) -> flask.Response:
         self._check_account(account)
         with self._lock:
             self._spawn(self._services.clock.now())
+            shown = self._services.clock.now() - dt.timedelta(seconds=self.listed_after)
             shapes = [
-                shape_request(request)
+                shape_request(request, self.project_lists)
                 for request in self._requests.values()
-                if request.account == account
+                if request.account == account and request.created <= shown
             ]
         return self._paged("requests", shapes)
 
     def _get_request(self, account: str, request_id: str) -> flask.Response:
-        return flask.jsonify(shape_request(self._request(account, request_id)))
+        return flask.jsonify(shape_request(self._request(account, request_id), self.project_lists))
 
     def _change(self, account: str, request_id: str) -> flask.Response:
         request = self._request(account, request_id)
@@ -236,7 +279,7 @@ class DataConnector:
         )  # fmt: skip
         if not request.body.get("isActive", True):
             request.next_job = None
-        return flask.jsonify(shape_request(request))
+        return flask.jsonify(shape_request(request, self.project_lists))
 
     def _delete(self, account: str, request_id: str) -> flask.Response:
         self._request(account, request_id)
@@ -252,7 +295,11 @@ class DataConnector:
 
     def _visible(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
         now = self._services.clock.now()
-        return [shape_job(job, now) for job in jobs if job.timeline.phase(now) is not Phase.ABSENT]
+        return [
+            shape_job(job, now, self.project_lists)
+            for job in jobs
+            if job.timeline.phase(now) is not Phase.ABSENT
+        ]
 
     def _request_jobs(self, account: str, request_id: str) -> flask.Response:
         return self._paged("request_jobs", self._visible(self._request(account, request_id).jobs))
@@ -260,12 +307,14 @@ class DataConnector:
     def _list_jobs(self, account: str) -> flask.Response:
         self._check_account(account)
         project = flask.request.args.get("projectId")
+        shown = self._services.clock.now() - dt.timedelta(seconds=self.listed_after)
         with self._lock:
             self._spawn(self._services.clock.now())
             jobs = [
                 job
                 for job in self._all_jobs(account)
-                if project is None or project in job.request.projects
+                if (project is None or project in job.request.projects)
+                and job.timeline.created <= shown
             ]
         return self._paged("jobs", self._visible(jobs))
 
@@ -276,10 +325,13 @@ class DataConnector:
             found = [job for job in self._all_jobs(account) if job.id == job_id]
         if not found or found[0].timeline.phase(now) is Phase.ABSENT:
             _refuse(404, "The requested resource does not exist.")
+        if status := found[0].timeline.flaws.id_status:
+            _refuse(status, "The job cannot be read.")
         return found[0]
 
     def _get_job(self, account: str, job_id: str) -> flask.Response:
-        return flask.jsonify(shape_job(self._job(account, job_id), self._services.clock.now()))
+        job = self._job(account, job_id)
+        return flask.jsonify(shape_job(job, self._services.clock.now(), self.project_lists))
 
     def _cancel(self, account: str, job_id: str) -> flask.Response:
         self._job(account, job_id).timeline.cancel(self._services.clock.now())
@@ -287,29 +339,36 @@ class DataConnector:
 
     # Files.
 
-    def _files(self, account: str, job_id: str) -> dict[str, StoredFile]:
+    def _extract(self, account: str, job_id: str) -> extract.Extract:
         job = self._job(account, job_id)
-        now = self._services.clock.now()
-        if not job.timeline.succeeded(now) or now > job.timeline.ended + KEPT:
+        timeline, now = job.timeline, self._services.clock.now()
+        kept = now <= timeline.ended + dt.timedelta(days=self.kept_days)
+        if not timeline.succeeded(now) or not kept or timeline.flaws.files is Files.GONE:
             _refuse(404, "The requested resource does not exist.")
         with job.making:
-            if job.files is None:
-                job.files = self._make(job)
-        return job.files
+            if job.extract is None:
+                job.extract = self._make(job)
+        return job.extract
 
-    def _make(self, job: Job) -> dict[str, StoredFile]:
+    def _make(self, job: Job) -> extract.Extract:
         folder = self._folder / job.id
+        content = extract.Content(
+            job_id=job.id,
+            groups=job.request.groups,
+            zip_files=self.zip_files,
+            single_files=self.single_files,
+            flaws=job.timeline.flaws,
+        )
         if self._source is not None:
-            return extract.copy(job.id, job.request.groups, self._source, folder)
-        now = job.timeline.ended
+            return extract.copy(content, self._source, folder)
         snapshot = Snapshot(
-            now=now,
+            now=job.timeline.ended,
             projects=self._covered(job.request),
             activities=ranges.activities(job.asked, job.timeline.created),
             changes=ranges.changes(job.asked, job.timeline.created),
+            versions=self.change_versions,
         )
-        content = extract.Content(job.request.groups, snapshot, job.asked)
-        return extract.make(job.id, content, self.tables[job.request.account], folder)
+        return extract.make(content, snapshot, job.asked, self.tables[job.request.account], folder)
 
     def _covered(self, request: Request) -> frozenset[str] | None:
         status = request.body.get("projectStatus", "all")
@@ -322,25 +381,30 @@ class DataConnector:
         )
 
     def _listing(self, account: str, job_id: str) -> flask.Response:
-        files = self._files(account, job_id)
-        created = iso(self._job(account, job_id).timeline.ended)
+        sizes = self._extract(account, job_id).sizes
+        timeline = self._job(account, job_id).timeline
+        if timeline.flaws.files is Files.NULL:
+            return flask.jsonify(None)
+        if timeline.flaws.files is Files.NONE:
+            sizes = {}
+        created = iso(timeline.ended)
         entries = [
-            {"name": name, "createdAt": created, "size": file.path.stat().st_size}
-            for name, file in files.items()
+            {"name": name, "createdAt": created, "size": size} for name, size in sizes.items()
         ]
         self._services.record.add_list("data_connector", "listing", len(entries))
         return flask.jsonify(entries)
 
     def _link(self, account: str, job_id: str, name: str) -> flask.Response:
-        file = self._files(account, job_id).get(name)
-        if file is None:
+        found = self._extract(account, job_id)
+        job = self._job(account, job_id)
+        if name not in found.files or job.timeline.flaws.files is not Files.THERE:
             _refuse(404, "The requested resource does not exist.")
-        self._job(account, job_id).downloaded = self._services.clock.now()
+        job.downloaded = self._services.clock.now()
         return flask.jsonify(
             {
                 "name": name,
-                "size": file.path.stat().st_size,
-                "signedUrl": self._services.storage.link(file, LINK_SECONDS),
+                "size": found.sizes[name],
+                "signedUrl": self._services.storage.link(found.files[name], LINK_SECONDS),
             }
         )
 
@@ -355,7 +419,7 @@ class DataConnector:
 
     def _paged(self, endpoint: str, entries: list[dict[str, Any]]) -> flask.Response:
         try:
-            page = ranges.page(entries, flask.request.args)
+            page = ranges.page(entries, flask.request.args, self.paging)
         except ValueError:
             _refuse(400, "limit and offset must be numbers.")
         if page["pagination"]["offset"] == 0:

@@ -14,26 +14,27 @@ from tap_autodesk_exports.sandbox.timeline import Outcome, Phase, Timeline
 if TYPE_CHECKING:
     import datetime as dt
 
+    from tap_autodesk_exports.sandbox.data_connector.extract import Extract
     from tap_autodesk_exports.sandbox.data_connector.ranges import Period
-    from tap_autodesk_exports.sandbox.storage import StoredFile
 
 
 @dataclasses.dataclass
 class Job:
-    """A job, with its files once they have been written."""
+    """A job, with its files once they have been written; `shown` is what answers show instead."""
 
     id: str
     request: Request
     timeline: Timeline
     asked: Period | None
-    files: dict[str, StoredFile] | None = None
+    extract: Extract | None = None
+    shown: dict[str, Any] = dataclasses.field(default_factory=dict)
     making: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     downloaded: dt.datetime | None = None
 
 
 @dataclasses.dataclass
 class Request:
-    """A data request and the jobs that it spawned."""
+    """A data request and the jobs that it spawned; `shown` is what answers show instead."""
 
     id: str
     account: str
@@ -44,10 +45,16 @@ class Request:
     updated: dt.datetime
     next_job: dt.datetime | None
     jobs: list[Job] = dataclasses.field(default_factory=list)
+    shown: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it names one project by `projectId` alone (documented as legacy)."""
+        return bool(self.body.get("projectId")) and not self.body.get("projectIdList")
 
 
-def shape_request(request: Request) -> dict[str, Any]:
-    """Return the documented object; the list of projects is JSON inside a string, as there."""
+def shape_request(request: Request, form: str) -> dict[str, Any]:
+    """Return the documented object; `form` is that of its list of projects (see the switches)."""
     queued = [job.timeline.created for job in request.jobs]
     return {
         "description": None,
@@ -60,7 +67,7 @@ def shape_request(request: Request) -> dict[str, Any]:
         "startDate": None,
         "endDate": None,
         **request.body,
-        "projectIdList": json.dumps(request.projects) if request.projects else None,
+        "projectIdList": _projects(request, text=form in {"mixed", "text"}) or None,
         "id": request.id,
         "accountId": request.account,
         "createdBy": USER_ID,
@@ -69,10 +76,17 @@ def shape_request(request: Request) -> dict[str, Any]:
         "updatedBy": USER_ID,
         "updatedAt": iso(request.updated),
         "lastQueuedAt": iso(max(queued)) if queued else None,
+        **request.shown,
     }
 
 
-def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
+def _projects(request: Request, *, text: bool) -> str | list[str] | None:
+    if request.is_legacy:
+        return None
+    return json.dumps(request.projects) if text and request.projects else request.projects
+
+
+def shape_job(job: Job, now: dt.datetime, form: str) -> dict[str, Any]:
     """Return the documented object; it has a completion status only once it is complete."""
     timeline, request = job.timeline, job.request
     phase = timeline.phase(now)
@@ -88,7 +102,7 @@ def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
         "requestId": request.id,
         "accountId": request.account,
         "projectId": request.projects[0] if len(request.projects) == 1 else None,
-        "projectIdList": request.projects,
+        "projectIdList": _projects(request, text=form == "text"),
         "createdBy": USER_ID,
         "createdByEmail": USER_EMAIL,
         "createdAt": iso(timeline.created),
@@ -102,4 +116,5 @@ def shape_job(job: Job, now: dt.datetime) -> dict[str, Any]:
         "lastDownloadedAt": iso(job.downloaded) if job.downloaded else None,
         "startDate": iso(job.asked[0]) if job.asked else None,
         "endDate": iso(job.asked[1]) if job.asked else None,
+        **job.shown,
     }

@@ -13,6 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.sandbox.clock import instant
+from tap_autodesk_exports.sandbox.paging import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,8 +79,15 @@ def _named(name: str | None, now: dt.datetime) -> Period:
             raise ValueError(msg)
 
 
-def page(entries: list[dict[str, Any]], arguments: Mapping[str, str]) -> dict[str, Any]:
+def page(
+    entries: list[dict[str, Any]], arguments: Mapping[str, str], paging: str
+) -> dict[str, Any]:
     """Filter, sort and cut a list as the query asks; unknown sort fields are ignored.
+
+    Args:
+        entries: The whole list.
+        arguments: The query.
+        paging: How it is cut: see `sandbox/paging.py`.
 
     Raises:
         ValueError: `limit` or `offset` is no number.
@@ -93,8 +101,9 @@ def page(entries: list[dict[str, Any]], arguments: Mapping[str, str]) -> dict[st
             found.sort(key=lambda entry: str(entry[name]), reverse=field.startswith("-"))
     limit = max(1, int(arguments.get("limit", DEFAULT_LIMIT)))
     offset = max(0, int(arguments.get("offset", 0)))
-    pagination = {"limit": limit, "offset": offset, "totalResults": len(found)}
-    return {"pagination": pagination, "results": found[offset : offset + limit]}
+    results, total = cut(found, offset, limit, paging)
+    pagination = {"limit": limit, "offset": offset, "totalResults": total}
+    return {"pagination": pagination, "results": results}
 
 
 def _passes(entry: Mapping[str, Any], arguments: Mapping[str, str]) -> bool:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import flask
 
 from tap_autodesk_exports.sandbox.clock import instant, iso
-from tap_autodesk_exports.sandbox.data.reports import COLUMNS, Reports
+from tap_autodesk_exports.sandbox.data.reports import COLUMNS, Reports, Scope
+from tap_autodesk_exports.sandbox.insights.behaviour import InsightsBehaviour
 from tap_autodesk_exports.sandbox.insights.export import Export
-from tap_autodesk_exports.sandbox.insights.files import FORMATS, write
+from tap_autodesk_exports.sandbox.insights.files import CONTENT_TYPES, write
+from tap_autodesk_exports.sandbox.paging import cut
 from tap_autodesk_exports.sandbox.record import Posted
-from tap_autodesk_exports.sandbox.timeline import Outcome, Phase
+from tap_autodesk_exports.sandbox.timeline import Files, Outcome, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.storage import StoredFile
 
 LINK_SECONDS = 300
-KEPT = dt.timedelta(days=14)
 MAX_REPORT_DAYS = 365
 DEFAULT_LIMIT = 100
 FILTERS = frozenset(
@@ -41,20 +42,16 @@ STATUSES = {
 }
 
 
-class Insights:
-    """The API's state and its routes below `/insights/v1`.
-
-    Attributes:
-        columns: `snake` (observed in 2026) or `title` (the other spelling on the help pages).
-    """
+class Insights(InsightsBehaviour):
+    """The API's state and its routes below `/insights/v1`."""
 
     def __init__(self, services: Services, folder: Path) -> None:
-        self.columns = "snake"
+        super().__init__()
         self._services = services
         self._folder = folder
         self._lock = threading.Lock()
         self._exports: dict[str, Export] = {}
-        self._reports = Reports(services.world)
+        self._reports = Reports(services.world, services.names)
         self.blueprint = self._routes()
 
     def _routes(self) -> flask.Blueprint:
@@ -77,7 +74,7 @@ class Insights:
             [
                 {
                     "contextId": team.id,
-                    "alias": team.alias,
+                    "alias": self._services.names.team(team),
                     "reportingBenefits": list(team.benefits),
                 }
                 for team in teams
@@ -112,8 +109,8 @@ class Insights:
         return chosen
 
     def _kept(self) -> list[Export]:
-        """Return the exports of the last two weeks, newest first; older ones are deleted."""
-        oldest = self._services.clock.now() - KEPT
+        """Return the exports that are not deleted yet, newest first."""
+        oldest = self._services.clock.now() - dt.timedelta(days=self.kept_days)
         with self._lock:
             exports = list(self._exports.values())
         return [export for export in reversed(exports) if export.timeline.created >= oldest]
@@ -121,20 +118,27 @@ class Insights:
     def _list(self) -> flask.Response:
         arguments = flask.request.args
         team = arguments.get("teamId")
-        found = [e for e in self._kept() if team is None or e.body.get("teamId") == team]
+        shown = self._services.clock.now() - dt.timedelta(seconds=self.listed_after)
+        found = [
+            self._shape(export)
+            for export in self._kept()
+            if export.timeline.created <= shown and team in {None, export.body.get("teamId")}
+        ]
         offset = max(0, arguments.get("offset", 0, type=int))
         limit = max(1, arguments.get("limit", DEFAULT_LIMIT, type=int))
-        page = [self._shape(export) for export in found[offset : offset + limit]]
+        page, total = cut(found, offset, limit, self.paging)
         endpoint = "exports" if team is None else "exports of a team"
         if offset == 0:
             self._services.record.add_list("insights", endpoint, len(found))
-        pagination = {"offset": offset, "limit": limit, "totalResults": len(found)}
+        pagination = {"offset": offset, "limit": limit, "totalResults": total}
         return flask.jsonify({"exports": page, "pagination": pagination})
 
     def _get(self, export_id: str) -> flask.Response:
         found = [export for export in self._kept() if export.id == export_id]
         if not found:
             _refuse(404, "The export does not exist.")
+        if status := found[0].timeline.flaws.id_status:
+            _refuse(status, "The export cannot be read.")
         return flask.jsonify(self._shape(found[0]))
 
     def _shape(self, export: Export) -> dict[str, Any]:
@@ -143,7 +147,9 @@ class Insights:
         ended = export.timeline.phase(now) is Phase.ENDED
         status = STATUSES.get(export.timeline.outcome, "ERROR") if ended else "SUBMITTED"
         team_id = export.body.get("teamId")
-        links = self._links(export) if export.timeline.succeeded(now) else []
+        links: list[dict[str, str]] | None = []
+        if export.timeline.succeeded(now):
+            links = self._links(export)
         return {
             "id": export.id,
             "timestamp": iso(export.timeline.created, "seconds"),
@@ -151,11 +157,16 @@ class Insights:
             "status": status,
             "outputFormat": export.body["outputFormat"],
             "teamId": team_id,
-            "teamName": export.teams[0].alias if team_id else None,
+            "teamName": self._services.names.team(export.teams[0]) if team_id else None,
             "reports": export.body["reports"],
         }
 
-    def _links(self, export: Export) -> list[dict[str, str]]:
+    def _links(self, export: Export) -> list[dict[str, str]] | None:
+        match export.timeline.flaws.files:
+            case Files.NONE:
+                return []
+            case Files.NULL:
+                return None
         with self._lock:
             if export.files is None:
                 export.files = self._make(export)
@@ -167,16 +178,19 @@ class Insights:
     def _make(self, export: Export) -> list[tuple[str, StoredFile]]:
         """Write the files, with the data known when the export ended."""
         body = export.body
-        now = export.timeline.ended
-        period = _period(body)
-        filters = body.get("filters") or {}
-        tables = {
-            report: list(self._reports.rows(report, export.teams, period, filters, now))
-            for report in body["reports"]
-        }
+        scope = Scope(
+            teams=export.teams,
+            now=export.timeline.ended,
+            period=_period(body),
+            filters=body.get("filters") or {},
+            mixed_access=self.mixed_access,
+            token_rows=not self.token_rows_until
+            or export.timeline.ended < instant(self.token_rows_until),
+        )
+        tables = {report: list(self._reports.lines(report, scope)) for report in body["reports"]}
         folder = self._folder / export.id
         folder.mkdir(parents=True, exist_ok=True)
-        return write(export, tables, folder, titles=self.columns == "title")
+        return write(export, tables, folder, self._services.names, self)
 
 
 def _refuse(status: int, message: str) -> NoReturn:
@@ -188,7 +202,7 @@ def _refuse(status: int, message: str) -> NoReturn:
 
 def _check(body: dict[str, Any]) -> None:
     reports = body.get("reports")
-    if body.get("outputFormat") not in FORMATS:
+    if body.get("outputFormat") not in CONTENT_TYPES:
         _refuse(400, "outputFormat must be one of CSV, EXCEL, JSON.")
     if not isinstance(reports, list) or not reports or not set(reports) <= set(COLUMNS):
         _refuse(400, f"reports must be an array of {', '.join(COLUMNS)}.")

@@ -7,14 +7,17 @@ Assumed: the layout of the filters, JSON as an array of objects, dates in workbo
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
 
 from tap_autodesk_exports.sandbox.data.dialect import document
-from tap_autodesk_exports.sandbox.data.reports import COLUMNS, TITLES
+from tap_autodesk_exports.sandbox.data.reports import COLUMNS
+from tap_autodesk_exports.sandbox.insights.columns import Header, header
 from tap_autodesk_exports.sandbox.record import Served
 from tap_autodesk_exports.sandbox.storage import StoredFile
 
@@ -22,13 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tap_autodesk_exports.sandbox.data.reports import Value
+    from tap_autodesk_exports.sandbox.data.names import Names
+    from tap_autodesk_exports.sandbox.data.reports import Line, Value
+    from tap_autodesk_exports.sandbox.insights.behaviour import InsightsBehaviour
     from tap_autodesk_exports.sandbox.insights.export import Export
 
-    Rows = list[list[Value]]
+    Tables = Mapping[str, list[Line]]
 
-FORMATS = {"CSV": "text/csv", "EXCEL": "application/vnd.ms-excel", "JSON": "application/json"}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+CONTENT_TYPES = {"CSV": "text/csv", "EXCEL": XLSX, "JSON": "application/json"}
+"""Output format -> content type of its files."""
 FILTERS = "USAGE_REPORT_FILTERS"
 """Kind under which the filter block of a usage report is recorded."""
 
@@ -41,70 +47,119 @@ SHEETS = {
 
 
 def write(
-    export: Export, tables: Mapping[str, Rows], folder: Path, *, titles: bool
+    export: Export, tables: Tables, folder: Path, names: Names, behaviour: InsightsBehaviour
 ) -> list[tuple[str, StoredFile]]:
-    """Write the files of an export into `folder`; return report name and file of each download."""
-    headers = {
-        report: [TITLES[report].get(c, c) if titles else c for c in COLUMNS[report]]
-        for report in tables
-    }
+    """Write the files of an export into `folder`; return report name and file of each download.
+
+    Args:
+        export: The export.
+        tables: Report -> its rows.
+        folder: An empty folder.
+        names: Today's names.
+        behaviour: How columns are spelled, and which reports come in two downloads.
+    """
+    if words := export.timeline.flaws.words:
+        return _in_words(export, words, folder)
+    parts = [part for report, lines in tables.items() for part in _parts(report, lines, behaviour)]
     match export.body["outputFormat"]:
         case "EXCEL":
-            return [_workbook(export, tables, headers, folder)]
+            return [_workbook(export, parts, folder, names)]
         case "JSON":
-            return [
-                _json(export, report, rows, headers[report], folder)
-                for report, rows in tables.items()
-            ]
+            return [_json(export, part, folder) for part in parts]
         case _:
-            return [
-                file
-                for report, rows in tables.items()
-                for file in _csv(export, report, rows, headers[report], folder)
-            ]
+            return [file for part in parts for file in _csv(export, part, folder, names)]
 
 
-def _csv(
-    export: Export, report: str, rows: Rows, header: list[str], folder: Path
-) -> list[tuple[str, StoredFile]]:
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What one download, or one sheet, holds; `number` counts those of one report from 1."""
+
+    report: str
+    header: Header
+    lines: list[Line]
+    number: int = 1
+
+    @property
+    def rows(self) -> list[list[Value]]:
+        """The cells in the order of the header."""
+        return [[line.get(column) for column in self.header.columns] for line in self.lines]
+
+    @property
+    def stem(self) -> str:
+        """Name of its file, without an extension."""
+        return self.report.lower() + (f"_{self.number}" if self.number > 1 else "")
+
+
+def _parts(report: str, lines: list[Line], behaviour: InsightsBehaviour) -> list[_Part]:
+    if not behaviour.split_downloads or report not in {"USAGE", "USAGE_REPORT"}:
+        return [_Part(report, header(report, behaviour.columns), lines)]
+    extra = ("tokens_used",) if report == "USAGE" else ()
+    shown = header(report, behaviour.columns, extra)
+    seats = [line for line in lines if line["access_option"] != "Flex"]
+    tokens = [line for line in lines if line["access_option"] == "Flex"]
+    return [_Part(report, shown, seats), _Part(report, shown, tokens, 2)]
+
+
+def _csv(export: Export, part: _Part, folder: Path, names: Names) -> list[tuple[str, StoredFile]]:
     files = []
-    if report == "USAGE_REPORT":
+    report = part.report
+    if report == "USAGE_REPORT" and part.number == 1:
         path = folder / "usage_report_filters.csv"
-        block = _filters(export)
+        block = _filters(export, names)
         path.write_bytes(document(("Filter", "Value"), block, bom=False))
-        files.append((report, _stored(export, path, ((FILTERS, len(block)),), "text/csv")))
-    path = folder / f"{report.lower()}.csv"
-    path.write_bytes(document(header, ([_text(v) for v in row] for row in rows), bom=False))
-    return [*files, (report, _stored(export, path, ((report, len(rows)),), "text/csv"))]
+        files.append((report, _stored(export, path, {FILTERS: len(block)}, "text/csv")))
+    path = folder / f"{part.stem}.csv"
+    cells = [[_text(value) for value in row] for row in part.rows]
+    path.write_bytes(document(part.header.shown, cells, bom=False))
+    return [*files, (report, _stored(export, path, {report: len(cells)}, "text/csv"))]
 
 
-def _json(
-    export: Export, report: str, rows: Rows, header: list[str], folder: Path
-) -> tuple[str, StoredFile]:
-    path = folder / f"{report.lower()}.json"
-    objects = [dict(zip(header, row, strict=True)) for row in rows]
+def _json(export: Export, part: _Part, folder: Path) -> tuple[str, StoredFile]:
+    path = folder / f"{part.stem}.json"
+    objects = [dict(zip(part.header.shown, row, strict=True)) for row in part.rows]
     path.write_text(json.dumps(objects, default=_text, ensure_ascii=False), encoding="utf-8")
-    return report, _stored(export, path, ((report, len(rows)),), "application/json")
+    stored = _stored(export, path, {part.report: len(objects)}, "application/json")
+    return part.report, stored
 
 
 def _workbook(
-    export: Export, tables: Mapping[str, Rows], headers: Mapping[str, list[str]], folder: Path
+    export: Export, parts: list[_Part], folder: Path, names: Names
 ) -> tuple[str, StoredFile]:
-    names = dict(zip((*COLUMNS, FILTERS), SHEETS[_language(export)], strict=True))
+    titles = dict(zip((*COLUMNS, FILTERS), SHEETS[_language(export)], strict=True))
     book = openpyxl.Workbook(write_only=True)
-    for report in (report for report in COLUMNS if report in tables):
-        if report == "USAGE_REPORT":
-            sheet = book.create_sheet(names[FILTERS])
-            for line in (["Filter", "Value"], *_filters(export)):
+    kinds: Counter[str] = Counter()
+    for part in sorted(parts, key=lambda part: list(COLUMNS).index(part.report)):
+        if part.report == "USAGE_REPORT" and part.number == 1:
+            sheet = book.create_sheet(titles[FILTERS])
+            for line in (["Filter", "Value"], *_filters(export, names)):
                 sheet.append(line)
-        sheet = book.create_sheet(names[report])
-        sheet.append(headers[report])
-        for row in tables[report]:
+        number = f" {part.number}" if part.number > 1 else ""
+        sheet = book.create_sheet(titles[part.report] + number)
+        sheet.append(part.header.shown)
+        rows = part.rows
+        for row in rows:
             sheet.append([_cell(value) for value in row])
+        kinds[part.report] += len(rows)
     path = folder / "export.xlsx"
     book.save(path)
-    kinds = tuple((report, len(rows)) for report, rows in tables.items())
     return export.body["reports"][0], _stored(export, path, kinds, XLSX)
+
+
+def _in_words(export: Export, words: str, folder: Path) -> list[tuple[str, StoredFile]]:
+    """Write files that say in words that there are no data."""
+    files = []
+    kind = export.body["outputFormat"]
+    for report in export.body["reports"]:
+        path = folder / f"{report.lower()}.{'xlsx' if kind == 'EXCEL' else kind.lower()}"
+        if kind == "EXCEL":
+            book = openpyxl.Workbook(write_only=True)
+            book.create_sheet("Sheet1").append([words])
+            book.save(path)
+        else:
+            text = json.dumps({"message": words}) if kind == "JSON" else f"{words}\n"
+            path.write_text(text, encoding="utf-8")
+        files.append((report, _stored(export, path, {report: 0}, CONTENT_TYPES[kind])))
+    return files[:1] if kind == "EXCEL" else files
 
 
 def _language(export: Export) -> str:
@@ -112,10 +167,10 @@ def _language(export: Export) -> str:
     return wanted if wanted in SHEETS else "en"
 
 
-def _filters(export: Export) -> list[list[str]]:
+def _filters(export: Export, names: Names) -> list[list[str]]:
     body: dict[str, Any] = export.body
     shown = {
-        "Teams": ", ".join(team.alias for team in export.teams),
+        "Teams": ", ".join(names.team(team) for team in export.teams),
         "Start date": body["startDate"],
         "End date": body["endDate"],
         **{name: json.dumps(value) for name, value in (body.get("filters") or {}).items()},
@@ -123,13 +178,12 @@ def _filters(export: Export) -> list[list[str]]:
     return [[name, value] for name, value in shown.items()]
 
 
-def _stored(
-    export: Export, path: Path, kinds: tuple[tuple[str, int], ...], content_type: str
-) -> StoredFile:
+def _stored(export: Export, path: Path, rows: Mapping[str, int], content_type: str) -> StoredFile:
     tables = tuple(
-        Served("insights", kind, export.id, path.name, rows, path) for kind, rows in kinds
+        Served("insights", kind, export.id, path.name, count, path) for kind, count in rows.items()
     )
-    return StoredFile("insights", export.id, path, tables, content_type)
+    status = export.timeline.flaws.link_status
+    return StoredFile("insights", export.id, path, tables, content_type, status)
 
 
 def _text(value: Value) -> str | None:

@@ -19,6 +19,7 @@ from tap_autodesk_exports.sandbox.clock import instant, iso
 from tap_autodesk_exports.sandbox.data.dialect import document
 from tap_autodesk_exports.sandbox.data.tokens import (
     ADJUSTMENT,
+    CATEGORIES,
     CLOUD,
     CONSUMPTION,
     DESKTOP,
@@ -29,18 +30,20 @@ from tap_autodesk_exports.sandbox.data.tokens import (
 )
 from tap_autodesk_exports.sandbox.record import Posted, Served
 from tap_autodesk_exports.sandbox.storage import StoredFile
-from tap_autodesk_exports.sandbox.timeline import Outcome, Phase, Timeline
+from tap_autodesk_exports.sandbox.timeline import Files, Outcome, Phase, Timeline
+from tap_autodesk_exports.sandbox.tokenflex.behaviour import TokenFlexBehaviour
 from tap_autodesk_exports.sandbox.tokenflex.query import Invalid, Query
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tap_autodesk_exports.sandbox.data.tokens import Charge, Item
     from tap_autodesk_exports.sandbox.services import Services
 
 LINK_SECONDS = 256
 """Documented example: a request of 22:43:13 has a link that expires at 22:47:29."""
 MAX_REQUESTED = 50
-PROVISIONED = 150_000
 LEGACY = {
     DESKTOP: "PRODUCT_CONSUMPTION",
     SERVICE: "CLOUD_CONSUMPTION",
@@ -49,6 +52,7 @@ LEGACY = {
     CONSUMPTION: "MANUAL_CONSUMPTION",
 }
 """Categories as `usage/:contract/summary` calls them (documented)."""
+ERRORS = {400: "BadRequestError", 403: "ForbiddenError", 404: "NotFoundError"}
 
 
 @dataclasses.dataclass
@@ -65,15 +69,11 @@ class Export:
     expires: dt.datetime | None = None
 
 
-class TokenFlex:
-    """The API's state and its routes below `/tokenflex/v1`.
-
-    Attributes:
-        admin: Whether the user is one; other users have no contracts (documented).
-    """
+class TokenFlex(TokenFlexBehaviour):
+    """The API's state and its routes below `/tokenflex/v1`."""
 
     def __init__(self, services: Services, folder: Path) -> None:
-        self.admin = True
+        super().__init__()
         self._services = services
         self._folder = folder
         self._lock = threading.Lock()
@@ -135,21 +135,22 @@ class TokenFlex:
     def _contract_detail(self, number: str) -> flask.Response:
         contract = self._contract(number)
         now = self._services.clock.now()
+        provisioned = self._tokens.provisioned()
         years = []
         for year in range(1, contract.years + 1):
             first, last = contract.year(year)
             used = sum(
-                float(charge.at(now)["tokensConsumed"])
-                for charge in self._tokens.charges(contract, first, last, now)
+                float(item["tokensConsumed"])
+                for _, item in self._charges(contract, first, last, now)
             )
             years.append(
                 {
                     "year": year,
                     "startDate": first.isoformat(),
                     "endDate": last.isoformat(),
-                    "provisionedTokens": PROVISIONED,
+                    "provisionedTokens": provisioned,
                     "consumedTokens": used,
-                    "remainingTokens": PROVISIONED - used,
+                    "remainingTokens": provisioned - used,
                     "multiyearTokensAtStart": 0,
                     "multiyearConsumedTokens": 0,
                 }
@@ -173,10 +174,9 @@ class TokenFlex:
         now = self._services.clock.now()
         first, last = arguments.get("minUsageMonth"), arguments.get("maxUsageMonth")
         groups: dict[tuple[str, int, str], list[Any]] = {}
-        for charge in self._tokens.charges(contract, contract.start, contract.end, now):
-            item = charge.at(now)
+        for charge, item in self._charges(contract, contract.start, contract.end, now):
             month, year = str(item["usageMonth"]), int(item["contractYear"])
-            category = LEGACY[charge.category]
+            category = LEGACY.get(charge.category, charge.category)
             if (
                 (first and month < first[:10])
                 or (last and month > last[:10])
@@ -200,8 +200,12 @@ class TokenFlex:
     def _last(self, number: str) -> flask.Response:
         contract = self._contract(number)
         now = self._services.clock.now()
+        plain = self.last_usage_from and now < instant(self.last_usage_from)
+        spelling = "documented" if plain else self.last_usage
+        if spelling == "empty":
+            return self._listed("last", [])
         newest: dict[tuple[str, str], tuple[dt.date, dt.date]] = {}
-        for charge in self._tokens.charges(contract, contract.start, contract.end, now):
+        for charge, _ in self._charges(contract, contract.start, contract.end, now):
             restated = charge.restated
             processed = restated if restated and restated <= now else charge.known
             key = (charge.category, str(charge.fields["chargeCategory"]))
@@ -209,7 +213,7 @@ class TokenFlex:
             newest[key] = max(day, charge.day), max(seen, processed.date())
         entries = [
             {
-                "usageCategory": category,
+                "usageCategory": _spelled(category, spelling),
                 "chargeCategory": charged,
                 "lastUsageDate": day.isoformat(),
                 "lastProcessDate": processed.isoformat(),
@@ -217,6 +221,26 @@ class TokenFlex:
             for (category, charged), (day, processed) in sorted(newest.items())
         ]
         return self._listed("last", entries)
+
+    def _charges(
+        self, contract: Contract, first: dt.date, last: dt.date, now: dt.datetime
+    ) -> Iterator[tuple[Charge, Item]]:
+        """Yield what is known now of a contract's days, and its fields under today's names."""
+        begin = dt.date.fromisoformat(self.new_category_from[:10] or f"{dt.date.min}")
+        for charge in self._tokens.charges(contract, first, last, now):
+            found = [charge]
+            if self.new_category and charge.category == SERVICE and charge.day >= begin:
+                found.append(charge.under(self.new_category))
+            for one in found:
+                item = self._services.names.item(one.at(now))
+                if item["productLineCode"] in self.swapped_products and "machineName" in item:
+                    user, machine = item["userName"], item["machineName"]
+                    item = {**item, "userName": machine, "machineName": user}
+                yield one, item
+
+    @property
+    def _categories(self) -> list[str]:
+        return [*CATEGORIES, *([self.new_category] if self.new_category else [])]
 
     # Exports.
 
@@ -226,7 +250,7 @@ class TokenFlex:
         if not isinstance(body, dict):
             _refuse(400, "BadRequestError", "Invalid request")
         try:
-            query = Query(body)
+            query = Query(body, self._categories)
         except Invalid as error:
             _refuse(400, "BadRequestError", f"Invalid request: {error}")
         now = self._services.clock.now()
@@ -261,9 +285,15 @@ class TokenFlex:
     def _export(self, number: str, key: str) -> Export:
         with self._lock:
             export = self._exports.get(key)
-        if export is None or export.contract.number != number:
+        if export is None or export.contract.number != number or not self._is_kept(export):
             _refuse(404, "NotFoundError", "Export request not found")
+        if status := export.timeline.flaws.id_status:
+            _refuse(status, ERRORS.get(status, "InternalError"), "The request cannot be read")
         return export
+
+    def _is_kept(self, export: Export) -> bool:
+        age = self._services.clock.now() - export.timeline.created
+        return not self.kept_days or age <= dt.timedelta(days=self.kept_days)
 
     def _shape(self, export: Export, *, refresh: bool = False) -> dict[str, Any]:
         """Return the documented object, with a link once the file is there."""
@@ -275,9 +305,15 @@ class TokenFlex:
             "exportRequestDate": iso(export.timeline.created, "microseconds"),
             "readFlag": "Y" if export.read else "N",
         }
-        if status == "Download":
-            shape |= self._link(export, refresh=refresh)
-        return shape
+        if status != "Download":
+            return shape
+        match export.timeline.flaws.files:
+            case Files.NONE:
+                return shape
+            case Files.NULL:
+                return {**shape, "downloadUrl": None, "downloadUrlExpireDate": None}
+            case _:
+                return {**shape, **self._link(export, refresh=refresh)}
 
     def _link(self, export: Export, *, refresh: bool) -> dict[str, str]:
         """Return the link, whose expiry is counted from readiness or from `refreshUrl`."""
@@ -301,14 +337,19 @@ class TokenFlex:
         """Write the file, with the data known when the export ended."""
         now = export.timeline.ended
         first, last = export.query.days()
-        charges = self._tokens.charges(export.contract, first, last, now)
-        rows = export.query.rows(charge.at(now) for charge in charges)
+        charges = self._charges(export.contract, first, last, now)
+        rows = export.query.rows(item for _, item in charges)
         folder = self._folder / export.key.partition("#")[2]
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "export.csv"
-        path.write_bytes(document(export.query.header, rows, bom=False))
+        flaws = export.timeline.flaws
+        if flaws.words:
+            rows = []
+            path.write_text(f"{flaws.words}\n", encoding="utf-8")
+        else:
+            path.write_bytes(document(export.query.header, rows, bom=False))
         table = Served("tokenflex", "export", export.key, export.file_name, len(rows), path)
-        return StoredFile("tokenflex", export.key, path, (table,))
+        return StoredFile("tokenflex", export.key, path, (table,), status=flaws.link_status)
 
     def _list(self, number: str) -> flask.Response:
         arguments = flask.request.args
@@ -316,7 +357,10 @@ class TokenFlex:
             begin, end = instant(arguments["fromDate"]), instant(arguments["toDate"])
         except (KeyError, ValueError):
             _refuse(400, "BadRequestError", "fromDate and toDate are required")
+        if self.date_times_only and not all("T" in arguments[n] for n in ("fromDate", "toDate")):
+            _refuse(400, "BadRequestError", "fromDate and toDate must be date-times")
         self._contract(number)
+        shown = self._services.clock.now() - dt.timedelta(seconds=self.listed_after)
         with self._lock:
             exports = list(self._exports.values())
         return self._listed(
@@ -324,7 +368,10 @@ class TokenFlex:
             [
                 self._shape(export)
                 for export in exports
-                if export.contract.number == number and begin <= export.timeline.created < end
+                if export.contract.number == number
+                and begin <= export.timeline.created < end
+                and export.timeline.created <= shown
+                and self._is_kept(export)
             ],
         )
 
@@ -359,6 +406,18 @@ class TokenFlex:
                 export.read = True
                 changed.append(key)
         return flask.jsonify(changed)
+
+
+def _spelled(category: str, spelling: str) -> str:
+    match spelling:
+        case "legacy":
+            return LEGACY.get(category, category)
+        case "words":
+            return category.replace("_", " ").capitalize()
+        case "lower":
+            return category.lower()
+        case _:
+            return category
 
 
 def _refuse(status: int, code: str, message: str) -> NoReturn:

@@ -65,14 +65,18 @@ class Invalid(Exception):
 class Query:
     """A checked request.
 
+    Args:
+        body: The request as it was posted.
+        categories: The usage categories that there are.
+
     Raises:
         Invalid: The API refuses what the body requests.
     """
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: dict[str, Any], categories: Iterable[str] = CATEGORIES) -> None:
         self.fields = _names(body.get("fields"), FIELDS)
         self.metrics = _names(body.get("metrics"), METRICS)
-        self.categories = _names(body.get("usageCategory"), frozenset(CATEGORIES))
+        self.categories = _names(body.get("usageCategory"), frozenset(categories))
         self.conditions = _where(body.get("where"))
         if not self.fields and not self.metrics:
             msg = "fields or metrics are required"

@@ -131,7 +131,7 @@ def test_long_cells_leave_as_they_are(tmp_path: Path) -> None:
     with Table(
         path, SCHEMA, export_id="e", exported_at="2026-01-01", engine=Engine(tmp_path)
     ) as table:
-        names = {"id", "text", "_rescued_data"}
+        names = {"id", "n", "text", "_rescued_data"}
         records = [opened(record) for record in table.records(names)]
         lines = b"".join(table.lines("s", names, time_extracted="x")).split(b"\n")[:-1]
         assert [opened(json.loads(line)["record"]) for line in lines] == records
