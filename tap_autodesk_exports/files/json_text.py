@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 
@@ -31,6 +32,11 @@ def compact(value: Any) -> str:  # noqa: ANN401
         case Object():
             pairs = (f"{compact(name)}:{compact(member)}" for name, member in value)
             return "{" + ",".join(pairs) + "}"
+        case dict():
+            pairs = (f"{compact(str(name))}:{compact(member)}" for name, member in value.items())
+            return "{" + ",".join(pairs) + "}"
+        case Decimal():
+            return str(value)
         case list():
             return "[" + ",".join(map(compact, value)) + "]"
         case _:

@@ -125,7 +125,14 @@ class ColumnSql:
 
     def counted(self, cell: str) -> str:
         """Return SQL of what counts of a cell's text: the SHA-256 of a long one."""
-        return _short(cell) if cell in self._scan.long else cell
+        if cell not in self._scan.long:
+            return cell
+        mark = quoted(MARK)
+        if self._scan.marked:
+            is_mark = f"starts_with({cell}, {mark})"
+            return f"CASE WHEN {is_mark} THEN left({cell}, {NAME_LENGTH}) ELSE {cell} END"
+        is_long = f"strlen({cell}) > {long_cells.LONG}"
+        return f"CASE WHEN {is_long} THEN {mark} || sha256({cell}) ELSE {cell} END"
 
     def key_text(self, name: str) -> str:
         """Return SQL of what counts of a value in `_row_id`.
@@ -170,7 +177,7 @@ class ColumnSql:
     def shown(self, name: str) -> list[Piece]:
         """As `member`, with the hash in place of a value that must not be shown."""
         cell = self._match.known.get(name)
-        if not (hashing := self._schema.hashing) or not hashing.applies(name):
+        if not (hashing := self._schema.hashing) or not self._schema.is_hashed(name):
             return self.member(name)
         if cell in self._scan.filled:
             return [f"h_{cell}"]
@@ -217,12 +224,3 @@ class ColumnSql:
         """Whether the JSON of every value is a text without escapes between quotes."""
         types = (Type.DATE, Type.TIME, Type.TIME_TEXT, Type.TIMESTAMP)
         return self.type(name) in types and self._is_always_regular(name)
-
-
-def _short(cell: str) -> str:
-    """SQL of a text, or of a mark up to its SHA-256 in place of a long one."""
-    mark = quoted(MARK)
-    return (
-        f"CASE WHEN starts_with({cell}, {mark}) THEN left({cell}, {NAME_LENGTH})"
-        f" WHEN strlen({cell}) > {long_cells.LONG} THEN {mark} || sha256({cell}) ELSE {cell} END"
-    )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
-from tap_autodesk_exports.tables.spelling import same_letters, snake_case
+from tap_autodesk_exports.tables.spelling import same_letters
 from tap_autodesk_exports.tables.types import DETAILS, Column, Type, json_schema
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     KeyPart = str | tuple[str, ...]
     """A column of a key, or several of which the first with a value counts."""
 
-_REPEATED = re.compile(r"#\d+$")
 EXPORT_ID, EXPORTED_AT = "_export_id", "_exported_at"
 RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
 PROVENANCE: dict[str, dict[str, Any]] = {
@@ -79,14 +77,11 @@ class TableSchema:
     def is_hashed(self, name: str) -> bool:
         """Tell whether the values of a column, known or not, are hashed.
 
-        So are those of a further column of the same name, and of one that is only spelled otherwise
-        than a hashed one.
+        So are those of one that is only spelled otherwise than a hashed one.
         """
         if self.hashing is None:
             return False
-        base = _REPEATED.sub("", name)
-        applies = self.hashing.applies
-        return applies(base) or applies(snake_case(base)) or same_letters(base) in self._hashed
+        return self.hashing.hides(name) or same_letters(name.partition("#")[0]) in self._hashed
 
     @functools.cached_property
     def _hashed(self) -> frozenset[str]:

@@ -72,6 +72,8 @@ class Scan:
     """Bytes of all rows that are longer than `_HEAVY_ROW`."""
     long: frozenset[str]
     """The cells in which some texts are long, or may be marks of long ones."""
+    marked: bool = False
+    """Whether marks have taken the places of long cells, see `long_cells`."""
     exact: bool = False
     """Whether it is known that Parquet files can hold all numbers without a change."""
     parsed: frozenset[str] = frozenset()
@@ -117,7 +119,8 @@ def read(
             if scan is None or scan.rows != rows:
                 raise FileError(file.path, "cannot be read exactly. Please report this.")
             if cleaner.long_cells:
-                scan = replace(scan, long=frozenset(f"c{at}" for at in range(len(file.types))))
+                cells = frozenset(f"c{at}" for at in range(len(file.types)))
+                scan = replace(scan, long=cells, marked=True)
     engine.allow(_memory(scan.longest, len(file.types)))
     return scan
 

@@ -225,6 +225,6 @@ class Rows:
     def _raw(self, name: str, cell: str) -> str:
         """SQL of what is rescued of a cell: its text, the hash of it, or a mark of a long one."""
         raw = f"keyed_hash({cell})" if self._schema.is_hashed(name) else cell
-        if cell in self._scan.long:
+        if self._scan.marked:
             return f"replace({raw}, {quoted(MARK)}, {quoted(RESCUED_MARK)})"
         return raw

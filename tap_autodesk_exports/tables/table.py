@@ -198,8 +198,8 @@ class Table:
             selected: Names of the columns to send; those that the table does not have are ignored.
             version: Version of a full table, if the target is to activate it.
             time_extracted: Timestamp of the message.
-            after: A column and a value: rows in which it is less are left out. Rows that equal it
-                are sent, and so are rows without a value, which may be new.
+            after: A column and a value: rows in which it is less are left out; those that equal
+                it or have no value are sent.
         """
         before = f'{{"type":"RECORD","stream":{json.dumps(stream)},"record":'
         behind = f',"version":{version}' if version is not None else ""

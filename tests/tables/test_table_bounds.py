@@ -13,7 +13,16 @@ import pytest
 from support.rescued import opened
 from tap_autodesk_exports.files.csv_dialect import MAX_RECORD
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.tables import Column, Engine, Table, TableSchema, Type, layout, long_cells
+from tap_autodesk_exports.tables import (
+    Column,
+    Engine,
+    Table,
+    TableSchema,
+    Type,
+    layout,
+    long_cells,
+    reading,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +129,11 @@ def test_many_long_cells_take_no_more_than_one(tmp_path: Path, way: str) -> None
     assert peak < 300
 
 
-def test_long_cells_leave_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most_heavy", [0, 1 << 30])
+def test_long_cells_leave_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_heavy: int
+) -> None:
+    monkeypatch.setattr(reading, "_MOST_HEAVY", most_heavy)
     long = 'é"\\\n\x01😀' * 5000
     cells = [long, "short", long + "x", "", f"{long_cells.MARK}abc", long]
     rows = ["id,n,text,new,n\n"]
