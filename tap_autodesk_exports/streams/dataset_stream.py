@@ -18,6 +18,7 @@ from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
 from tap_autodesk_exports.streams.stream import TapStream
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
+from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class DatasetStream(TapStream):
     def __init__(self, tap: Tap, session: Session, dataset: Dataset) -> None:
         self.dataset = dataset
         self.selected_by_default = dataset.selected_by_default
-        schema = export_schema(dataset.columns, dataset.constants)
+        schema = export_schema(
+            dataset.columns,
+            dataset.constants,
+            times_as_text=session.settings.time_columns == "text",
+        )
         self._cell_schemas: Mapping[str, Any] = schema["properties"]
         super().__init__(tap, session, dataset, schema)
         self.replication_key = dataset.replication_key
@@ -68,6 +73,7 @@ class DatasetStream(TapStream):
         """Return the dataset as the catalog selects it, with its bookmarks in the state."""
         properties = self.effective_schema["properties"]
         own = {*self.dataset.constants, *PROVENANCE}
+        numbers = self.session.settings.parquet_numbers
         columns = tuple(self._column(name) for name in properties if name not in own)
         key = self.replication_key
         replication = Replication(
@@ -79,7 +85,12 @@ class DatasetStream(TapStream):
         return Selected(
             self.dataset,
             Bookmarks(self, replication, self._selected_columns(), self._hashing),
-            self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing),
+            self.dataset.table_schema(
+                columns,
+                tuple(self.primary_keys),
+                self._hashing,
+                ParquetNumbers.parse(numbers) if numbers else DECIMAL,
+            ),
             self.has_versions,
             may_replace=bool(self.config.get("emit_activate_version_messages")),
         )

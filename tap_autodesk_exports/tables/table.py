@@ -97,6 +97,7 @@ class Table:
             EXPORTED_AT: (Type.TIMESTAMP, exported_at),
         }
         self._count = 0 if path.stat().st_size == header.end else None
+        self._all_fit = False
         self._closing = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
         self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -129,7 +130,7 @@ class Table:
             Name -> shape of one of its texts, with 9 for digits, A and a for letters; empty where
             the column is hashed.
         """
-        if not self.count():
+        if self._all_fit or not self.count():
             return {}
         with self._resources():
             return {
@@ -336,6 +337,7 @@ class Table:
             written = writer.write_at_once(self._file, self._rows_of)
             if written:
                 files, self._count = written
+                self._all_fit = True
                 return files
         return writer.write(self._rows, self._scan) if self.count() else []
 
