@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _SNIFFED = 65536
 _PADDING = b" \t\r\n\v\f\0\xef\xbb\xbf"
 """What may come before a document: blanks and blank lines, and byte order marks."""
+_JSON = re.compile(rb'\[\s*(?:[\[{"\]0-9-]|null|true|false|\Z)|\{\s*(?:["}]|\Z)')
+"""How a JSON array or object begins; a name in brackets may be the header of a table."""
 
 
 class Kind(StrEnum):
@@ -60,7 +63,7 @@ def kind_of(path: Path) -> Kind:
     text = start.lstrip(_PADDING)
     if text[:1] == b"<" and (text[1:2] in (b"!", b"?") or text[1:2].isalpha()):
         return Kind.MARKUP
-    if text[:1] in (b"[", b"{"):
+    if _JSON.match(text):
         return Kind.JSON
     return Kind.CSV
 

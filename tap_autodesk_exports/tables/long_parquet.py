@@ -44,6 +44,8 @@ def with_long_cells(
         texts: Names of its columns that are text.
         long_cells: What the marks stand for.
     """
+    if not texts:
+        return [marked]
     source = f"read_parquet({path_literal(marked)}, file_row_number = true)"
     columns = [identifier(name) for name in texts]
     is_marked = " OR ".join(

@@ -37,10 +37,8 @@ _LONG_RECORDS = (
     " parallel = false"
 )
 """Options for records above DuckDB's ordinary limit of 2 MB, which even short cells can make up."""
-_HEAVY_ROW = 8 << 10
-"""Bytes of a row from which 2048 of them, which DuckDB handles together, are much."""
 _MOST_HEAVY = 16 << 20
-"""Bytes of all such rows up to which a file is read as it is."""
+"""Bytes of all rows that may have a long cell, up to which a file is read as it is."""
 _COPIES = 32_768
 """Rows in memory at once: 2048 for each of two threads, in up to eight stages of being written."""
 _COLUMN = 1 << 20
@@ -69,7 +67,7 @@ class Scan:
     longest: int
     """Bytes of the longest row."""
     heavy: int
-    """Bytes of all rows that are longer than `_HEAVY_ROW`."""
+    """Bytes of all rows that are long enough to have a long cell."""
     long: frozenset[str]
     """The cells in which some texts are long, or may be marks of long ones."""
     marked: bool = False
@@ -298,7 +296,7 @@ def _profile(
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
         f"coalesce(sum({row}), 0)",
         f"coalesce(max({row}), 0)",
-        f"coalesce(sum(CASE WHEN {row} > {_HEAVY_ROW} THEN {row} END), 0)",
+        f"coalesce(sum(CASE WHEN {row} > {long_cells.LONG} THEN {row} END), 0)",
         *(f"count({cell})" for cell in cells),
         *(f"coalesce(max(strlen({cell})), 0)" for cell in cells),
         *(f"bool_and({is_regular(cell, type_)})" for cell, type_ in typed),
