@@ -1,6 +1,6 @@
-"""`autodesk-exports`: what surrounds the tap.
+"""`autodesk-exports`: the commands beside the tap.
 
-Each command stands in the room that it belongs to and is loaded only when it is called.
+Each command is in the room that it belongs to and is loaded only when it is called.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing_extensions import override
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
+    "plugin": "tap_autodesk_exports.plugin.command",
+    "report": "tap_autodesk_exports.report_page.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",
     "shapes": "tap_autodesk_exports.shapes.command",
     "schema": "tap_autodesk_exports.autodesk.data_connector.schema.command",

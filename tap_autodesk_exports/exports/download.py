@@ -73,6 +73,10 @@ class Downloader:
         seconds: How long one file may take, all tries included.
         request_seconds: How long a storage may take to begin its answer, and how long it may be
             slower than `SLOWEST`.
+
+    Attributes:
+        files: How many files were fetched.
+        bytes: How many bytes they have.
     """
 
     def __init__(  # noqa: PLR0913
@@ -93,6 +97,8 @@ class Downloader:
         self._request_seconds = request_seconds
         self._failed: set[str] = set()
         self._silent: dict[str, tuple[float, Broken]] = {}
+        self.files = 0
+        self.bytes = 0
 
     def fetch(
         self, service: ExportService, finished: FinishedExport, file: ExportFile, folder: Path
@@ -123,6 +129,8 @@ class Downloader:
                         link = self._secret(service.signed_link(finished, file))
                         self._try(link, part, patience.end)
                         if part.finish():
+                            self.files += 1
+                            self.bytes += part.size
                             return part.path.replace(path)
                     broken = Broken(_WITHOUT_END)
                     patience.tries = max(patience.tries, 2)

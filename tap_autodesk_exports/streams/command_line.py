@@ -144,6 +144,7 @@ class CommandLine(Tap, abc.ABC):
             # Bad settings fail here, once, and not in every stream.
             self.session.run.redaction.guard()
             quiet()
+            self.session.show_progress()
             sync()
         finally:
             code = self.close()

@@ -94,6 +94,7 @@ class Job:
         created_at: When it was created, as the API writes it.
         started_at: When it started, as the API writes it; None while it is queued.
         completed_at: When it was complete.
+        percent: How much of it is done; None where the API does not say.
     """
 
     job_id: str
@@ -104,6 +105,7 @@ class Job:
     created_at: str | None
     started_at: str | None
     completed_at: dt.datetime | None
+    percent: int | None = None
 
     @classmethod
     def read(cls, entry: Any) -> Job:  # noqa: ANN401
@@ -122,6 +124,7 @@ class Job:
             answer.optional_text("createdAt"),
             answer.optional_text("startedAt"),
             instant(answer.optional_text("completedAt")),
+            _percent(answer.values.get("progress")),
         )
 
     @property
@@ -229,6 +232,15 @@ class DataConnector:
         return self.http.get(
             path, {"offset": offset, "limit": limit, "sort": "desc", "sortFields": "-createdAt"}
         )
+
+
+def _percent(value: Any) -> int | None:  # noqa: ANN401
+    """Return a progress of 0 to 100; an empty text and what is no number count as none."""
+    try:
+        percent = int(value)
+    except (TypeError, ValueError):
+        return None
+    return percent if 0 <= percent <= 100 else None  # noqa: PLR2004
 
 
 def project_id_list(values: Mapping[str, Any]) -> Any:  # noqa: ANN401
