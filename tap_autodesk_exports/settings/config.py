@@ -191,6 +191,9 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         reason = "is empty" if not text.strip() else f"is not JSON ({error.msg} at {where})"
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
+    except ValueError:  # a number of thousands of digits
+        msg = f"The {what} cannot be read as JSON: a number in it is too long."
+        raise ConfigurationError(msg) from None
     except RecursionError:
         found = None
     if not isinstance(found, dict):

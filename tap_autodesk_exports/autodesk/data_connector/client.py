@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.answers import Answer, as_list, read_each
@@ -173,29 +174,29 @@ class DataConnector:
 
     def requests(self, account: str) -> list[Any]:
         """GET /accounts/:a/requests: the user's own requests, newest first."""
-        return self._list(f"/accounts/{account}/requests")
+        return self._list(_path(account, "requests"))
 
     def request(self, account: str, request_id: str) -> Request:
         """GET /accounts/:a/requests/:r."""
-        return Request.read(self.http.get(f"/accounts/{account}/requests/{request_id}"))
+        return Request.read(self.http.get(_path(account, "requests", request_id)))
 
     def create_request(self, account: str, body: Mapping[str, Any], *, patient: bool = True) -> str:
         """POST /accounts/:a/requests; return the ID of the request."""
-        path = f"/accounts/{account}/requests"
+        path = _path(account, "requests")
         answer = self.http.post(path, dict(body), patient=patient)
         return Answer.of(TITLE, "data request", answer).text("id")
 
     def request_jobs(self, account: str, request_id: str) -> list[Any]:
         """GET /accounts/:a/requests/:r/jobs: newest first; empty for some time after the POST."""
-        return self._list(f"/accounts/{account}/requests/{request_id}/jobs")
+        return self._list(_path(account, "requests", request_id, "jobs"))
 
     def jobs(self, account: str) -> list[Any]:
         """GET /accounts/:a/jobs: the user's own jobs, newest first."""
-        return self._list(f"/accounts/{account}/jobs")
+        return self._list(_path(account, "jobs"))
 
     def newest_jobs(self, account: str) -> list[Any]:
         """GET /accounts/:a/jobs: one page of the user's own jobs, the newest."""
-        page = self._page(f"/accounts/{account}/jobs", 0, PAGE)
+        page = self._page(_path(account, "jobs"), 0, PAGE)
         return Answer.of(TITLE, "page of jobs", page).entries("results")
 
     def jobs_since(self, account: str, since: dt.datetime) -> list[dt.datetime]:
@@ -206,11 +207,11 @@ class DataConnector:
 
     def job(self, account: str, job_id: str) -> Job:
         """GET /accounts/:a/jobs/:j."""
-        return Job.read(self.http.get(f"/accounts/{account}/jobs/{job_id}"))
+        return Job.read(self.http.get(_path(account, "jobs", job_id)))
 
     def data_listing(self, account: str, job_id: str) -> list[Any]:
         """GET …/data-listing: the files of a job that succeeded."""
-        answer = self.http.get(f"/accounts/{account}/jobs/{job_id}/data-listing")
+        answer = self.http.get(_path(account, "jobs", job_id, "data-listing"))
         return as_list(TITLE, "files", answer)
 
     def signed_link(self, account: str, job_id: str, name: str) -> str:
@@ -219,7 +220,7 @@ class DataConnector:
         Raises:
             UnexpectedAnswer: The answer has none.
         """
-        answer = self.http.get(f"/accounts/{account}/jobs/{job_id}/data/{name}")
+        answer = self.http.get(_path(account, "jobs", job_id, "data", name))
         return Answer.of(TITLE, "file", answer, "name").text("signedUrl")
 
     def _list(self, path: str) -> list[Any]:
@@ -232,6 +233,11 @@ class DataConnector:
         return self.http.get(
             path, {"offset": offset, "limit": limit, "sort": "desc", "sortFields": "-createdAt"}
         )
+
+
+def _path(account: str, *parts: str) -> str:
+    """Return a path below an account; no ID leads to another one."""
+    return "/".join(("/accounts", *(quote(part, safe="") for part in (account, *parts))))
 
 
 def _percent(value: Any) -> int | None:  # noqa: ANN401
