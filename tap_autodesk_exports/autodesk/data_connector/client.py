@@ -9,12 +9,12 @@ listing of a job that did not succeed, links of 60 seconds, 60 requests a minute
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.answers import Answer, as_list, read_each
+from tap_autodesk_exports.autodesk.data_connector.scope import Scope
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 from tap_autodesk_exports.autodesk.paging import pages
 from tap_autodesk_exports.clock import instant
@@ -47,20 +47,12 @@ class Request:
     Attributes:
         request_id: Its ID.
         description: Free text; this tap's identifies its requests.
-        service_groups: In small letters.
-        project_ids: The projects that it is limited to; empty: all. None where that is not clear.
-        project_status: `all`, `active` or `archived`.
-        start: Start of its date range.
-        end: End of its date range.
+        scope: What it says of the data in its extracts.
     """
 
     request_id: str
     description: str
-    service_groups: frozenset[str]
-    project_ids: tuple[str, ...] | None
-    project_status: str
-    start: dt.datetime | None
-    end: dt.datetime | None
+    scope: Scope
 
     @classmethod
     def read(cls, entry: Any) -> Request:  # noqa: ANN401
@@ -73,12 +65,18 @@ class Request:
         return cls(
             answer.text("id"),
             answer.optional_text("description") or "",
-            frozenset(group.lower() for group in answer.texts("serviceGroups")),
-            _projects(answer.values),
-            (answer.optional_text("projectStatus") or "all").lower(),
-            instant(answer.optional_text("startDate")),
-            instant(answer.optional_text("endDate")),
+            Scope.read(answer.values),
         )
+
+    @property
+    def start(self) -> dt.datetime | None:
+        """Start of its range of dates."""
+        return self.scope.start
+
+    @property
+    def end(self) -> dt.datetime | None:
+        """End of its range of dates."""
+        return self.scope.end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +88,7 @@ class Job:
         request_id: ID of its request.
         status: `queued`, `running` or `complete`, in small letters.
         completion_status: `success`, `failed` or `cancelled` once it is complete, else empty.
-        project_ids: The projects that it is limited to; empty: those of its request. None where
-            that is not clear.
+        scope: What it says of the data in its extract, beyond what its request says.
         created_at: When it was created, as the API writes it.
         started_at: When it started, as the API writes it; None while it is queued.
         completed_at: When it was complete.
@@ -102,7 +99,7 @@ class Job:
     request_id: str
     status: str
     completion_status: str
-    project_ids: tuple[str, ...] | None
+    scope: Scope
     created_at: str | None
     started_at: str | None
     completed_at: dt.datetime | None
@@ -121,7 +118,7 @@ class Job:
             answer.text("requestId"),
             answer.text("status").lower(),
             (answer.optional_text("completionStatus") or "").lower(),
-            _projects(answer.values),
+            Scope.read(answer.values),
             answer.optional_text("createdAt"),
             answer.optional_text("startedAt"),
             instant(answer.optional_text("completedAt")),
@@ -247,30 +244,3 @@ def _percent(value: Any) -> int | None:  # noqa: ANN401
     except (TypeError, ValueError):
         return None
     return percent if 0 <= percent <= 100 else None  # noqa: PLR2004
-
-
-def project_id_list(values: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Return `projectIdList` as the list that it is or that its JSON text holds (both occur)."""
-    value = values.get("projectIdList") or []
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _projects(values: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the projects that a request or job is limited to; None where that is not clear.
-
-    Documented: `projectIdList` prevails over the legacy `projectId`, which limits to one project.
-    """
-    listed = project_id_list(values)
-    legacy = values.get("projectId")
-    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        return None
-    if listed:
-        return tuple(listed)
-    if legacy is None or legacy == "":
-        return ()
-    return (legacy,) if isinstance(legacy, str) else None
