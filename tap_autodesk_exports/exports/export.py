@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+MOST_GIVEN_UP = 20
+"""IDs of exports of no use that an entry of the ledger remembers; older ones are gone by then."""
+
+
 class ExportError(TapError):
     """An export did not come to a usable end."""
 
@@ -26,6 +30,10 @@ class NotFinished(ExportError):
 
 class NotAvailable(ExportError):
     """The server has the export, or had it, and does not give it; another one may serve."""
+
+
+class UnknownStatus(ExportError):
+    """The server has a word for the state of an export that nobody documented."""
 
 
 class NoFiles(NotAvailable):
@@ -60,8 +68,6 @@ class ExportSpec:
         start: Start of the window in the canonical form, or None where no dates are requested.
         end: End of the window in the canonical form (exclusive), or None.
         existing: ID of an export that is there already and must be used; nothing is submitted.
-        loaded: What the bookmarks say was loaded when the run planned this: IDs of exports, ends of
-            windows. An export that was requested from the same state is the same work.
     """
 
     api: str
@@ -72,7 +78,6 @@ class ExportSpec:
     start: str | None = None
     end: str | None = None
     existing: str | None = None
-    loaded: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -91,11 +96,6 @@ class ExportSpec:
         """A short mark of what is requested, dates apart, by which it is known on the server."""
         return _digest([self.api, self.owner, self.name, self.slot, self.body], 8)
 
-    @property
-    def base(self) -> str:
-        """A short mark of the state that this was planned from."""
-        return _digest(sorted(self.loaded), 6)
-
 
 def _digest(value: Any, length: int) -> str:  # noqa: ANN401
     text = json.dumps(value, sort_keys=True)
@@ -112,6 +112,8 @@ class PendingExport:
         mark: What the service noted before the request, to recognise the export afterwards.
         id: The server's ID; None until the server has answered.
         given_up: IDs of exports that were requested for the same and must not be used.
+        loaded: What the bookmarks said was loaded when it was planned: IDs of exports, ends of
+            windows. An export that was planned from the same state is the same work.
     """
 
     spec: ExportSpec
@@ -119,6 +121,12 @@ class PendingExport:
     mark: Any = None
     id: str | None = None
     given_up: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """A short mark of the state that it was planned from."""
+        return _digest(sorted(self.loaded), 6)
 
     @property
     def is_given_up(self) -> bool:
@@ -128,22 +136,22 @@ class PendingExport:
     @property
     def all_given_up(self) -> tuple[str, ...]:
         """What another export in the place of this one must not be."""
-        return tuple(dict.fromkeys((*self.given_up, *filter(None, [self.id]))))
+        return tuple(dict.fromkeys((*self.given_up, *filter(None, [self.id]))))[-MOST_GIVEN_UP:]
 
 
 def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport) -> Status:
     """Translate the server's word, whatever its case.
 
     Raises:
-        ExportError: Nobody documented this word; waiting for another one could last for ever.
+        UnknownStatus: Nobody documented this word; waiting for another one could last for ever.
     """
     status = {word.lower(): status for word, status in statuses.items()}.get(said.lower())
     if status is None:
         msg = (
-            f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}'. It stays "
-            "pending; a newer release of this tap may know the status."
+            f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}', which a "
+            "newer release of this tap may know."
         )
-        raise ExportError(msg)
+        raise UnknownStatus(msg)
     return status
 
 
@@ -236,14 +244,14 @@ class ExportService(Protocol):
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Search the server's list for an export whose ID was lost; `known` are not it."""
 
-    def find_existing(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
-        """Search the server for an export like `spec` that a run requested and the state lost.
+    def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
+        """Search the server for an export that a run requested and the state lost.
 
         One that is still being made, or one that was finished meanwhile, is young, and was planned
         from the same state. None where the server's list does not tell enough to be sure.
 
         Args:
-            spec: What is wanted.
+            wanted: The export that would be requested now.
             known: IDs that the state knows: they are not it.
         """
 

@@ -122,11 +122,7 @@ class Ledger:
 
 def _entry(pending: PendingExport) -> Entry:
     entry = dataclasses.asdict(pending)
-    for part in (entry, entry["spec"]):
-        for name in OPTIONAL:
-            if not part.get(name, True):
-                del part[name]
-    return entry
+    return {name: value for name, value in entry.items() if value or name not in OPTIONAL}
 
 
 def _read(entries: Any) -> list[PendingExport]:  # noqa: ANN401
@@ -160,21 +156,19 @@ def _from_entry(entry: Any) -> PendingExport:  # noqa: ANN401
     """Read an entry; keys of a newer release are left aside."""
     spec = _value(entry, "spec", Mapping)
     texts = {name: _value(spec, name, str) for name in ("api", "owner", "name")}
-    optional = {
-        name: _value(spec, name, str, None) for name in ("start", "end", "existing")
-    }
+    optional = {name: _value(spec, name, str, None) for name in ("start", "end", "existing")}
     return PendingExport(
         ExportSpec(
             **texts,
             **optional,
             slot=_value(spec, "slot", str, ""),
             body=_value(spec, "body", Mapping, {}),
-            loaded=_texts(spec, "loaded"),
         ),
         _value(entry, "asked_at", str),
         mark=entry.get("mark"),
         id=_value(entry, "id", str, None),
         given_up=_texts(entry, "given_up"),
+        loaded=_texts(entry, "loaded"),
     )
 
 

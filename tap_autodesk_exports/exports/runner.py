@@ -1,15 +1,14 @@
 """The life of an export, in the order in which things happen.
 
-Resumed from the ledger, or found on the server, or requested (`submission.py`) -> noted in the state
--> polled until it is ready -> made again where it failed -> handed to the stream that waits for it.
-What the stream then does with its files begins in `download.py`.
+Resumed from the ledger, or found on the server, or requested (`submission.py`) -> noted in the
+state -> polled until it is ready -> made again where it failed -> handed to the stream that waits
+for it. What the stream then does with its files begins in `download.py`.
 
 Many exports live side by side, each in a thread of its own; all that they share is the ledger.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import logging
 import random
@@ -31,6 +30,7 @@ from tap_autodesk_exports.exports.export import (
     NotFinished,
     PendingExport,
     Status,
+    UnknownStatus,
 )
 from tap_autodesk_exports.exports.progress import Progress
 from tap_autodesk_exports.exports.submission import Submission
@@ -90,6 +90,7 @@ class Runner:
         self._longest_pause = longest_pause
         self._timeout = timeout
         self._futures: dict[str, Future[FinishedExport]] = {}
+        self._loaded: dict[str, tuple[str, ...]] = {}
         self._replacing = threading.Lock()
         self._slots = {name: threading.Semaphore(at_once) for name in services}
         self._submissions = {
@@ -104,14 +105,15 @@ class Runner:
 
         Args:
             spec: What is wanted.
-            loaded: What the bookmarks that it moves say was loaded (see `ExportSpec.loaded`).
+            loaded: What the bookmarks that it moves say was loaded (see `PendingExport.loaded`).
         """
         if spec.key not in self._futures:
-            known = tuple(sorted(set(loaded)))
-            self._begin(dataclasses.replace(spec, loaded=known), again=False)
+            self._loaded[spec.key] = tuple(sorted(set(loaded)))
+            self._begin(spec, again=False)
 
     def _begin(self, spec: ExportSpec, *, again: bool) -> None:
-        self._futures[spec.key] = life = Future()
+        life: Future[FinishedExport] = Future()
+        self._futures[spec.key] = life
         self.progress.started(spec)
         try:
             threads.run(self._fulfil, life, spec, again, name=spec.key)
@@ -131,23 +133,34 @@ class Runner:
             self.progress.ended(spec)
 
     def _live(self, spec: ExportSpec, *, again: bool) -> FinishedExport:
-        submission = self._submissions[spec.api]
-        pending = submission.again(spec) if again else submission.begin(spec)
+        submission, loaded = self._submissions[spec.api], self._loaded[spec.key]
+        begin = submission.again if again else submission.begin
+        pending = begin(spec, loaded)
         try:
-            return self._finish(spec, pending)
-        except NotAvailable as error:
-            if submission.is_of_this_run(spec):
-                raise
-            logger.warning("%s Requesting it again.", error)
-            return self._finish(spec, submission.again(spec))
+            try:
+                return self._finish(spec, pending)
+            except (NotAvailable, UnknownStatus) as error:
+                may_change = isinstance(error, UnknownStatus) and not self._is_stuck(pending)
+                if may_change or submission.is_of_this_run(spec):
+                    raise
+                logger.warning("%s Requesting it again.", error)
+                return self._finish(spec, submission.again(spec, loaded))
+        except (NotAvailable, UnknownStatus) as error:
+            sentence = f"{error} It stays pending: run again."
+            raise type(error)(sentence) from None
 
     def _finish(self, spec: ExportSpec, pending: PendingExport) -> FinishedExport:
         """Wait for an export, and have it made again where it fails."""
         service = self._services[spec.api]
         status = self._wait(service, pending)
+        was_gone = False
         for attempt in range(1, service.attempts):
-            if status.state not in {Status.FAILED, Status.GONE} or spec.existing:
+            is_gone = status.state is Status.GONE
+            if spec.existing or (is_gone and was_gone):
                 break
+            if status.state not in {Status.FAILED, Status.GONE}:
+                break
+            was_gone = was_gone or is_gone
             pending = self._make_again(service, spec, pending, status, first=attempt == 1)
             status = self._wait(service, pending)
         if status.state is Status.READY:
@@ -185,14 +198,11 @@ class Runner:
             NotAvailable: An earlier run has waited for it as long as can be.
             NotFinished: This run has; the next one resumes it.
         """
-        at = instant(pending.asked_at)
-        age = self._clock.now() - at if at else dt.timedelta(0)
-        stuck = max(STUCK, dt.timedelta(seconds=self._timeout))
-        if age > stuck and not self._submissions[pending.spec.api].is_of_this_run(pending.spec):
+        is_new = self._submissions[pending.spec.api].is_of_this_run(pending.spec)
+        if self._is_stuck(pending) and not is_new:
             msg = (
-                f"The {pending.spec.title} is still '{status.said}' on the server "
-                f"{age / dt.timedelta(hours=1):.0f} hours after it was requested "
-                f"({status.export_id})."
+                f"The {pending.spec.title} requested at {pending.asked_at} is still "
+                f"'{status.said}' on the server ({status.export_id})."
             )
             raise NotAvailable(msg)
         if waited > self._timeout:
@@ -202,6 +212,12 @@ class Runner:
                 "run resumes it. Setting 'export_timeout_minutes' says how long to wait."
             )
             raise NotFinished(msg)
+
+    def _is_stuck(self, pending: PendingExport) -> bool:
+        """Tell whether an export was requested so long ago that it does not end any more."""
+        at = instant(pending.asked_at)
+        longest = max(STUCK, dt.timedelta(seconds=self._timeout))
+        return at is not None and self._clock.now() - at > longest
 
     def _make_again(
         self,
@@ -224,7 +240,7 @@ class Runner:
             )
             if first and service.retry(pending):
                 return pending
-        return self._submissions[spec.api].again(spec, failed=True)
+        return self._submissions[spec.api].again(spec, self._loaded[spec.key], failed=True)
 
     # Handed over
 
@@ -264,7 +280,7 @@ class Runner:
             if present and present.export_id == of_no_use.export_id:
                 if self._submissions[spec.api].is_of_this_run(spec):
                     return None
-                self._begin(of_no_use.pending.spec if spec.existing else spec, again=True)
+                self._begin(spec, again=True)
         return self.result(spec)
 
     def close(self) -> None:
@@ -284,7 +300,9 @@ def _ending(pending: PendingExport, status: ExportStatus) -> str:
         case Status.CANCELLED:
             return f"{title} was cancelled on the server. Run again to request a new one."
         case Status.GONE:
-            return f"{title} is '{status.said}': its files are gone. Run again to request a new one."
+            return (
+                f"{title} is '{status.said}': its files are gone. Run again to request a new one."
+            )
         case _:
             return (
                 f"{title} ended as '{status.said}' on the server, also when tried again. Run again "

@@ -53,8 +53,12 @@ class Submission:
         self._searched: set[str] = set()
         self._requested: set[str] = set()
 
-    def begin(self, spec: ExportSpec) -> PendingExport:
+    def begin(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport:
         """Return the export: a certain one, one that is pending, one that is there, or a new one.
+
+        Args:
+            spec: What is wanted.
+            loaded: What the bookmarks say was loaded.
 
         Raises:
             TapError: None of them can be had.
@@ -65,20 +69,25 @@ class Submission:
             return pending
         with self._lock:
             self._search_unanswered(spec)
-            return self._pending(spec) or self._existing(spec) or self._request(spec)
+            return (
+                self._pending(spec) or self._existing(spec, loaded) or self._request(spec, loaded)
+            )
 
-    def again(self, spec: ExportSpec, *, failed: bool = False) -> PendingExport:
+    def again(
+        self, spec: ExportSpec, loaded: tuple[str, ...], *, failed: bool = False
+    ) -> PendingExport:
         """Request an export in place of one that is of no use.
 
         Args:
             spec: What is wanted.
+            loaded: What the bookmarks say was loaded.
             failed: Whether the one before failed on the server, so that it is of no use later on.
 
         Raises:
             TapError: It could not be requested; the one before stays pending, unless it failed.
         """
         with self._lock:
-            return self._request(spec, keep=not failed)
+            return self._request(spec, loaded, keep=not failed)
 
     def is_of_this_run(self, spec: ExportSpec) -> bool:
         """Tell whether this run has requested an export: then it does not request another one."""
@@ -151,9 +160,10 @@ class Submission:
         self._ledger.note(pending)
         return pending
 
-    def _existing(self, spec: ExportSpec) -> PendingExport | None:
+    def _existing(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport | None:
         """Return an export that a run requested whose state was lost."""
-        pending = self._service.find_existing(spec, self._ledger.known_ids())
+        wanted = self._wanted(spec, loaded)
+        pending = self._service.find_existing(wanted, self._ledger.known_ids())
         if pending is None:
             return None
         logger.warning(
@@ -163,20 +173,24 @@ class Submission:
             pending.id,
             pending.asked_at,
         )
-        before = self._ledger.before(spec.key)
-        given_up = before.all_given_up if before else ()
-        pending = dataclasses.replace(pending, given_up=given_up)
         self._ledger.note(pending)
         return pending
 
     # Requested
 
-    def _request(self, spec: ExportSpec, *, keep: bool = True) -> PendingExport:
-        """Request an export; it is in the state before and after."""
+    def _wanted(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport:
+        """Return the export as it would be requested now."""
         before = self._ledger.before(spec.key)
         given_up = before.all_given_up if before else ()
+        return PendingExport(spec, canonical(self._clock.now()), given_up=given_up, loaded=loaded)
+
+    def _request(
+        self, spec: ExportSpec, loaded: tuple[str, ...], *, keep: bool = True
+    ) -> PendingExport:
+        """Request an export; it is in the state before and after."""
+        before = self._ledger.before(spec.key)
         for _ in range(self._service.attempts):
-            pending = PendingExport(spec, canonical(self._clock.now()), given_up=given_up)
+            pending = self._wanted(spec, loaded)
             pending = dataclasses.replace(pending, mark=self._service.mark(pending))
             self._ledger.note(pending)
             self._searched.add(spec.key)

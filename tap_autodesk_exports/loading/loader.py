@@ -7,6 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.exports.download import DownloadError
+from tap_autodesk_exports.exports.export import NotAvailable
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.tables.table import Table
@@ -114,7 +116,7 @@ class Loader:
                 self._sink.fail(error)
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
-                    self._schedule.settle(load)
+                    self._schedule.give_up(load)
         if whole and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
@@ -183,7 +185,11 @@ class Loader:
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
-                newest = yield from self._send(load, finished)
+                try:
+                    newest = yield from self._send(load, finished)
+                except (DownloadError, FileError, NotAvailable) as error:
+                    finished = self._schedule.another(load, finished, error)
+                    newest = yield from self._send(load, finished)
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
