@@ -125,8 +125,8 @@ class PendingExport:
 
     @property
     def base(self) -> str:
-        """A short mark of the state that it was planned from."""
-        return _digest(sorted(self.loaded), 6)
+        """A short mark of the state that it was planned from; empty where nothing was loaded."""
+        return _digest(sorted(self.loaded), 6) if self.loaded else ""
 
     @property
     def is_given_up(self) -> bool:

@@ -139,14 +139,16 @@ class DataConnectorService:
         self, request: Request, job: Job | None, wanted: PendingExport
     ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        *_, base, asked_at = request.description.split(" ")
+        asked_at = request.description.rpartition(" ")[2]
         at = instant(asked_at)
         if at is None:
             return None
         age = self._data_connector.clock.now() - at
         if job and STATUSES.get(job.status) is not Status.PENDING:
             is_successful = COMPLETION_STATUSES.get(job.completion_status) is Status.READY
-            if not (is_successful and base == wanted.base and age < self._young):
+            of_this_state = _description(dataclasses.replace(wanted, asked_at=asked_at))
+            is_unloaded = request.description == of_this_state
+            if not (is_successful and is_unloaded and age < self._young):
                 return None
         elif age > DAY:
             return None
@@ -261,8 +263,8 @@ def _description(pending: PendingExport) -> str:
     What for, from which state, and the microsecond of the request.
     """
     spec = pending.spec
-    what = f"{_PREFIX} {spec.name} {spec.content} {spec.slot}"
-    return f"{what} {pending.base} {pending.asked_at}"
+    base = f" {pending.base}" if pending.base else ""
+    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot}{base} {pending.asked_at}"
 
 
 def _with_its_dates(spec: ExportSpec, request: Request) -> ExportSpec | None:

@@ -42,11 +42,12 @@ TOO_MANY_REQUESTS = 429
 DAY = dt.timedelta(days=1)
 KEPT = dt.timedelta(days=30)
 """How long a pending export is looked for; how long the server keeps it is not documented."""
-_NAME = re.compile(
-    r"(?P<what>.+-[0-9a-f]{8})-(?P<base>[0-9a-f]{6})"
-    r"(-(?P<start>\d{8})-(?P<end>\d{8}))?-(?P<asked_at>\d{8}T\d{12})(\.csv)*"
+_REST = (
+    r"(-(?P<base>[0-9a-f]{6}))?(-(?P<start>\d{8})-(?P<end>\d{8}))?"
+    r"-(?P<asked_at>\d{8}T\d{12})(\.csv)*"
 )
-"""A file name that this tap gave; the server appends `.csv`."""
+"""What follows in a file name that this tap gave, once it is said what is inside; the server
+appends `.csv`."""
 
 STATUSES = {
     "Requested": Status.PENDING,
@@ -106,13 +107,13 @@ class TokenFlexService:
 
     def _as_wanted(self, request: Request, wanted: PendingExport) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        name = _NAME.fullmatch(request.file_name)
+        name = re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name)
         status = STATUSES.get(request.status)
         asked_at = _read_moment(name["asked_at"], _MOMENT) if name else None
-        if not name or not asked_at or name["what"] != _what(wanted.spec):
+        if not name or not asked_at:
             return None
         is_young = self._tokenflex.clock.now() - asked_at < self._young
-        is_unloaded = status is Status.READY and name["base"] == wanted.base
+        is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
         if not (is_young and (status is Status.PENDING or is_unloaded)):
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
@@ -182,7 +183,7 @@ def _file_name(pending: PendingExport) -> str:
     What for, from which state, for which days, and the microsecond of the request.
     """
     spec = pending.spec
-    parts = [_what(spec), pending.base]
+    parts = [_what(spec), *filter(None, [pending.base])]
     if spec.start and spec.end:
         parts += [_day(spec.start), _day_after(spec.end)]
     moment = dt.datetime.fromisoformat(pending.asked_at)
