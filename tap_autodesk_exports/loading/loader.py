@@ -126,13 +126,8 @@ class Loader:
                 self._sink.fail(error)
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
-<<<<<<< HEAD
-                    self._schedule.settle(load)
-        if (whole or replaces) and not ended and self._is_whole(loads):
-=======
                     self._schedule.give_up(load)
-        if whole and not ended and self._is_whole(loads):
->>>>>>> exports
+        if (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
@@ -202,15 +197,8 @@ class Loader:
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
-<<<<<<< HEAD
-                newest = yield from self._send(load, finished, whole=whole)
-=======
-                try:
-                    newest = yield from self._send(load, finished)
-                except (DownloadError, FileError, NotAvailable) as error:
-                    finished = self._schedule.another(load, finished, error)
-                    newest = yield from self._send(load, finished)
->>>>>>> exports
+                    self._schedule.give_up(load)
+        if (whole or replaces) and not ended and self._is_whole(loads):
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)

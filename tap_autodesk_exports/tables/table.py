@@ -172,8 +172,8 @@ class Table:
             selected: Names of the columns to send; those that the table does not have are ignored.
             version: Version of a full table, if the target is to activate it.
             time_extracted: Timestamp of the message.
-            after: A column and a value: rows in which it is less are left out. Rows that equal it
-                are sent, and so are rows without a value, which may be new.
+            after: A column and a value: rows in which it is less are left out; those that equal
+                it or have no value are sent.
         """
         before = f'{{"type":"RECORD","stream":{json.dumps(stream)},"record":'
         behind = f',"version":{version}' if version is not None else ""
@@ -206,8 +206,8 @@ class Table:
         """Write the rows to files; yield the number of each, counted from 1, when it is complete.
 
         JSON lines hold the same texts as `lines`. Parquet files have columns of real types: text,
-        boolean, date, time, timestamp in UTC; numbers are BIGINT or DECIMAL, whichever holds every
-        value of the table exactly, or text where neither does. `_rescued_data` is JSON text there.
+        boolean, date, time, timestamp in UTC; BIGINT or DECIMAL, whichever holds every value of
+        the table exactly, or text where neither does. `_rescued_data` is JSON text.
 
         Args:
             create: Opens the file with a number for writing, such as a file of any storage.
