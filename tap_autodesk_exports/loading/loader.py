@@ -197,8 +197,11 @@ class Loader:
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
-                    self._schedule.give_up(load)
-        if (whole or replaces) and not ended and self._is_whole(loads):
+                try:
+                    newest = yield from self._send(load, finished, whole=whole)
+                except (DownloadError, FileError, NotAvailable) as error:
+                    finished = self._schedule.another(load, finished, error)
+                    newest = yield from self._send(load, finished, whole=whole)
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
