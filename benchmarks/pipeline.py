@@ -100,27 +100,30 @@ def pipeline(rows: int, repeat: int) -> None:
         try:
             with Sandbox(extract=folder / "extract", job_seconds=0) as sandbox:
                 project = _Project(folder, sandbox.settings(), postgres.get_pid())
-                turns = [[project.load(way) for way in WAYS] for _ in range(repeat)]
+                for _ in range(repeat):
+                    _turn(project)
             _compare(folder / "pg", rows)
         finally:
             postgres.cleanup()
-    _print(turns)
 
 
-def _print(turns: list[list[Cost]]) -> None:
-    """Print the turn that was quickest in all, and the ratios within it."""
-    turn = min(turns, key=lambda costs: sum(cost.seconds for cost in costs))
-    best = turn[-1]
-    print(
-        "| way | seconds | CPU seconds | tap | target | PostgreSQL | Meltano | x seconds | x CPU |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for way, cost in zip(WAYS, turn, strict=True):
+def _turn(project: _Project) -> None:
+    """Load in each way; print what each took, and how many times as much as the last one."""
+    headings = ("way", "seconds", "CPU seconds", "tap", "target", POSTGRES, MELTANO_ITSELF)
+    print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
+    costs = []
+    for way in WAYS:
+        cost = project.load(way)
+        costs.append(cost)
         parts = (cost.cpu[name] for name in (way.tap, "target-postgres", POSTGRES, MELTANO_ITSELF))
+        figures = (cost.seconds, cost.total, *parts)
+        print(f"| {way.name} | {' | '.join(f'{figure:.1f}' for figure in figures)} |", flush=True)
+    best = costs[-1]
+    for way, cost in zip(WAYS[:-1], costs[:-1], strict=True):
         print(
-            f"| {way.name} | {cost.seconds:.1f} | {cost.total:.1f} |"
-            f" {' | '.join(f'{seconds:.1f}' for seconds in parts)} |"
-            f" {cost.seconds / best.seconds:.1f} | {cost.total / best.total:.1f} |"
+            f"\nThe last way is {cost.seconds / best.seconds:.1f} times as fast as {way.name}, and"
+            f" takes 1/{cost.total / best.total:.1f} of its processor time.",
+            flush=True,
         )
 
 
@@ -218,7 +221,6 @@ class _Project:
             },
         }
         return {
-            "version": 1,
             "project_id": "c0ffee00-0000-4000-8000-000000000000",
             "default_environment": "bench",
             "environments": [{"name": "bench"}],

@@ -87,7 +87,6 @@ def _project(target: Target, place: Place, settings: Mapping[str, Any]) -> dict[
         "config": {**settings, **own["config"]},
     }
     return {
-        "version": 1,
         "project_id": "c0ffee00-0000-4000-8000-000000000001",
         "default_environment": "check",
         "environments": [{"name": "check"}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,11 @@ def diagram(references: Mapping[str, Mapping[str, str]], address: Callable[[str]
             edges.setdefault((table, target.rpartition(".")[0]), []).append(column)
     if not edges:
         return ""
-    boxes, width, height = _placed(edges)
-    parts = [_line(boxes, *edge, columns) for edge, columns in sorted(edges.items())]
+    boxes, ways, width, height = _placed(edges)
+    parts = [_line(boxes, ways[edge], columns) for edge, columns in sorted(edges.items())]
     loops = {source for source, target in edges if source == target}
-    parts += [_box(box, address(box.name), box.name in loops) for box in boxes.values()]
+    tables = {name for edge in edges for name in edge}
+    parts += [_box(boxes[name], address(name), name in loops) for name in sorted(tables)]
     return (
         f'<div class="diagram"><svg viewBox="0 0 {width:.0f} {height:.0f}" '
         f'style="min-width:{min(width, 1400) * 0.62:.0f}px;max-width:{width:.0f}px" role="img" '
@@ -45,25 +47,42 @@ def diagram(references: Mapping[str, Mapping[str, str]], address: Callable[[str]
     )
 
 
-def _placed(edges: Collection[tuple[str, str]]) -> tuple[dict[str, _Box], float, float]:
-    """Return where each table is, and the size of it all."""
+def _placed(
+    edges: Collection[tuple[str, str]],
+) -> tuple[dict[str, _Box], dict[tuple[str, str], list[str]], float, float]:
+    """Return where each table is, the way of each line, and the size of it all.
+
+    A line that passes a column of tables has a place of its own there, which is a box without a
+    table, so that it runs behind none.
+    """
     targets: dict[str, set[str]] = {}
     for source, target in edges:
         targets.setdefault(source, set()).add(target)
         targets.setdefault(target, set())
+    depths = {name: _depth(name, targets, ()) for name in sorted(targets)}
     layers: dict[int, list[str]] = {}
-    for name in sorted(targets):
-        layers.setdefault(_depth(name, targets, ()), []).append(name)
+    for name, depth in depths.items():
+        layers.setdefault(depth, []).append(name)
+    ways: dict[tuple[str, str], list[str]] = {}
+    ahead: dict[str, set[str]] = {}
+    for source, target in sorted(edges):
+        passed = range(depths[source] - 1, depths[target], -1)
+        places = {depth: f"{source}>{target}>{depth}" for depth in passed}
+        for depth, place in places.items():
+            layers[depth].append(place)
+        ways[source, target] = [source, *places.values(), target]
+        for name, following in itertools.pairwise(ways[source, target]):
+            ahead.setdefault(name, set()).add(following)
     boxes: dict[str, _Box] = {}
     x, tallest = 1.0, max(map(len, layers.values())) * (HEIGHT + GAP_Y)
     for _, names in sorted(layers.items()):
-        ordered = sorted(names, key=lambda name: (_middle(boxes, targets[name]), name))
-        width = max(len(name) + 2 for name in names) * LETTER + PADDING
+        ordered = sorted(names, key=lambda name: (_middle(boxes, ahead.get(name, set())), name))
+        width = max(len(name) + 2 for name in names if name in targets) * LETTER + PADDING
         step = tallest / len(ordered)
         for place, name in enumerate(ordered):
             boxes[name] = _Box(name, x, place * step + (step - HEIGHT) / 2, width)
         x += width + GAP_X
-    return boxes, x - GAP_X + 1, tallest
+    return boxes, ways, x - GAP_X + 1, tallest
 
 
 def _depth(name: str, targets: Mapping[str, set[str]], above: tuple[str, ...]) -> int:
@@ -77,16 +96,22 @@ def _middle(boxes: Mapping[str, _Box], names: Collection[str]) -> float:
     return sum(known) / len(known) if known else 0
 
 
-def _line(boxes: Mapping[str, _Box], source: str, target: str, columns: list[str]) -> str:
+def _line(boxes: Mapping[str, _Box], way: list[str], columns: list[str]) -> str:
+    source, target = way[0], way[-1]
     if source == target:
         return ""
-    start, end = boxes[source], boxes[target]
-    x1, y1 = start.x, start.y + HEIGHT / 2
-    x2, y2 = end.x + end.width, end.y + HEIGHT / 2
-    half = max((x1 - x2) / 2, GAP_X / 2)
+    x, y = boxes[source].x, boxes[source].y + HEIGHT / 2
+    path = f"M{x:.0f} {y:.0f}"
+    for name in way[1:]:
+        box = boxes[name]
+        right, middle = box.x + box.width, box.y + HEIGHT / 2
+        half = max((x - right) / 2, GAP_X / 2)
+        path += f"C{x - half:.0f} {y:.0f} {right + half:.0f} {middle:.0f} {right:.0f} {middle:.0f}"
+        if name != target:
+            path += f"H{box.x:.0f}"
+        x, y = box.x, middle
     return (
-        f'<path d="M{x1:.0f} {y1:.0f}C{x1 - half:.0f} {y1:.0f} {x2 + half:.0f} {y2:.0f} '
-        f'{x2:.0f} {y2:.0f}"><title>{escape(source)} ({escape(", ".join(columns))}) → '
+        f'<path d="{path}"><title>{escape(source)} ({escape(", ".join(columns))}) → '
         f"{escape(target)}</title></path>"
     )
 

@@ -74,10 +74,8 @@ def _page(page: str, of_page: list[Stream], homes: Mapping[str, str]) -> Iterato
         lambda name: _address(name, page, homes),
     )
     if drawn:
-        yield (
-            f"{drawn}\n\nA line leads from a table to the one on its left that it points at; "
-            "others are not drawn.\n"
-        )
+        yield f"{drawn}\n"
+        yield "A line leads from a table to one on its left that it points at.\n"
     for stream in of_page:
         yield from _stream(stream, page, homes)
 

@@ -35,11 +35,6 @@ OF_THE_PROJECT = {
     "contributing.md": "CONTRIBUTING.md",
 }
 """Page -> the file of the project that it is."""
-LOADERS = """\
-# Loaders
-
-`make targets` loads the same cells into every target and writes this page.
-"""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -58,8 +53,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name: (ROOT / file).read_text(encoding="utf-8") for name, file in OF_THE_PROJECT.items()
     }
     pages |= dictionary() | {"commands.md": "\n".join(_commands())}
-    if "loaders.md" not in files.src_uris:
-        pages["loaders.md"] = LOADERS
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files

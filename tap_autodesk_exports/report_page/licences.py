@@ -42,7 +42,8 @@ def seats_of_month(marts: Marts) -> tuple[str, list[Row]]:
     """Return the month to show, and its seats by offering over all teams."""
     months = marts.rows(
         "SELECT month, max(counted_on) AS counted_on FROM {seat_utilisation} "
-        "WHERE seats_bought > 0 OR people_used > 0 GROUP BY month ORDER BY month DESC LIMIT 2"
+        "GROUP BY month ORDER BY max(CASE WHEN seats_bought > 0 OR people_used > 0 THEN 1 ELSE 0 "
+        "END) DESC, month DESC LIMIT 2"
     )
     if not months:
         return "", []
@@ -52,12 +53,12 @@ def seats_of_month(marts: Marts) -> tuple[str, list[Row]]:
     rows = marts.rows(
         "SELECT offering_name, sum(seats_bought) AS bought, sum(people_used) AS used, "
         "sum(seats_unused) AS unused, max(highest_day_people) AS highest_day "
-        "FROM {seat_utilisation} WHERE month = CAST(%s AS date) "
-        "GROUP BY offering_name HAVING sum(seats_bought) > 0 OR sum(people_used) > 0 "
+        "FROM {seat_utilisation} WHERE month = CAST(? AS date) "
+        "GROUP BY offering_name "
         "ORDER BY sum(seats_unused) DESC NULLS LAST, offering_name",
         month,
     )
-    return month, rows
+    return month, [row for row in rows if row["bought"] or row["used"]] or rows
 
 
 def seat_utilisation(marts: Marts) -> Picture | None:

@@ -510,7 +510,7 @@ def test_the_page_asks_for_nothing_and_has_no_error_on_any_screen(company: Compa
             for width, scheme in ((1280, "light"), (390, "dark")):
                 browser.show(width, 900, scheme)
                 browser.go(file.as_uri())
-                browser.wait_for("document.readyState == 'complete' && window.drawn")
+                browser.wait_for("document.readyState == 'complete' && !!window.drawn")
                 browser.wait_for(
                     "document.querySelectorAll('.chart svg').length"
                     " == document.querySelectorAll('.chart').length"

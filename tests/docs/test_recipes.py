@@ -25,6 +25,7 @@ PAGE = (ROOT / "docs/scheduling.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+VOLUMES = ["/state", "/tmp"]  # noqa: S108
 SCRIPT = "/opt/autodesk/run.sh"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the recipes are for Linux")
 
@@ -115,14 +116,10 @@ def test_the_dagster_recipe_starts_the_script(project):
 
 def test_the_container_recipe_feeds_a_target_and_keeps_the_last_state(tmp_path):
     (tmp_path / "bin").mkdir()
-    program(
-        tmp_path / "bin/docker",
-        f"#!{sys.executable}\nimport json, sys\n"
-        'if sys.argv[1] == "run": print(json.dumps(sys.argv))\n',
-    )
-    program(
-        tmp_path / "bin/target-postgres", "#!/bin/sh\ncat >received\necho '{\"bookmarks\": {}}'\n"
-    )
+    noted = 'if sys.argv[1] == "run": print(json.dumps(sys.argv))'
+    program(tmp_path / "bin/docker", f"#!{sys.executable}\nimport json, sys\n{noted}\n")
+    target = "cat >received\necho '{\"bookmarks\": {}}'"
+    program(tmp_path / "bin/target-postgres", f"#!/bin/sh\n{target}\n")
     env = {**clean_environment(), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     recipe = RECIPES["run-container.sh"]
     subprocess.run(["sh", "-euc", recipe], cwd=tmp_path, env=env, check=True)
@@ -143,10 +140,7 @@ def test_the_image_is_made_of_locked_requirements_and_runs_without_rights():
     )
     final = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert re.search(r"^USER tap$", final, re.MULTILINE)
-    assert json.loads(re.findall(r"^VOLUME (.+)", final, re.MULTILINE)[0]) == [
-        "/state",
-        "/tmp",  # noqa: S108 - of the container
-    ]
+    assert json.loads(re.findall(r"^VOLUME (.+)", final, re.MULTILINE)[0]) == VOLUMES
     assert "XDG_STATE_HOME=/state" in final
     for command in re.findall(r"pip install ([^&\n]+)", DOCKERFILE):
         assert "--require-hashes" in command or "--no-deps" in command
