@@ -139,13 +139,13 @@ class Runner:
         try:
             try:
                 return self._finish(spec, pending)
-            except (NotAvailable, UnknownStatus) as error:
+            except (NotAvailable, NoFiles, UnknownStatus) as error:
                 may_change = isinstance(error, UnknownStatus) and not self._is_stuck(pending)
                 if may_change or submission.is_of_this_run(spec):
                     raise
                 logger.warning("%s Requesting it again.", error)
                 return self._finish(spec, submission.again(spec, loaded))
-        except (NotAvailable, UnknownStatus) as error:
+        except (NotAvailable, NoFiles, UnknownStatus) as error:
             sentence = f"{error} It stays pending: run again."
             raise type(error)(sentence) from None
 

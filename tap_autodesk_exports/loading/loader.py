@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import NotAvailable
+from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
@@ -85,9 +85,7 @@ class Loader:
         self._dataset = selected.dataset
         self._bookmarks = selected.bookmarks
         self._source = source
-        self._schedule = schedule
-        self._sink = sink
-        self._engine = engine
+        self._schedule, self._sink, self._engine = schedule, sink, engine
         self._start_date = start_date
         self._without_file: str | None = None
         self._reported: dict[str, set[str]] = {"unknown": set(), "missing": set()}
@@ -199,7 +197,7 @@ class Loader:
                     self._bookmarks.open_version(load.partition)
                 try:
                     newest = yield from self._send(load, finished, whole=whole)
-                except (DownloadError, FileError, NotAvailable) as error:
+                except (DownloadError, FileError, NotAvailable, NoFiles) as error:
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
         finally:
@@ -238,11 +236,8 @@ class Loader:
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
     def _table(self, path: Path, finished: FinishedExport) -> Table:
-        schema = self._selected.schema
-        values = self._source.constants(self._dataset, finished)
-        constants = {
-            name: (type_, values.get(name)) for name, (type_, _) in schema.constants.items()
-        }
+        schema, own = self._selected.schema, self._source.constants(self._dataset, finished)
+        constants = {name: (type_, own.get(name)) for name, (type_, _) in schema.constants.items()}
         return Table(
             path,
             dataclasses.replace(schema, constants={**constants, **self._sink.constants()}),

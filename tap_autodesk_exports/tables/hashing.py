@@ -14,6 +14,8 @@ import hmac
 import string
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables.long_cells import MARK
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,7 +44,7 @@ class Hashing:
         return hmac.new(self.key, same.encode(), hashlib.sha256).hexdigest()
 
     def define(self, database: duckdb.DuckDBPyConnection) -> None:
-        """Make the same function known to a database, as `keyed_hash(text)`.
+        """Make the same function known to a database, as `keyed_hash(text)`; marks stay.
 
         DuckDB has no HMAC, so it is put together: SHA-256 over the outer pad and the SHA-256 over
         the inner pad and the text. The pads stand in a macro in memory, and in no query.
@@ -59,7 +61,7 @@ class Hashing:
         )
         database.execute(
             "CREATE TEMP MACRO keyed_hash(text) AS CASE"
-            f" WHEN text IN ({kept}) THEN text"
+            f" WHEN text IN ({kept}) OR starts_with(text, '{MARK}') THEN text"
             f" WHEN contains(text, '@') THEN mac(translate(trim(text), '{string.ascii_uppercase}',"
             f" '{string.ascii_lowercase}')) WHEN text IS NOT NULL THEN mac(text) END"
         )
