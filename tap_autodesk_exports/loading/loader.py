@@ -11,6 +11,7 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NotAvailable
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
+from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.workspace import full_disk_told
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.types import Type
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -37,11 +39,18 @@ class Sink(Protocol):
     def rows(self, table: Table, after: After) -> Iterable[Record]:
         """Send the rows of a table. What it yields is handed on to whoever runs the loader."""
 
-    def begin_version(self) -> None:
-        """Prepare to send a new version of the whole table."""
+    def begin_version(self, version: int) -> None:
+        """Prepare to send a new version of the whole table, where the dataset has versions.
+
+        Args:
+            version: The version of rows of which earlier runs sent some; 0: a new one.
+        """
 
     def activate_version(self) -> None:
         """Say that all rows of the new version were sent, so that those of others are gone."""
+
+    def constants(self) -> Mapping[str, tuple[Type, str | None]]:
+        """Return columns that every row carries in addition to its own, as in a `TableSchema`."""
 
     def state(self) -> None:
         """Write the state."""
@@ -101,7 +110,8 @@ class Loader:
                 self._schedule.finish(load)
 
     def _load_all(self, loads: Sequence[Load], unfinished: list[Load]) -> Iterator[Record]:
-        self._sink.begin_version()
+        replaces = self._bookmarks.replacing
+        self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
         ended: list[Mapping[str, str]] = []
         for load in loads:
@@ -117,10 +127,12 @@ class Loader:
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.give_up(load)
-        if whole and not ended and self._is_whole(loads):
+        if (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
+            if replaces:
+                self._bookmarks.end_replacing()
             self._sink.state()
 
     def _is_whole(self, loads: Iterable[Load]) -> bool:
@@ -186,10 +198,10 @@ class Loader:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
                 try:
-                    newest = yield from self._send(load, finished)
+                    newest = yield from self._send(load, finished, whole=whole)
                 except (DownloadError, FileError, NotAvailable) as error:
                     finished = self._schedule.another(load, finished, error)
-                    newest = yield from self._send(load, finished)
+                    newest = yield from self._send(load, finished, whole=whole)
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
@@ -198,18 +210,20 @@ class Loader:
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
 
-    def _send(self, load: Load, finished: FinishedExport) -> Generator[Record, Any, str | None]:
+    def _send(
+        self, load: Load, finished: FinishedExport, *, whole: bool
+    ) -> Generator[Record, Any, str | None]:
         """Send the rows of an export; return the replication key's greatest value, if it counts."""
         try:
-            return (yield from self._send_file(load, finished))
+            return (yield from self._send_file(load, finished, whole=whole))
         except FileError as error:
             # No row of it was sent: a file is read to its end before the first one goes out.
             logger.warning("%s Downloading it again.", error)
             self._schedule.discard(self._selected.name, finished)
-            return (yield from self._send_file(load, finished))
+            return (yield from self._send_file(load, finished, whole=whole))
 
     def _send_file(
-        self, load: Load, finished: FinishedExport
+        self, load: Load, finished: FinishedExport, *, whole: bool
     ) -> Generator[Record, Any, str | None]:
         name, replication = self._selected.name, self._bookmarks.replication
         with full_disk_told(), self._schedule.file(name, load, finished) as path:
@@ -218,7 +232,9 @@ class Loader:
                 return None
             with self._table(path, finished) as table:
                 self._report_differences(table, path.name)
+                mark = self._mark(load, table, whole=whole)
                 yield from self._sink.rows(table, self._bookmarks.after(load.partition))
+                self._bookmarks.note_identity(load.partition, mark)
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
     def _table(self, path: Path, finished: FinishedExport) -> Table:
@@ -229,16 +245,33 @@ class Loader:
         }
         return Table(
             path,
-            dataclasses.replace(schema, constants=constants),
+            dataclasses.replace(schema, constants={**constants, **self._sink.constants()}),
             export_id=finished.export_id,
             exported_at=finished.exported_at,
             engine=self._engine,
         )
 
+    def _mark(self, load: Load, table: Table, *, whole: bool) -> str:
+        """Return the mark of what the keys of a partition's rows are made of, with this file's.
+
+        Raises:
+            IdentityChanged: Rows that were loaded before would be there twice.
+        """
+        used, identity = table.identified_by(), self._selected.identity
+        mark = self._bookmarks.identity(load.partition)
+        why = identity.is_replaced_by(used, mark) if mark else None
+        if why and not whole:  # a version of the whole table replaces it anyway
+            if self._selected.may_replace:
+                self._bookmarks.note_identity(load.partition, CHANGED)
+            raise IdentityChanged(why, will_replace=self._selected.may_replace)
+        return identity.mark(used, None if why else mark)
+
     def _complete(self, load: Load, finished: FinishedExport, newest: str | None) -> None:
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self._schedule.lock:
             state = self._bookmarks.move(load.partition, finished, newest)
+            if self._bookmarks.identity(load.partition) is None:  # there was no row to look at
+                self._bookmarks.note_identity(load.partition, self._selected.identity.mark())
             self._source.remember(self._dataset, load, finished, state)
             self._schedule.settle(load)
             self._sink.state()

@@ -12,6 +12,7 @@ from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.loading.report import Stopwatch
+from tap_autodesk_exports.loading.restart import prepare
 
 if TYPE_CHECKING:
     import threading
@@ -79,7 +80,10 @@ class Schedule:
         """Plan each API by itself, then have all exports made side by side."""
         by_api: dict[str, list[Selected]] = {}
         for each in self._selected.values():
-            by_api.setdefault(each.dataset.api, []).append(each)
+            if error := prepare(each):
+                self._failed[each.name] = error
+            else:
+                by_api.setdefault(each.dataset.api, []).append(each)
         for api, selected in by_api.items():
             self._plan(api, selected)
         loaded: dict[str, list[str]] = defaultdict(list)

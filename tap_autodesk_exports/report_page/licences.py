@@ -42,7 +42,7 @@ def seats_of_month(marts: Marts) -> tuple[str, list[Row]]:
     """Return the month to show, and its seats by offering over all teams."""
     months = marts.rows(
         "SELECT month, max(counted_on) AS counted_on FROM {seat_utilisation} "
-        "GROUP BY month ORDER BY month DESC LIMIT 2"
+        "WHERE seats_bought > 0 OR people_used > 0 GROUP BY month ORDER BY month DESC LIMIT 2"
     )
     if not months:
         return "", []
@@ -151,10 +151,12 @@ def product_versions(marts: Marts) -> Picture | None:
     """Draw the share of each release over time, for the products most used."""
     rows = marts.rows(
         "SELECT product_name, version, month, people, days_used, share_of_days "
-        "FROM {product_versions} WHERE version <> 'none' ORDER BY month DESC, product_name, version"
+        "FROM {product_versions} ORDER BY month DESC, product_name, version"
     )
     if not rows:
         return None
+    # Cloud products have no versions: they are shown where there is nothing else.
+    rows = [row for row in rows if row["version"] != "none"] or rows
     products = largest(rows, "product_name", "days_used", MOST_PRODUCTS)
     versions = sorted({str(row["version"]) for row in rows if row["product_name"] in products})
     panels = []
@@ -202,8 +204,7 @@ def seat_or_flex(marts: Marts) -> Picture | None:
     rows = marts.rows(
         "SELECT coalesce(person_name, person) AS person, offering_name, licensed_by, "
         "days_per_year, break_even_days, cheaper_by, saving_per_year FROM {seat_or_flex} "
-        "WHERE cheaper_by IN ('seat', 'flex') "
-        "ORDER BY saving_per_year DESC, 1, 2"
+        "ORDER BY saving_per_year DESC NULLS LAST, 1, 2"
     )
     if not rows:
         return None
@@ -228,7 +229,9 @@ def seat_or_flex(marts: Marts) -> Picture | None:
         )
     )
     evens = {str(row["offering"]): row["break_even_days"] for row in named}
-    ticks = chart([{"offering": name, "days": days} for name, days in evens.items()])
+    ticks = chart(
+        [{"offering": name, "days": days} for name, days in evens.items() if days is not None]
+    )
     ticks = ticks.mark_tick(color=RED, thickness=3, size=30).encode(x="days:Q", y=y)
     changes = [row for row in rows if number(row["saving_per_year"]) > 0]
     return Picture(

@@ -18,7 +18,7 @@ from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
 from tap_autodesk_exports.streams.stream import TapStream
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
-from tap_autodesk_exports.tables.types import Column
+from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +45,9 @@ ENCODINGS = MappingProxyType(
 )
 """Format and compression of a `batch_config` -> how files are written."""
 
+TABLE_VERSION = "_sdc_table_version"
+"""Where targets on the SDK keep the version of a row (observed: singer-sdk 0.54.9)."""
+
 
 class DatasetStream(TapStream):
     """A dataset, and the `Sink` of its rows."""
@@ -57,6 +60,7 @@ class DatasetStream(TapStream):
         super().__init__(tap, session, dataset, schema)
         self.replication_key = dataset.replication_key
         self._send: Send = self._as_records
+        self._sends_batches = False
 
     # What the catalog made of the dataset
 
@@ -77,6 +81,7 @@ class DatasetStream(TapStream):
             Bookmarks(self, replication, self._selected_columns(), self._hashing),
             self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing),
             self.has_versions,
+            may_replace=bool(self.config.get("emit_activate_version_messages")),
         )
 
     def _column(self, name: str) -> Column:
@@ -136,6 +141,7 @@ class DatasetStream(TapStream):
     ) -> Iterable[Record]:
         if self._needs_sdk_records:
             return self._records(context, write_messages=True)
+        self._sends_batches = True
         return self._load(functools.partial(self._as_batches, batch_config))
 
     @property
@@ -152,6 +158,16 @@ class DatasetStream(TapStream):
     def _load(self, send: Send) -> Iterable[Record]:
         self._send = send
         return self.session.loader(self.name, self).load()
+
+    def constants(self) -> Mapping[str, tuple[Type, str | None]]:
+        """Return the version of the table, where rows go into files.
+
+        A RECORD message bears it beside the row. A target takes the rows of a BATCH file as they
+        are; without a version they would be deleted as those of an older one.
+        """
+        if self._sends_batches and self._stream_version is not None:
+            return {TABLE_VERSION: (Type.NUMBER, str(self._stream_version))}
+        return {}
 
     def rows(self, table: Table, after: After) -> Iterable[Record]:
         """Send the rows of a table."""
@@ -192,7 +208,7 @@ class DatasetStream(TapStream):
         with self.get_batch_counter() as counter:
             for number in table.batches(
                 create,
-                self._selected_columns(),
+                [*self._selected_columns(), *self.constants()],
                 encoding=encoding,
                 rows_per_file=rows,
                 after=after,

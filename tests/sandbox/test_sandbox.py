@@ -204,10 +204,11 @@ def test_csv_workbook_and_json_tell_the_same(client: Client) -> None:
 
 
 def test_daily_usage_includes_both_ends_of_the_period(client: Client) -> None:
-    export = client.insights(outputFormat="CSV", reports=["USAGE"], **PERIOD)
+    mondays = {"startDate": "2026-08-03T00:00:00Z", "endDate": "2026-08-31T00:00:00Z"}
+    export = client.insights(outputFormat="CSV", reports=["USAGE"], **mondays)
     rows = table(client.fetch(export["downloads"][0]["downloadURL"]).content)
     days = {row["day_used"] for row in rows}
-    assert (min(days), max(days)) == ("2026-08-01", "2026-08-31")
+    assert (min(days), max(days)) == ("2026-08-03", "2026-08-31")
     masked = [row for row in rows if row["email"] == "*****"]
     assert masked
     assert all(len(row["hashed_autodesk_id"]) == 40 for row in masked)

@@ -91,6 +91,24 @@ def test_parquet_holds_the_records_with_real_types(server, run_tap, tmp_path):
         assert f"{row['created_at']:%Y-%m-%dT%H:%M:%S.%fZ}" == record["created_at"]
 
 
+@pytest.mark.parametrize("encoding", ["jsonl", "parquet"])
+def test_rows_bear_the_version_that_is_activated(server, run_tap, tmp_path, encoding):
+    # Targets delete rows without it: it is all that tells them from those of an older version.
+    batch = batch_config(tmp_path / "files", size=2048, format=encoding)
+    versions = {"emit_activate_version_messages": True}
+    run = run_tap({**server.settings(), **CONFIG, **batch, **versions})
+    assert run.code == 0, run.stderr
+    (activated,) = run.of_type("ACTIVATE_VERSION", "admin_users")
+    found = set()
+    for path in paths(run, "admin_users"):
+        if encoding == "parquet":
+            rows = pyarrow.parquet.read_table(path).to_pylist()
+        else:
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+        found |= {int(row["_sdc_table_version"]) for row in rows}
+    assert found == {activated["version"]}
+
+
 def test_a_state_follows_each_file(server, run_tap, tmp_path):
     batch = batch_config(tmp_path / "files", format="jsonl", compression="gzip")
     run = run_tap({**server.settings(), **CONFIG, **batch})

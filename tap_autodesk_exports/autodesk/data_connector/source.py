@@ -46,7 +46,7 @@ class DataConnectorSource(Source):
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._settings = context.settings
-        self.client = DataConnector(context.api)
+        self.client = DataConnector(context.api, context.settings.requests_per_minute)
         young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         self.service = DataConnectorService(self.client, young)
         self._existing = ExistingExtracts(self.client)
