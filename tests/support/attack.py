@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from support import processes
+from support import hostile, processes
 from support.hostile import Hostile, edit
 from tap_autodesk_exports.sandbox import Sandbox
 
@@ -188,8 +188,10 @@ class Run(processes.TapRun):
             assert re.search(word, complaint, re.IGNORECASE), f"no word of {word!r}: {self.tail()}"
 
     def tail(self) -> str:
-        lines = [line for line in self.stderr.splitlines() if "| DEBUG " not in line]
-        return "\n".join(line[:400] for line in lines[-12:])
+        """Return what it complained of at last, or else the end of its log."""
+        lines = [line for line in self.complaints.splitlines() if line.strip()]
+        lines = lines or self.stderr.splitlines()
+        return "\n".join(line[:300] for line in lines[-6:]) or "(no output)"
 
 
 class Attempt:
@@ -546,7 +548,7 @@ class Lab:
     def check(self, run: Run, attempt: Attempt, left: bool) -> None:  # noqa: FBT001
         """Check what is true of every trial."""
         traces = [trace for trace in TRACES if trace in run.said]
-        assert not traces, f"a traceback: {_around(run.said, traces[0])}"
+        assert not traces, f"a traceback: {_end_of_trace(run.said, traces[0])}"
         if not attempt.signalled:
             assert run.code >= 0, f"it was ended by signal {-run.code}: {run.tail()}"
         self.assert_nothing_told(run.said)
@@ -576,6 +578,13 @@ class Lab:
                 if spelled in text:
                     return _around(text, spelled)
         return ""
+
+
+def _end_of_trace(text: str, trace: str) -> str:
+    """Return the line that names the exception, or what follows the mark of a trace."""
+    lines = text[text.index(trace) :].splitlines()
+    named = [line for line in lines[1:] if line[:1].isalpha() and ": " in line or "Error" in line]
+    return " / ".join([*lines[:1], *named[:1]])[:400]
 
 
 def _around(text: str, what: str, width: int = 160) -> str:
@@ -781,3 +790,51 @@ def set_links(server: Hostile, api: str, link: Callable[[str], str]) -> None:
     """Have a server give other links than the sandbox does."""
     for point in ("poll", "link"):
         server.on(POINTS[api][point], edit(with_link(api, link)))
+
+
+# Files.
+
+
+def serve(
+    lab: Lab, api: str, action: hostile.Action, *, name: str = "admin_users.csv", size: int = 0
+) -> hostile.Rule:
+    """Have `action` answer the downloads of an API.
+
+    Args:
+        lab: Where.
+        api: The API.
+        action: Answers a download.
+        name: The only file of a Data Connector extract.
+        size: Its size according to the listing.
+    """
+    if api == "data_connector":
+        point = POINTS[api]["link"].replace("/data/", "/data-listing")[: -len("*")]
+        lab.front.on(point, edit(lambda files: [{**files[0], "name": name, "size": size}]))
+
+        def link(exchange: hostile.Exchange) -> None:
+            content = {"name": name, "size": size, "signedUrl": f"{lab.front.url}/files/{name}"}
+            hostile.json_answer(content)(exchange)
+
+        lab.front.on(POINTS[api]["link"], link)
+        return lab.front.on("GET /files/*", action)
+    return lab.front.on(POINTS[api]["file"], action)
+
+
+def serve_bytes(
+    lab: Lab, api: str, data: bytes, *, name: str = "admin_users.csv", kind: str = "text/csv"
+) -> hostile.Rule:
+    """Serve these bytes as the file of every export of an API."""
+    action = hostile.answer(200, data, Content_Type=kind)
+    return serve(lab, api, action, name=name, size=len(data))
+
+
+def csv_bytes(rows: Iterable[Sequence[str | None]]) -> bytes:
+    """Return a CSV file; None is an empty field without quotes."""
+    return b"".join(
+        ",".join("" if cell is None else _quoted(cell) for cell in row).encode() + b"\n"
+        for row in rows
+    )
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if cell == "" or set(cell) & set(',"\r\n') else cell
