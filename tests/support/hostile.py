@@ -113,6 +113,8 @@ class Exchange:
         netloc = urlsplit(upstream).netloc
         client = http.client.HTTPConnection(netloc, timeout=60)
         headers = {name: value for name, value in self.request.headers if name.lower() != "host"}
+        given = headers.get("Authorization", "")
+        headers |= {"Authorization": self.server.translate.get(given, given)} if given else {}
         with contextlib.closing(client):
             client.request(
                 self.request.method, self.request.target, self.request.body or None, headers
@@ -170,6 +172,7 @@ class Hostile:
 
     Attributes:
         requests: Every request, in order.
+        translate: Values of the Authorization header that the sandbox gets another one for.
         connections: How many connections were made.
     """
 
@@ -182,6 +185,7 @@ class Hostile:
         self.upstream = upstream
         self.stopped = threading.Event()
         self.requests: list[Request] = []
+        self.translate: dict[str, str] = {}
         self.connections = 0
         self.greeting: Callable[[socket.socket], None] | None = None
         self._tls, self._inner_tls = tls, inner_tls
