@@ -53,20 +53,20 @@ BEHAVIOURS = {
         e.wait(3600),
     ),
     "drips its status line": hostile.drip_raw(
-        itertools.chain([b"HTTP/1.1 200 "], forever(b"O")), 0.3
+        lambda: itertools.chain([b"HTTP/1.1 200 "], forever(b"O")), 0.3
     ),
     "drips headers": hostile.drip_raw(
-        itertools.chain([HEAD], (b"X-%d: y\r\n" % n for n in itertools.count())), 0.3
+        lambda: itertools.chain([HEAD], (b"X-%d: y\r\n" % n for n in itertools.count())), 0.3
     ),
-    "drips one header": hostile.drip_raw(itertools.chain([HEAD, b"X-Y: "], forever(b"z")), 0.3),
+    "drips one header": hostile.drip_raw(lambda: itertools.chain([HEAD, b"X-Y: "], forever(b"z")), 0.3),
     "drips a body": hostile.drip(forever(b" "), 0.3, head={"Content_Length": 10**9}),
     "drips a body without a length": hostile.drip(forever(b" "), 0.3),
     "drips chunks": hostile.chunked(forever(b" "), 0.3),
     "drips the size of a chunk": hostile.drip_raw(
-        itertools.chain([HEAD, b"Transfer-Encoding: chunked\r\n\r\n"], forever(b"0")), 0.3
+        lambda: itertools.chain([HEAD, b"Transfer-Encoding: chunked\r\n\r\n"], forever(b"0")), 0.3
     ),
     "drips trailers": hostile.drip_raw(
-        itertools.chain(
+        lambda: itertools.chain(
             [HEAD, b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n"],
             (b"X-%d: y\r\n" % n for n in itertools.count()),
         ),
@@ -119,11 +119,11 @@ DOWNLOADS = {
     "drips bytes": hostile.drip(forever(b"a"), 0.2, head={**TABLE, "Content_Length": 10**6}),
     "drips bytes without a length": hostile.drip(forever(b"a"), 0.2, head=TABLE),
     "drips rows": hostile.drip(
-        itertools.chain([b"team_alias,email\n"], forever(b"North,a@b.test\n")), 0.2, head=TABLE
+        lambda: itertools.chain([b"team_alias,email\n"], forever(b"North,a@b.test\n")), 0.2, head=TABLE
     ),
     "drips chunks": hostile.chunked(forever(b"a,b\n"), 0.2),
     "drips gzip": hostile.drip(
-        itertools.chain([b"\x1f\x8b\x08\0\0\0\0\0\0\xff"], forever(b"\0")),
+        lambda: itertools.chain([b"\x1f\x8b\x08\0\0\0\0\0\0\xff"], forever(b"\0")),
         0.2,
         head={**TABLE, "Content_Encoding": "gzip"},
     ),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     Action = Callable[["Exchange"], None]
+    Pieces = Iterable[bytes] | Callable[[], Iterable[bytes]]
 
 REASON = "Hostile"
 CHUNK = bytes(64 * 1024)
@@ -389,25 +390,30 @@ def edit(how: Callable[[Any], Any]) -> Action:
     return change(changed)
 
 
+def _fresh(pieces: Pieces) -> Iterable[bytes]:
+    """Return the pieces of one answer; what can be iterated over once is given as a function."""
+    return pieces() if callable(pieces) else pieces
+
+
 def drip(
-    data: Iterable[bytes], pause: float, status: int = 200, head: Mapping[str, Any] | None = None
+    data: Pieces, pause: float, status: int = 200, head: Mapping[str, Any] | None = None
 ) -> Action:
     """Send a head at once and the body a piece at a time."""
 
     def action(exchange: Exchange) -> None:
         exchange.head(status, **(head or {"Content_Type": "application/json"}))
-        for piece in data:
+        for piece in _fresh(data):
             exchange.wait(pause)
             exchange.send(piece)
 
     return action
 
 
-def drip_raw(data: Iterable[bytes], pause: float) -> Action:
+def drip_raw(data: Pieces, pause: float) -> Action:
     """Send bytes a piece at a time, the head included."""
 
     def action(exchange: Exchange) -> None:
-        for piece in data:
+        for piece in _fresh(data):
             exchange.send(piece)
             exchange.wait(pause)
 
@@ -434,12 +440,12 @@ def flood(
     return action
 
 
-def chunked(pieces: Iterable[bytes], pause: float = 0.0, end: bytes = b"0\r\n\r\n") -> Action:
+def chunked(pieces: Pieces, pause: float = 0.0, end: bytes = b"0\r\n\r\n") -> Action:
     """Send a chunked body; `end` may be what no chunked body ends with."""
 
     def action(exchange: Exchange) -> None:
         exchange.head(Content_Type="application/json", Transfer_Encoding="chunked")
-        for piece in pieces:
+        for piece in _fresh(pieces):
             exchange.send(b"%x\r\n%s\r\n" % (len(piece), piece))
             exchange.wait(pause)
         exchange.send(end)
