@@ -17,7 +17,7 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" 
 WORKERS := -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults year tables bench lint format docs lock set-up plugins clean
+.PHONY: help demo test coverage faults year tables bench lint format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano 
 
 test: plugins lint ## Run every check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist loadfile $(ARGS)
+
+coverage: plugins lint ## Run every check as `make test` does, and measure by branch what they reach
+	@rm -f .coverage .coverage.*
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coverage run -m pytest $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 faults: set-up ## Run the whole fault suite: every fault in front of every API
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
@@ -43,17 +49,18 @@ tables: set-up ## Read 10 000 generated files, and load a table of 1 GB: about t
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
-lint: set-up ## Run ruff and mypy
+lint: set-up ## Run ruff, mypy and import-linter
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 docs: set-up ## Write the settings into meltano.yml and README.md
-	@$(BIN)/python docs/generated.py
+	@$(BIN)/python scripts/settings_tables.py
 
 set-up: .venv/.ready
 plugins: .meltano/.ready
@@ -86,4 +93,4 @@ lock: set-up ## Write requirements/*.txt anew
 		$(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
-	rm -rf .venv .meltano output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .meltano output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.tables import Column, Layout, Type
+from tap_autodesk_exports.tables import Column, TableSchema, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / ".benchmarks"
 _BLOCK = 10_000
 
-NARROW = Layout(
+NARROW = TableSchema(
     (
         Column("id"),
         Column("bim360_account_id"),
@@ -45,10 +45,10 @@ NARROW = Layout(
 )
 _WIDTH = 120
 _WIDE_TYPES = (Type.STRING, Type.STRING, Type.NUMBER, Type.BOOLEAN, Type.TIMESTAMP, Type.DATE)
-WIDE = Layout(tuple(Column(f"column_{at:03}", _WIDE_TYPES[at % 6]) for at in range(_WIDTH)))
+WIDE = TableSchema(tuple(Column(f"column_{at:03}", _WIDE_TYPES[at % 6]) for at in range(_WIDTH)))
 
 
-def file_of(shape: str, rows: int) -> tuple[Path, Layout]:
+def file_of(shape: str, rows: int) -> tuple[Path, TableSchema]:
     """Return the CSV file of a shape, made on first use, and its layout."""
     layout, row = {"narrow": (NARROW, _narrow), "wide": (WIDE, _wide)}[shape]
     path = FOLDER / f"{shape}-{rows}.csv"
@@ -71,7 +71,9 @@ def write_table(path: Path, table: Mapping[str, Any], rows: int) -> int:
     return path.stat().st_size
 
 
-def _write(path: Path, layout: Layout, rows: int, row: Callable[[random.Random, int], str]) -> None:
+def _write(
+    path: Path, layout: TableSchema, rows: int, row: Callable[[random.Random, int], str]
+) -> None:
     unfinished = path.with_suffix(".part")
     with unfinished.open("w", encoding="utf-8-sig", newline="") as file:
         file.write(",".join(column.name for column in layout.columns) + "\n")

@@ -16,9 +16,9 @@ from typing import Any
 import data
 import psutil
 
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.schemas.registry import bundled
-from tap_autodesk_exports.signin.configuration import environment_variables
+from tap_autodesk_exports.settings.config import environment_variables
 
 ROOT = Path(__file__).parent.parent
 MELTANO = str(Path(sys.executable).with_name("meltano"))

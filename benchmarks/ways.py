@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_autodesk_exports.tables import Layout
+    from tap_autodesk_exports.tables import TableSchema
 
 EXPORT = {"export_id": "export-1", "exported_at": "2026-02-12 04:42:48"}
 EXTRACTED = "2026-02-12T05:00:00.000000Z"
@@ -24,22 +24,22 @@ STREAM = "issues_issues"
 ROWS_PER_FILE = 50_000
 
 
-def sdk_default(path: Path, layout: Layout, _folder: Path) -> None:
+def sdk_default(path: Path, layout: TableSchema, _folder: Path) -> None:
     """The SDK's record loop as it comes: `csv.DictReader`, a cast for each cell."""
     _run_sdk(path, layout, best=False)
 
 
-def sdk_best(path: Path, layout: Layout, _folder: Path) -> None:
+def sdk_best(path: Path, layout: TableSchema, _folder: Path) -> None:
     """The same with the SDK's fastest public settings."""
     _run_sdk(path, layout, best=True)
 
 
-def duckdb_lines(path: Path, layout: Layout, _folder: Path) -> None:
+def duckdb_lines(path: Path, layout: TableSchema, _folder: Path) -> None:
     """DuckDB alone writing the same lines: one query, no check of the file, no unique ids."""
     _write(_duckdb().execute(_lines_query(path, layout)))
 
 
-def duckdb_parquet(path: Path, layout: Layout, folder: Path) -> None:
+def duckdb_parquet(path: Path, layout: TableSchema, folder: Path) -> None:
     """DuckDB alone writing the same Parquet columns: one COPY, no check, no unique ids."""
     columns = ", ".join(
         f'{_value(f"c{at}", column.type)} AS "{column.name}"'
@@ -56,7 +56,7 @@ def duckdb_parquet(path: Path, layout: Layout, folder: Path) -> None:
     )
 
 
-def tap_lines(path: Path, layout: Layout, folder: Path) -> None:
+def tap_lines(path: Path, layout: TableSchema, folder: Path) -> None:
     """This tap's tables: RECORD messages."""
     from tap_autodesk_exports.tables import Engine, Table  # noqa: PLC0415
 
@@ -66,7 +66,7 @@ def tap_lines(path: Path, layout: Layout, folder: Path) -> None:
             sys.stdout.buffer.write(chunk)
 
 
-def tap_records(path: Path, layout: Layout, folder: Path) -> None:
+def tap_records(path: Path, layout: TableSchema, folder: Path) -> None:
     """This tap's tables: the plain road, one dictionary a row, nothing written."""
     from tap_autodesk_exports.tables import Engine, Table  # noqa: PLC0415
 
@@ -75,17 +75,17 @@ def tap_records(path: Path, layout: Layout, folder: Path) -> None:
             pass
 
 
-def tap_jsonl(path: Path, layout: Layout, folder: Path) -> None:
+def tap_jsonl(path: Path, layout: TableSchema, folder: Path) -> None:
     """This tap's tables: BATCH files of JSON lines."""
     _batches(path, layout, folder, "jsonl")
 
 
-def tap_gzip(path: Path, layout: Layout, folder: Path) -> None:
+def tap_gzip(path: Path, layout: TableSchema, folder: Path) -> None:
     """This tap's tables: BATCH files of JSON lines, packed."""
     _batches(path, layout, folder, "jsonl+gzip")
 
 
-def tap_parquet(path: Path, layout: Layout, folder: Path) -> None:
+def tap_parquet(path: Path, layout: TableSchema, folder: Path) -> None:
     """This tap's tables: BATCH files in Parquet."""
     _batches(path, layout, folder, "parquet")
 
@@ -103,7 +103,7 @@ WAYS = {
 }
 
 
-def _batches(path: Path, layout: Layout, folder: Path, encoding: str) -> None:
+def _batches(path: Path, layout: TableSchema, folder: Path, encoding: str) -> None:
     from tap_autodesk_exports.tables import Encoding, Engine, Table  # noqa: PLC0415
 
     with Table(path, layout, **EXPORT, engine=Engine(folder)) as table:
@@ -116,7 +116,7 @@ def _batches(path: Path, layout: Layout, folder: Path, encoding: str) -> None:
             pass
 
 
-def _run_sdk(path: Path, layout: Layout, *, best: bool) -> None:
+def _run_sdk(path: Path, layout: TableSchema, *, best: bool) -> None:
     from singer_sdk import Stream, Tap  # noqa: PLC0415
     from singer_sdk.helpers.conform import TypeConformanceLevel  # noqa: PLC0415
     from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter  # noqa: PLC0415
@@ -166,7 +166,7 @@ def _duckdb() -> Any:  # noqa: ANN401
     return duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
 
 
-def _source(path: Path, layout: Layout) -> str:
+def _source(path: Path, layout: TableSchema) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.columns)))
     return (
         f"read_csv('{path}', columns = {{{columns}}}, auto_detect = false, header = true,"
@@ -174,7 +174,7 @@ def _source(path: Path, layout: Layout) -> str:
     )
 
 
-def _lines_query(path: Path, layout: Layout) -> str:
+def _lines_query(path: Path, layout: TableSchema) -> str:
     fields = ", ',', ".join(
         f"'{json.dumps(column.name)}:', j{at}" for at, column in enumerate(layout.columns)
     )
@@ -191,7 +191,7 @@ def _lines_query(path: Path, layout: Layout) -> str:
     )
 
 
-def _key(layout: Layout) -> str:
+def _key(layout: TableSchema) -> str:
     types = {column.name: (at, column.type) for at, column in enumerate(layout.columns)}
     parts = [_json(f"c{at}", type_) for at, type_ in map(types.__getitem__, layout.natural_key)]
     joined = ", ',', ".join(parts)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from served import Served, by_stream
 
-from tap_autodesk_exports.signin.configuration import environment_variables
+from tap_autodesk_exports.settings.config import environment_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def main() -> int:
         print(f"The sandbox stands in for Autodesk at {ready['url']}.")
         print("$ meltano run tap-autodesk-exports target-duckdb", flush=True)
         seconds = load(ready["settings"], database)
-        served = by_stream(ready["url"])
+        served = by_stream(ready["url"], ready["settings"]["access_token"])
     loaded = rows_loaded(database)
     differences = report(served, loaded, seconds)
 

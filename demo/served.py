@@ -48,16 +48,17 @@ class Served:
         return loaded in self.answers if self.answers else loaded == self.rows
 
 
-def by_stream(url: str) -> dict[str, Served]:
-    """Ask the sandbox at `url` what it has served.
+def by_stream(url: str, token: str) -> dict[str, Served]:
+    """Ask the sandbox at `url`, with its token, what it has served.
 
     A file that was fetched twice counts once.
     """
-    exports = requests.get(f"{url}/sandbox/exports", timeout=60).json()
+    headers = {"Authorization": f"Bearer {token}"}
+    exports = requests.get(f"{url}/sandbox/exports", headers=headers, timeout=60).json()
     names = {export["id"]: str(export["body"].get("downloadFileName")) for export in exports}
     streams: dict[str, Served] = {}
     seen: set[tuple[str, str, str]] = set()
-    for entry in requests.get(f"{url}/sandbox/served", timeout=60).json():
+    for entry in requests.get(f"{url}/sandbox/served", headers=headers, timeout=60).json():
         api, kind, export_id = entry["api"], entry["kind"], entry["export_id"]
         if export_id is None:
             if (api, kind) in LISTS:

@@ -14,7 +14,8 @@ COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
     "sandbox": "tap_autodesk_exports.sandbox.command",
-    "schema": "tap_autodesk_exports.schemas.command",
+    "shapes": "tap_autodesk_exports.shapes.command",
+    "schema": "tap_autodesk_exports.autodesk.data_connector.schema.command",
 }
 """Name of a command -> the module that holds it as `command`."""
 

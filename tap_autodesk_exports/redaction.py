@@ -6,18 +6,24 @@ text of an exception that nobody expected might.
 
 from __future__ import annotations
 
+import base64
 import collections
+import contextlib
+import functools
+import html.entities
+import itertools
 import logging
+import re
 import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
 BLOT = "***"
@@ -26,6 +32,27 @@ SHORTEST = 8
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+
+
+def without_secrets(location: str) -> str:
+    """Return a path or URL as a sentence can show it: without password, query and fragment."""
+    head, separator, rest = location.partition("://")
+    if not separator:
+        return location
+    shown = re.split(r"[?#]", rest, maxsplit=1)[0]
+    return re.sub(r"(?<=://)[^/\s]*@", "", f"{head}://{shown}")
+
+
+def secrets_of(location: str) -> list[str]:
+    """Return what of a URL must not be shown: the password, and the values in its query."""
+    if "://" not in location:
+        return []
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(location)
+        values = [value for _, value in parse_qsl(parts.query)]
+        written = parts.netloc.rpartition("@")[0].partition(":")[2]
+        return [*filter(None, [written, unquote(written), *values, parts.query, parts.fragment])]
+    return []
 
 
 class Redaction:
@@ -49,17 +76,16 @@ class Redaction:
         return link
 
     def redact(self, text: str) -> str:
-        """Return a text without secrets."""
-        for secret in sorted(set(self._known()), key=len, reverse=True):
-            text = text.replace(secret, BLOT)
+        """Return a text without secrets, in whatever encoding they are in it."""
+        for secret in sorted(set(self._secrets()), key=len, reverse=True):
+            for needle in _needles(secret):
+                text = needle.cut_out(text)
+            for code in _in_base64(secret):
+                text = text.replace(code, BLOT)
+        for part in itertools.chain.from_iterable(self._links):
+            for needle in _needles(part):
+                text = needle.cut_out(text)
         return text
-
-    def _known(self) -> Iterator[str]:
-        for secret in [*self._secrets(), *(part for link in self._links for part in link)]:
-            # A key in PEM form is told line by line, or with its line breaks escaped.
-            for line in secret.replace("\\n", "\n").split("\n"):
-                if len(line) >= SHORTEST and not line.startswith("-----"):
-                    yield line.strip()
 
     def guard(self) -> None:
         """Stand behind every handler that logs now, and behind uncaught exceptions.
@@ -83,6 +109,75 @@ class Redaction:
         trace: TracebackType | None,
     ) -> None:
         sys.stderr.write(self.redact("".join(traceback.format_exception(kind, error, trace))))
+
+
+class _Needle:
+    """A secret, to be found as it is and as it is written in URLs, JSON, HTML and Python.
+
+    Args:
+        secret: One line of text.
+    """
+
+    def __init__(self, secret: str) -> None:
+        # What no encoding changes is looked for first: that is fast, and mostly there is nothing.
+        self._core = max(re.findall(r"[\w.~-]*", secret, re.ASCII), key=len)
+        self._secret = secret
+
+    def cut_out(self, text: str) -> str:
+        return self._pattern.sub(BLOT, text) if self._core in text else text
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("".join(_encoded(letter) for letter in self._secret))
+
+
+@functools.lru_cache(maxsize=4 * KEPT_LINKS)
+def _needles(secret: str) -> tuple[_Needle, ...]:
+    """Return what is looked for: a key in PEM form is written line by line, or in one line."""
+    lines = (line.strip() for line in secret.replace("\\n", "\n").split("\n"))
+    return tuple(
+        _Needle(line) for line in lines if len(line) >= SHORTEST and not line.startswith("-----")
+    )
+
+
+def _encoded(letter: str) -> str:
+    """Return a pattern of a letter: itself, or as URLs, JSON, HTML or Python may write it.
+
+    Each may be done to the other's result, so an escape may itself be escaped.
+    """
+    plain = re.escape(letter)
+    if re.fullmatch(r"[\w.~-]", letter, re.ASCII):
+        return plain
+    code = ord(letter)
+    octets = letter.encode(errors="surrogatepass")
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in octets)
+    escapes = "".join(rf"\\+x{byte:02x}" for byte in octets)
+    name = html.entities.codepoint2name.get(code, "apos" if letter == "'" else f"#{code}")
+    ways = [
+        rf"\\*{plain}",
+        *([r"\+"] if letter == " " else []),
+        rf"(?i:{percent})",
+        rf"(?i:\\+(?:u{code:04x}|x{code:02x}))",
+        rf"(?i:{escapes})",
+        rf"(?i:&(?:amp;)*(?:#0*{code}|#x0*{code:x}|{name});)",
+    ]
+    return f"(?:{'|'.join(ways)})"
+
+
+@functools.lru_cache(maxsize=1000)
+def _in_base64(secret: str) -> frozenset[str]:
+    """Return what of a secret's Base64 does not depend on what stands before and after it."""
+    text = secret.encode(errors="surrogatepass")
+    ways: set[str] = set()
+    for before in range(3):
+        code = base64.b64encode(b"\0" * before + text).decode()
+        # Without the characters that hold bits of its neighbours too.
+        code = code[-(-before * 8 // 6) : (before + len(text)) * 8 // 6]
+        ways |= {code, code.translate(_URL_SAFE)}
+    return frozenset(way for way in ways if len(text) >= SHORTEST)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class _Redacting(logging.Formatter):

@@ -1,18 +1,19 @@
-"""All that one run of the tap shares: APIs, exports that are under way, temporary files."""
+"""Everything that one run is made of, put together from the settings."""
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_autodesk_exports.autodesk.data_connector import DataConnector, DataConnectorExports
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.context import RunContext
 from tap_autodesk_exports.autodesk.http import ApiContext
-from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
-from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
+from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import Runner
+from tap_autodesk_exports.loading.loader import Loader
+from tap_autodesk_exports.loading.prefetch import Prefetcher
+from tap_autodesk_exports.loading.schedule import Schedule
 from tap_autodesk_exports.redaction import Redaction
 from tap_autodesk_exports.signin import SignIn
 from tap_autodesk_exports.tables.engine import Engine
@@ -20,12 +21,28 @@ from tap_autodesk_exports.workspace import Workspace
 
 if TYPE_CHECKING:
     import threading
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from tap_autodesk_exports.clock import Clock
-    from tap_autodesk_exports.exports.export import ExportFile, ExportService, FinishedExport
+    from tap_autodesk_exports.loading.dataset import Selected, Source
+    from tap_autodesk_exports.loading.loader import Sink
+    from tap_autodesk_exports.loading.report import Stopwatch
     from tap_autodesk_exports.settings import Settings
-    from tap_autodesk_exports.streams.output import Output
+
+
+class StateOutput(Protocol):
+    """Where the state of a run is written.
+
+    Attributes:
+        lock: Held while anything is written.
+        pending: Returns the pending exports as JSON.
+    """
+
+    lock: threading.RLock
+    pending: Callable[[], list[dict[str, Any]]]
+
+    def publish_pending(self) -> None:
+        """Write the state with the pending exports."""
 
 
 class Run:
@@ -33,8 +50,9 @@ class Run:
 
     Args:
         settings: The settings.
-        output: Where STATE messages go.
+        output: Where the state is written.
         pending: The exports that the last run left pending, from the state.
+        streams: Names of all streams of the catalog.
         stop: Set to end every wait.
         clock: Tells the time and waits.
 
@@ -42,82 +60,100 @@ class Run:
         ConfigurationError: The credentials are incomplete or contradict one another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         settings: Settings,
-        output: Output,
+        output: StateOutput,
         pending: list[dict[str, Any]],
+        *,
+        streams: Iterable[str],
         stop: threading.Event,
         clock: Clock,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.stop = stop
-        self.sign_in = SignIn.from_settings(settings, self.clock)
+        self._stop = stop
+        self.sign_in = SignIn.from_settings(settings, clock)
         self.redaction = Redaction(self._secrets)
-        context = ApiContext(settings.api_url, self.sign_in, self.clock, stop)
-        self.insights = Insights(context)
-        self.tokenflex = TokenFlex(context)
-        self._tokenflex_last: dict[str, list[dict[str, Any]]] = {}
-        self.data_connector = DataConnector(context)
-        exports: tuple[ExportService, ...] = (
-            InsightsExports(self.insights),
-            TokenFlexExports(self.tokenflex),
-            DataConnectorExports(self.data_connector),
+        self._ledger = Ledger(pending, output.lock, output.publish_pending)
+        self._ledger.forget_expired(clock.now())
+        output.pending = self._ledger.entries
+        self.workspace = Workspace()
+        self._engine = Engine(self.workspace.path)
+        context = RunContext(
+            settings,
+            ApiContext(settings.api_url, self.sign_in, clock, stop),
+            Downloader(clock, stop, self.redaction.keep_link),
+            self._ledger,
+            self.workspace,
+            frozenset(streams),
         )
-        self._services = {service.name: service for service in exports}
-        self.ledger = Ledger(pending, output.lock, output.publish_pending)
-        self.ledger.forget_expired(self.clock.now())
-        output.pending = self.ledger.entries
-        self.runner = Runner(
-            self._services,
-            self.ledger,
-            self.clock,
+        self._sources: dict[str, Source] = {
+            api: entry.source(context) for api, entry in SOURCES.items()
+        }
+        services = [source.service for source in self._sources.values()]
+        self._runner = Runner(
+            {service.name: service for service in services},
+            self._ledger,
+            clock,
             stop,
             at_once=settings.max_concurrent_exports,
             longest_pause=settings.poll_interval_seconds,
             timeout=settings.export_timeout_minutes * 60,
         )
-        self._downloader = Downloader(self.clock, stop, self.redaction.keep_link)
-        self.workspace = Workspace()
-        self.engine = Engine(self.workspace.path)
+        self._prefetcher = Prefetcher(self.workspace)
+        self._schedule: Schedule | None = None
+        self._selected: dict[str, Selected] = {}
 
     def _secrets(self) -> list[str]:
         return [*self.sign_in.secrets(), *filter(None, [self.settings.hash_key])]
 
-    @functools.cached_property
-    def lookback(self) -> dt.timedelta:
-        """How far behind the bookmark usage is read again."""
-        return dt.timedelta(days=self.settings.lookback_days)
+    def source(self, api: str) -> Source:
+        """Return what this run uses of an API."""
+        return self._sources[api]
 
-    @functools.cached_property
-    def insights_teams(self) -> list[dict[str, Any]]:
-        """The teams of the user, asked for once in a run."""
-        return self.insights.contexts()
+    def begin(
+        self, selected: Sequence[Selected], stopwatch: Stopwatch, *, fetch_ahead: bool
+    ) -> None:
+        """Plan all loads and have their exports made, before anything waits.
 
-    @functools.cached_property
-    def tokenflex_contracts(self) -> list[dict[str, Any]]:
-        """The contracts of the user, asked for once in a run."""
-        return self.tokenflex.contracts()
-
-    def tokenflex_last(self, contract: str) -> list[dict[str, Any]]:
-        """What was used and processed last in a contract, asked for once in a run."""
-        if contract not in self._tokenflex_last:
-            self._tokenflex_last[contract] = self.tokenflex.last(contract)
-        return self._tokenflex_last[contract]
-
-    def fetch(self, finished: FinishedExport, file: ExportFile, folder: Path) -> Path:
-        """Fetch a file of a finished export into a folder.
-
-        Raises:
-            TapError: It could not be fetched whole.
+        Args:
+            selected: What is loaded, in order.
+            stopwatch: Counts the time that is spent waiting.
+            fetch_ahead: Whether the next file is fetched while one is loaded.
         """
-        return self._downloader.fetch(
-            self._services[finished.pending.spec.api], finished, file, folder
+        self._selected = {each.name: each for each in selected}
+        self._schedule = Schedule(
+            selected,
+            self._sources,
+            self._runner,
+            self._ledger,
+            self._prefetcher,
+            check=lambda api: self.sign_in.check(Api(api)),
+            fetch_ahead=fetch_ahead,
+            stopwatch=stopwatch,
+        )
+        self._schedule.begin()
+
+    def loader(self, name: str, sink: Sink) -> Loader:
+        """Return what loads a dataset into a sink; the run must have begun."""
+        if self._schedule is None:
+            msg = "the run has not begun"
+            raise RuntimeError(msg)
+        selected = self._selected[name]
+        return Loader(
+            selected,
+            self._sources[selected.dataset.api],
+            self._schedule,
+            sink,
+            self._engine,
+            start_date=self.settings.start_date,
         )
 
     def close(self) -> None:
         """End waits and threads, and remove temporary files."""
-        self.runner.close()
-        self.engine.close()
+        self._stop.set()
+        self._prefetcher.close()
+        self._runner.close()
+        self._engine.close()
         self.workspace.close()

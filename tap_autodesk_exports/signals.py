@@ -2,25 +2,37 @@
 
 A thread waits for them. A handler would run in the middle of whatever it interrupts, which may hold
 the very locks that it needs: of the log, of standard output, of the event that ends the run.
+
+Neither ends the process while a task is under way that must not be lost (see `uninterrupted`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 logger = logging.getLogger("tap-autodesk-exports")
 
-SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""SIGHUP: the terminal was closed. SIGBREAK: Ctrl-Break on Windows."""
 GRACE = 8.0
 """Seconds that the run gets for its end: container platforms kill after ten."""
+PATIENCE = 60.0
+"""Seconds that a task which must not be lost gets for its end."""
+
+
+came = threading.Event()
+"""Set once a signal has come: what could be tried again need not be."""
 
 
 class Signals:
@@ -43,20 +55,156 @@ class Signals:
         self._stop = stop
         self._output = output
         self._leave = leave
+        self._arrivals: _Arrivals = _Blocked() if hasattr(signal, "sigtimedwait") else _Woken()
 
     def begin(self) -> None:
         """Begin to wait; from now on the signals have no other effect in this process."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._arrivals.begin(_ending())
+        _waited_for.set()
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def _wait(self) -> None:
-        self.received = signal.sigwait(SIGNALS)
+        self.received = self._arrivals.next(None)
+        if self.received is None:
+            return
+        came.set()
         name = signal.Signals(self.received).name
         self._stop.set()
         logger.warning("%s: ending the run. A second signal ends it at once.", name)
-        if signal.sigtimedwait(SIGNALS, GRACE) is None:
+        if self._arrivals.next(GRACE) is None:
             logger.warning("The run did not end in %.0f s: leaving it.", GRACE)
             self._output.acquire()
+        _tasks.wait(PATIENCE)
         self._leave()
         sys.stderr.flush()
         os._exit(128 + self.received)
+
+
+class _Arrivals(Protocol):
+    """The signals as they come."""
+
+    def begin(self, numbers: set[signal.Signals]) -> None:
+        """Take these from now on; called in the main thread."""
+        ...
+
+    def next(self, timeout: float | None) -> int | None:
+        """Return the next one, or None after `timeout` seconds."""
+        ...
+
+
+class _Blocked:
+    """Signals that every thread blocks, and one thread waits for: Linux and other Unixes."""
+
+    def begin(self, numbers: set[signal.Signals]) -> None:
+        self._numbers = numbers
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+    def next(self, timeout: float | None) -> int | None:
+        if timeout is None:
+            return signal.sigwait(self._numbers)
+        found = signal.sigtimedwait(self._numbers, timeout)
+        return None if found is None else found.si_signo
+
+
+class _Woken:
+    """Signals that Python writes into a socket as they come: Windows and macOS."""
+
+    def begin(self, numbers: set[signal.Signals]) -> None:
+        self._numbers = numbers
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)  # noqa: FBT003
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            # Without a handler of ours the system's own would end the process.
+            signal.signal(number, lambda *_: None)
+
+    def next(self, timeout: float | None) -> int | None:
+        self._reader.settimeout(timeout)
+        with contextlib.suppress(TimeoutError):
+            while received := self._reader.recv(1):
+                if received[0] in self._numbers:
+                    return received[0]
+        return None
+
+
+class _Tasks:
+    """The tasks under way that must not be lost."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        with self._changed:
+            self._running += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until none is running."""
+        with self._changed:
+            if self._running:
+                logger.warning("Waiting until the new refresh token is stored.")
+                self._changed.wait_for(lambda: not self._running, seconds)
+
+
+_tasks = _Tasks()
+_waited_for = threading.Event()
+"""Set once a thread waits for the signals, so that handlers have nothing to do."""
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let no signal end the process before a task is through, or `PATIENCE` seconds have passed.
+
+    A signal that comes meanwhile takes effect afterwards. In another thread than the main one this
+    holds where `Signals` waits for them: handlers belong to the main thread.
+    """
+    _tasks.begin()
+    try:
+        with _deferred():
+            yield
+    finally:
+        _tasks.end()
+
+
+@contextlib.contextmanager
+def _deferred() -> Iterator[None]:
+    """In the main thread, put off what the signals would do."""
+    if _waited_for.is_set() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    limit = threading.Timer(PATIENCE, lambda: os._exit(128 + noted[0]))
+    limit.daemon = True
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+        came.set()
+        if len(noted) == 1:
+            limit.start()
+
+    kept = {number: signal.getsignal(number) for number in _ending()}
+    for number in kept:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        limit.cancel()
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        if noted:
+            came.clear()
+            signal.raise_signal(noted[0])
+
+
+def _ending() -> set[signal.Signals]:
+    """Return the signals that end a process; `nohup` has the hang-up ignored, and so it stays."""
+    there = {getattr(signal, name) for name in _NAMES if hasattr(signal, name)}
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up and signal.getsignal(hang_up) is signal.SIG_IGN:
+        there.remove(hang_up)
+    return there

@@ -1,29 +1,44 @@
-"""The folder for temporary files of a run; what a killed run left is removed by the next."""
+"""The folder for temporary files of a run; what a killed run left is removed by the next.
+
+All are in one folder that belongs to this tap and user. Only what holds the mark of a workspace is
+ever removed: whatever else somebody puts there, or beside it, is not ours.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import filelock
 
 from tap_autodesk_exports.errors import NoSpace, TapError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PREFIX = "tap-autodesk-exports-"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NAME = "tap-autodesk-exports"
+MARK_NAME = ".workspace-of-tap-autodesk-exports"
+MARK = b"tap-autodesk-exports removes this folder with all that is in it once its lock is free.\n"
+LOCK_NAME = ".lock"
+ATTEMPTS = 20
+"""Another run that ends removes the parent folder when it is empty, perhaps just now."""
+_FULL = frozenset(
+    number
+    for name in ("ENOSPC", "EDQUOT", "EFBIG")
+    if (number := getattr(errno, name, None)) is not None
+)
 
 
 class Workspace:
-    """A temporary folder of this process, told by a lock on it: the lock ends with the process.
+    """A temporary folder of this process, known by a lock in it: the lock ends with the process.
 
-    A process ID would not tell: another container with the same temporary folder has its own.
+    A process ID would not do: another container with the same temporary folder has its own.
 
     Attributes:
         path: The folder, private to this user.
@@ -34,13 +49,11 @@ class Workspace:
 
     def __init__(self) -> None:
         try:
-            parent = Path(tempfile.gettempdir())
-            _remove_orphans(parent)
-            # Locked before it has a name by which another process takes it for an orphan.
-            made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
-            self._lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.path = made.rename(parent / made.name.removeprefix("."))
+            self.path = _made()
+            self._lock = _lock_of(self.path)
+            self._lock.acquire()
+            # Marked once it is locked: until then no other process takes it for an orphan.
+            (self.path / MARK_NAME).write_bytes(MARK)
         except OSError as error:
             msg = (
                 f"No temporary folder can be made ({error.strerror}): name a writable one with "
@@ -49,14 +62,80 @@ class Workspace:
             raise TapError(msg) from None
 
     def folder(self) -> tempfile.TemporaryDirectory[str]:
-        """Make a folder of its own inside, removed with its context."""
+        """Make a new folder inside, removed with its context."""
         return tempfile.TemporaryDirectory(dir=self.path)
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path, self._lock)
+        # The last one closes the door.
         with contextlib.suppress(OSError):
-            os.close(self._lock)
+            self.path.parent.rmdir()
+
+
+def own_name() -> str:
+    """Return the name of this tap and user among the temporary files of all users."""
+    return f"{NAME}-{os.getuid()}" if hasattr(os, "getuid") else NAME
+
+
+def own_folder() -> Path:
+    """Return the folder of this tap and user among the temporary files; make it where it is not.
+
+    Another user may have taken the name. Then a new folder takes its place, and what killed runs
+    leave in it is not found again.
+    """
+    folder = Path(tempfile.gettempdir()) / own_name()
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether this is a folder, no link, that no other user can write into."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    # Windows gives each user a folder for temporary files, and has neither owners nor modes here.
+    return not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+
+
+def _made() -> Path:
+    """Make a new folder, after removing what killed runs left."""
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            parent = own_folder()
+            _remove_orphans(parent)
+            return Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _lock_of(folder: Path) -> filelock.BaseFileLock:
+    # Not by thread: the thread that waits for signals may be the one that removes the folder.
+    return filelock.FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
+
+
+def _remove_orphans(parent: Path) -> None:
+    """Remove workspaces whose process is gone."""
+    for folder in parent.glob("run-*"):
+        with contextlib.suppress(OSError, filelock.Timeout):
+            if _is_ours(folder) and (folder / MARK_NAME).read_bytes() == MARK:
+                lock = _lock_of(folder)
+                lock.acquire()
+                _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: filelock.BaseFileLock) -> None:
+    """Remove a workspace, its mark last, so that what is interrupted is gone on with."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name in {MARK_NAME, LOCK_NAME}:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                entry.unlink()
+    lock.release()  # Windows removes no file that is open
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -80,20 +159,3 @@ def no_space() -> str:
         f"No space is left in {tempfile.gettempdir()} for temporary files: free some, or name a "
         "roomier folder in the environment variable TMPDIR. The export stays pending: run again."
     )
-
-
-def _remove_orphans(parent: Path) -> None:
-    """Remove folders of this tap and this user whose process is gone."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        try:
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            continue
-        try:
-            if os.fstat(lock).st_uid == os.getuid():
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use
-        finally:
-            os.close(lock)

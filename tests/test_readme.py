@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_settings_in_the_readme_and_in_meltano_yml_follow_from_the_program():
     done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "generated.py"), "--check"],
+        [sys.executable, str(ROOT / "scripts" / "settings_tables.py"), "--check"],
         capture_output=True,
         encoding="utf-8",
         check=False,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import xml.sax.saxutils
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus, unquote, urlencode
 
 import pytest
 
 from support import in_process, processes
-from tap_autodesk_exports.redaction import Redaction
+from tap_autodesk_exports.redaction import Redaction, secrets_of, without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +34,7 @@ HASH_KEY = "correct horse battery staple"
 
 LEAKS = """
 import sys, threading
-from tap_autodesk_exports.autodesk.insights import Insights
+from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 def leaky(self):
@@ -74,6 +79,73 @@ def test_every_secret_is_blotted_out_wherever_it_stands(redaction):
         assert secret not in said
     assert "https://storage.example/file.csv?***" in said
     assert "a short way" in said
+
+
+AWKWARD = 'it\'s <a> "key" & more/+=%~ü'
+SECRETS = [TOKEN, HASH_KEY, AWKWARD, LINK.partition("?")[2], "ab" * 40, "sixteen-letters!"]
+
+
+def _lower(code):
+    return code[0].lower()
+
+
+def encodings():
+    """Yield ways in which a library, a server or a traceback may write a secret."""
+    yield "quoted", quote
+    yield "quoted whole", lambda secret: quote(secret, safe="")
+    yield "quoted in a form", quote_plus
+    yield (
+        "quoted in small letters",
+        lambda secret: re.sub("%..", lambda code: code[0].lower(), quote(secret, safe="")),
+    )
+    yield "quoted twice", lambda secret: quote(quote(secret, safe=""), safe="")
+    yield "as a form", lambda secret: urlencode({"grant": "x", "token": secret})
+    yield "JSON", json.dumps
+    yield "JSON of JSON", lambda secret: json.dumps(json.dumps({"token": secret}))
+    yield "JSON with slashes escaped", lambda secret: json.dumps(secret).replace("/", "\\/")
+    yield "JSON in its own letters", lambda secret: json.dumps(secret, ensure_ascii=False)
+    yield "repr", repr
+    yield "repr in a dict", lambda secret: str({"token": secret, "other": [secret.encode()]})
+    yield "HTML", html.escape
+    yield "HTML without quotes", lambda secret: html.escape(secret, quote=False)
+    yield "XML", xml.sax.saxutils.quoteattr
+    for before in ("", "a", "ab", "app:"):
+        for after in ("", "z", "@host"):
+            name = f"Base64 of {before}…{after}"
+            text = f"{before}{{}}{after}"
+            yield name, lambda s, t=text: base64.b64encode(t.format(s).encode()).decode()
+            yield (
+                f"URL-safe {name}",
+                lambda s, t=text: base64.urlsafe_b64encode(t.format(s).encode()).decode(),
+            )
+
+
+@pytest.mark.parametrize(("way", "encode"), [*encodings()], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_blotted_out_in_every_encoding(secret, way, encode):
+    redaction = Redaction(lambda: SECRETS)
+    said = redaction.redact(f"answered {encode(secret)} in 20 s")
+    assert "***" in said, way
+    if way.startswith(("Base64", "URL-safe")):
+        (left,) = said.removeprefix("answered ").removesuffix(" in 20 s").split("***")[1:]
+        assert len(left) < 12
+        assert len(said) < 50
+    else:
+        assert not any(secret[at : at + 10] in said for at in range(len(secret) - 9))
+        assert not any(unquote(secret)[at : at + 10] in said for at in range(len(secret) - 9))
+
+
+def test_a_location_is_shown_without_its_secrets():
+    for location, shown in {
+        "s3://key:sec@bucket/t.json?x=1#y": "s3://bucket/t.json",
+        "https://user:p@ss@host/x": "https://host/x",
+        "zip://t.json::s3://key:sec@bucket/z.zip": "zip://t.json::s3://bucket/z.zip",
+        "/home/a@b/c?.json": "/home/a@b/c?.json",
+        "C:\\tokens#1.json": "C:\\tokens#1.json",
+    }.items():
+        assert without_secrets(location) == shown
+    assert secrets_of("s3://key:s%2Fc@bucket/t?token=tok") == ["s%2Fc", "s/c", "tok", "token=tok"]
+    assert secrets_of("/home/a@b/c?x=1") == []
 
 
 def test_what_is_no_secret_stays(redaction):

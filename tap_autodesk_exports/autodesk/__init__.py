@@ -1,1 +1,1 @@
-"""The three Autodesk APIs as documented: HTTP and shapes, no Singer."""
+"""All that is known of the three Autodesk APIs, one folder each; no Singer."""

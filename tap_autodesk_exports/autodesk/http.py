@@ -1,4 +1,4 @@
-"""HTTP as all three APIs speak it: sign-in, budgets, retries, and errors told in sentences.
+"""HTTP as all three APIs speak it: sign-in, rate limits, retries, and errors as sentences.
 
 Facts used here: a 401 means that the token is invalid or expired (documented); a gateway's 403 is
 plain text (documented); a 429 carries `Retry-After` in seconds (documented for the platform, not
@@ -7,7 +7,6 @@ for Data Connector's job quota).
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import datetime as dt
 import email.utils
@@ -20,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateLimiter
 from tap_autodesk_exports.errors import Stopped, TapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tap_autodesk_exports.apis import Api
     from tap_autodesk_exports.clock import Clock
-    from tap_autodesk_exports.settings import Api
     from tap_autodesk_exports.signin import SignIn
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -42,9 +42,6 @@ FIRST_PAUSE_AFTER_429 = 10.0
 """Where the server does not say how long: all documented limits of requests are by the minute."""
 LONGEST_RETRY_AFTER = 900.0
 """A server that asks for more patience than this (seconds) gets an error instead."""
-GIVEN_UP = 120.0
-"""Seconds in which a host that could not be reached, in as many tries as there are, is not tried
-again: the other streams of a run would each wait as long for the same."""
 TOO_MANY_REQUESTS = 429
 
 
@@ -66,86 +63,24 @@ class NotFound(ApiError):
     """The API answered 404."""
 
 
-class RateLimiter:
-    """A limit on requests that all threads of the process share.
-
-    Args:
-        limits: Pairs of a number of requests and the seconds in which no more may be sent.
-        clock: Tells the time and waits.
-    """
-
-    def __init__(self, limits: Sequence[tuple[int, float]], clock: Clock) -> None:
-        self._limits = limits
-        self._clock = clock
-        self._sent: collections.deque[float] = collections.deque()
-        self._lock = threading.Lock()
-
-    def take(self, stop: threading.Event) -> None:
-        """Wait until one more request may be sent, and count it.
-
-        Raises:
-            Stopped: The run ended meanwhile.
-        """
-        while pause := self._pause():
-            if self._clock.wait(pause, stop):
-                raise Stopped
-
-    def _pause(self) -> float:
-        with self._lock:
-            now = self._clock.monotonic()
-            longest = max((seconds for _, seconds in self._limits), default=0.0)
-            while self._sent and self._sent[0] <= now - longest:
-                self._sent.popleft()
-            pause = max((self._until_free(*limit, now) for limit in self._limits), default=0.0)
-            if pause <= 0:
-                self._sent.append(now)
-            return max(pause, 0.0)
-
-    def _until_free(self, number: int, seconds: float, now: float) -> float:
-        if len(self._sent) < number:
-            return 0.0
-        return self._sent[-number] + seconds - now
-
-
-class CircuitBreaker:
-    """Whether the one host of all APIs can be reached, as far as this process knows.
-
-    Args:
-        clock: Tells the time.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._answered = self._lost = float("-inf")
-        self._how = ""
-
-    def answered(self) -> None:
-        """Note that an answer came."""
-        self._answered = self._clock.monotonic()
-
-    def lose(self, begun: float, how: str) -> None:
-        """Note that no try of a request got through, unless another request was answered.
-
-        Args:
-            begun: When it was tried first, by the clock.
-            how: How the last try failed.
-        """
-        if self._answered < begun:
-            self._lost, self._how = self._clock.monotonic(), how
-
-    def lost(self) -> str | None:
-        """Return how the last try failed, while it is of no use to try again."""
-        return self._how if self._clock.monotonic() - self._lost < GIVEN_UP else None
-
-
 @dataclasses.dataclass(frozen=True)
 class ApiContext:
-    """What every API client needs besides its own facts."""
+    """What every API client needs beyond its own facts.
+
+    Attributes:
+        api_url: The host.
+        sign_in: Gives the credentials.
+        clock: Tells the time and waits.
+        stop: Ends every wait when set.
+        observe: Gets method, path and answer of every request that was answered.
+        breaker: Whether the host can be reached.
+    """
 
     api_url: str
     sign_in: SignIn
     clock: Clock
     stop: threading.Event
+    observe: Callable[[str, str, requests.Response], None] = lambda *_: None
     reach: CircuitBreaker = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -182,6 +117,7 @@ class ApiClient:
         self._sign_in = context.sign_in
         self._clock = context.clock
         self._stop = context.stop
+        self._observe = context.observe
         self._breaker = context.reach
         self._limiter = RateLimiter(limits, context.clock)
         self._sessions = threading.local()
@@ -265,6 +201,7 @@ class ApiClient:
                     raise self._given_up(type(error).__name__) from None
             else:
                 self._breaker.answered()
+                self._observe(method, path, answer)
                 if answer.ok:
                     return self._parse(method, path, answer)
                 if answer.status_code == requests.codes.unauthorized and not renewed:
@@ -418,25 +355,3 @@ def _said(answer: requests.Response) -> str:
         found = body if isinstance(body, dict) else {}
         words = next((str(found[key]) for key in keys if found.get(key)), "")
     return f" ({' '.join(words.split())[:300].rstrip('.')})" if words else ""
-
-
-def pages(
-    fetch: Callable[[int, int], Mapping[str, Any]], items: str, limit: int
-) -> list[dict[str, Any]]:
-    """Collect a list that is served in pages.
-
-    Args:
-        fetch: Takes offset and limit, returns a page with `items` and `pagination.totalResults`.
-        items: The key of the page's list.
-        limit: Entries asked for at once.
-    """
-    found: list[dict[str, Any]] = []
-    while True:
-        page = fetch(len(found), limit)
-        entries = page.get(items) or []
-        found.extend(entries)
-        total = (page.get("pagination") or {}).get("totalResults")
-        if not entries or (total is not None and len(found) >= int(total)):
-            return found
-        if total is None and len(entries) < limit:
-            return found

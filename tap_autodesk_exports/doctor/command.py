@@ -12,8 +12,9 @@ from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.doctor.examination import examine
 from tap_autodesk_exports.doctor.findings import as_json, as_table
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.sandbox.launch import launch
 from tap_autodesk_exports.settings import Settings
-from tap_autodesk_exports.signin.configuration import config_option, read_config
+from tap_autodesk_exports.settings.config import config_option, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--json", "machine", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(context: click.Context, sources: Sequence[str], *, machine: bool) -> None:
-    """Try each step of a run, and tell what fails and why.
+    """Try each step of a run, and say what fails and why.
 
     The exit code is 1 if an API of the settings would fail.
     """
@@ -42,13 +43,12 @@ def command(context: click.Context, sources: Sequence[str], *, machine: bool) ->
 def _settings(sources: Sequence[str]) -> Iterator[Settings]:
     """Yield the settings; with `sandbox`, those of a sandbox that runs meanwhile."""
     config = read_config(sources)
-    if not config.get("sandbox"):
-        yield Settings.from_config(config)
+    settings = Settings.from_config(config)
+    if not settings.sandbox:
+        yield settings
         return
+    sandbox = launch()
     try:
-        from tap_autodesk_exports.sandbox.server import Sandbox  # noqa: PLC0415
-    except ImportError as error:
-        msg = f"The sandbox needs {error.name!r}: install tap-autodesk-exports[sandbox]."
-        raise click.ClickException(msg) from None
-    with Sandbox() as sandbox:
         yield Settings.from_config({**config, **sandbox.settings()})
+    finally:
+        sandbox.stop()

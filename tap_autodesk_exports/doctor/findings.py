@@ -1,11 +1,12 @@
-"""What a check found, and how it is shown."""
+"""Findings as a table or JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import textwrap
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.autodesk.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,46 +14,17 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-class Outcome(StrEnum):
-    """What a finding means for a run."""
-
-    WORKS = "works"
-    NOTE = "note"
-    FAILS = "FAILS"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One step and what came of it.
-
-    Attributes:
-        api: The API, or `settings`.
-        step: What was tried.
-        outcome: What it means for a run.
-        found: What was seen.
-        cause: The likely cause of a failure.
-        remedy: What to do about it.
-    """
-
-    api: str
-    step: str
-    outcome: Outcome
-    found: str
-    cause: str = ""
-    remedy: str = ""
-
-
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return `{"works": …, "findings": […]}`."""
     return {
-        "works": all(finding.outcome is not Outcome.FAILS for finding in findings),
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "works": all(finding.verdict is not Verdict.FAILS for finding in findings),
+        "findings": [_entry(finding) for finding in findings],
     }
 
 
 def as_table(findings: Sequence[Finding]) -> str:
     """Return one line for each step, with cause and remedy below what fails."""
-    heads = [(finding.api, finding.step, str(finding.outcome)) for finding in findings]
+    heads = [(finding.api, finding.step, str(finding.verdict)) for finding in findings]
     widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
     lines = []
     for finding, head in zip(findings, heads, strict=True):
@@ -72,3 +44,8 @@ def _wrapped(text: str, start: str) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def _entry(finding: Finding) -> dict[str, Any]:
+    entry = dataclasses.asdict(finding)
+    return {("outcome" if name == "verdict" else name): value for name, value in entry.items()}

@@ -114,7 +114,7 @@ class Runner:
             pending = self._make_again(service, spec, pending, status, first=attempt == 1)
             status = self._wait(service, pending)
         if status.state is Status.READY:
-            logger.info("The %s is ready (%s).", spec.title, status.export_id)
+            logger.debug("The %s is ready (%s).", spec.title, status.export_id)
             return FinishedExport(pending, status)
         self._ledger.drop(spec.key)
         raise ExportError(_ending(pending, status))
@@ -217,7 +217,7 @@ class Runner:
                 failure = error
             else:
                 self._ledger.note(pending)
-                logger.info("Asked for the %s.", spec.title)
+                logger.debug("Requested the %s.", spec.title)
                 return pending
         # It stays noted: the next run searches once more before it asks.
         raise failure

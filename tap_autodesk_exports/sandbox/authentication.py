@@ -1,4 +1,4 @@
-"""Autodesk's OAuth v2 server as documented: who may have which token, and what a token opens.
+"""Autodesk's OAuth v2 server as documented: who gets which token, and what a token allows.
 
 Documented: authorization code with PKCE (S256), single-use refresh tokens of 15 days that rotate,
 client credentials in the header or the body but not in both, RS256 assertions of service accounts,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCOPES = frozenset({"data:create", "data:read", "data:write"})
-"""Scopes that the sandbox's apps may ask for."""
+"""Scopes that the sandbox's apps may request."""
 ACCESS_TOKEN_SECONDS = 3599
 REFRESH_TOKEN_DAYS = 15
 CODE_MINUTES = 5
@@ -66,7 +66,7 @@ class _App:
 
 @dataclasses.dataclass
 class _Grant:
-    """What a token or a code stands for; `user_id` is None where no user signed in."""
+    """What a token or a code grants; `user_id` is None where no user signed in."""
 
     client_id: str
     scopes: frozenset[str]
@@ -90,30 +90,38 @@ class _OAuthError(Exception):
 
 
 class Authentication:
-    """The OAuth server, and the gate of every endpoint.
+    """The OAuth server, and the check of tokens for every endpoint.
 
     Args:
-        clock: Tells when tokens expire.
+        clock: Decides when tokens expire.
+        known: The secrets of the apps and the user; random by default.
+        sign_in: Whether the consent page lets anyone sign in. It asks for no password, so whoever
+            reaches it can.
 
     Attributes:
+        known: The secrets of the apps and the user.
         blueprint: The routes below `/authentication/v2`, and `/userinfo`.
         access_token_seconds: How long the next access tokens last.
         answered: Grant type -> how many tokens were handed out for it.
     """
 
-    def __init__(self, clock: _Clock) -> None:
+    def __init__(
+        self, clock: _Clock, known: credentials.Secrets | None = None, *, sign_in: bool = True
+    ) -> None:
+        self.known = known or credentials.Secrets()
         self.access_token_seconds = ACCESS_TOKEN_SECONDS
         self.answered: dict[str, int] = {}
         self._clock = clock
+        self._sign_in = sign_in
         self._lock = threading.Lock()
         self._apps = {
             app.client_id: app
             for app in (
-                _App(credentials.CLIENT_ID, credentials.CLIENT_SECRET),
+                _App(credentials.CLIENT_ID, self.known.client_secret),
                 _App(credentials.PUBLIC_CLIENT_ID, None),
                 _App(
                     credentials.TWO_LEGGED_CLIENT_ID,
-                    credentials.TWO_LEGGED_CLIENT_SECRET,
+                    self.known.two_legged_client_secret,
                     three_legged=False,
                     tied_to_admin=True,
                 ),
@@ -121,21 +129,12 @@ class Authentication:
         }
         self._codes: dict[str, _Code] = {}
         self._refresh_tokens = {
-            credentials.REFRESH_TOKEN: self._seed(credentials.CLIENT_ID),
-            credentials.PUBLIC_REFRESH_TOKEN: self._seed(credentials.PUBLIC_CLIENT_ID),
+            self.known.refresh_token: self._seed(credentials.CLIENT_ID),
+            self.known.public_refresh_token: self._seed(credentials.PUBLIC_CLIENT_ID),
         }
-        self._access_tokens = {credentials.ACCESS_TOKEN: self._seed(credentials.CLIENT_ID)}
-        self._access_tokens[credentials.ACCESS_TOKEN].expires_at = self._in(
-            seconds=ACCESS_TOKEN_SECONDS
-        )
-        self._secrets = {
-            credentials.CLIENT_SECRET,
-            credentials.TWO_LEGGED_CLIENT_SECRET,
-            credentials.REFRESH_TOKEN,
-            credentials.PUBLIC_REFRESH_TOKEN,
-            credentials.ACCESS_TOKEN,
-            credentials.PERSONAL_ACCESS_TOKEN,
-        }
+        self._access_tokens: dict[str, _Grant] = {}
+        self.renew_ready_token()
+        self._secrets = self.known.all()
         self.blueprint = self._routes()
 
     @functools.cached_property
@@ -144,7 +143,7 @@ class Authentication:
 
     @functools.cached_property
     def private_key_pem(self) -> str:
-        """The service account's private key, PEM text, made for this sandbox alone."""
+        """The service account's private key, PEM text, generated for this sandbox only."""
         pem = self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -159,26 +158,26 @@ class Authentication:
             return sorted(self._secrets)
 
     def renew_ready_token(self) -> None:
-        """Make the ready access token good for another hour."""
+        """Make the ready access token valid for another hour."""
         with self._lock:
             ready = self._seed(credentials.CLIENT_ID)
             ready.expires_at = self._in(seconds=ACCESS_TOKEN_SECONDS)
-            self._access_tokens[credentials.ACCESS_TOKEN] = ready
+            self._access_tokens[self.known.access_token] = ready
 
     def forget_access_tokens(self) -> None:
-        """Make every access token invalid at once, as a revocation in mid-run would."""
+        """Make every access token invalid at once, as a revocation during a run would."""
         with self._lock:
             self._access_tokens.clear()
 
-    # The gate of the three APIs.
+    # The check of tokens, for the three APIs.
 
     def refusal(self, scope: str, *, two_legged: bool = False) -> flask.Response | None:
-        """Return the documented refusal of the present request, or None where it may pass.
+        """Return the documented refusal of the current request, or None if it may pass.
 
         Args:
             scope: The scope that the endpoint documents.
-            two_legged: Whether a token without a user passes, given that its app is tied to an
-                admin (Token Flex).
+            two_legged: Whether a token without a user passes if its app is tied to an admin (Token
+                Flex).
         """
         kind, _, token = flask.request.headers.get("Authorization", "").partition(" ")
         with self._lock:
@@ -194,8 +193,8 @@ class Authentication:
     def _acts_for_a_user(self, grant: _Grant, *, two_legged: bool) -> bool:
         """Return whether an app's own token passes.
 
-        Observed: Insights takes one with a personal access token beside it. Documented: Token Flex
-        takes one of an app that Autodesk tied to an admin.
+        Observed: Insights accepts one together with a personal access token. Documented: Token
+        Flex accepts one of an app that Autodesk has tied to an admin.
         """
         if two_legged:
             return self._apps[grant.client_id].tied_to_admin
@@ -203,7 +202,7 @@ class Authentication:
         return (
             flask.request.path.startswith("/insights/")
             and grant.client_id == credentials.CLIENT_ID
-            and hmac.compare_digest(pat.encode(), credentials.PERSONAL_ACCESS_TOKEN.encode())
+            and hmac.compare_digest(pat.encode(), self.known.personal_access_token.encode())
         )
 
     # The OAuth endpoints.
@@ -222,13 +221,15 @@ class Authentication:
         return blueprint
 
     def _authorize(self) -> flask.Response:
-        """Show the consent page, and send its answer to the loopback address of the app."""
+        """Show the consent page, and redirect its answer to the loopback address of the app."""
         asked = flask.request.args
         app = self._apps.get(asked.get("client_id", ""))
         redirect_uri = asked.get("redirect_uri", "")
         if app is None or not _is_loopback(redirect_uri):
             return _json(400, developerMessage="The client_id or redirect_uri is not registered.")
         problem = _authorize_problem(app, asked.to_dict())
+        if problem is None and not self._sign_in:
+            problem = "access_denied"
         if problem is None and flask.request.method == "GET":
             page = flask.render_template_string(
                 _PAGE,
@@ -293,7 +294,7 @@ class Authentication:
         form = flask.request.form
         if header is not None and ("client_id" in form or "client_secret" in form):
             error = "invalid_request"
-            raise _OAuthError(error, "Client credentials stand in the header and in the body.")
+            raise _OAuthError(error, "Client credentials are in the header and in the body.")
         if header is not None:
             client_id, secret = header.get("username"), header.get("password")
         else:
@@ -322,7 +323,7 @@ class Authentication:
         return code
 
     def _by_refresh_token(self, app: _App) -> _Grant:
-        """Take a refresh token, which ends with this use, whatever becomes of the answer."""
+        """Accept a refresh token, which is used up by this, whatever becomes of the answer."""
         token = flask.request.form.get("refresh_token", "")
         grant = self._refresh_tokens.get(token)
         if (
@@ -376,7 +377,7 @@ class Authentication:
         )
 
     def _scopes(self, allowed: frozenset[str]) -> frozenset[str]:
-        """Return the scopes asked for; none asked for means all that are allowed."""
+        """Return the requested scopes; none requested means all that are allowed."""
         asked = frozenset(flask.request.form.get("scope", "").split())
         if not asked <= allowed:
             error = "invalid_scope"
@@ -405,7 +406,7 @@ class Authentication:
         return answer
 
     def _introspect(self) -> flask.Response:
-        """Say what a token is; an app sees only its own."""
+        """Describe a token; an app sees only its own."""
         app = self._authenticated_app()
         with self._lock:
             grant = self._access_tokens.get(flask.request.form.get("token", ""))
@@ -426,7 +427,7 @@ class Authentication:
         return flask.jsonify(answer)
 
     def _userinfo(self) -> flask.Response:
-        """Say who signed in (documented; Autodesk serves it on a host of its own)."""
+        """Answer who signed in (documented; Autodesk serves it on a separate host)."""
         if refused := self.refusal("data:read"):
             return refused
         return flask.jsonify(

@@ -9,8 +9,8 @@ import threading
 class SandboxClock:
     """A clock that runs at the speed of the real one, from wherever it was set.
 
-    Everything that the sandbox dates comes from here: expiry of links and tokens, progress of
-    exports, and which data exist already.
+    Every time in the sandbox comes from here: expiry of links and tokens, progress of
+    exports, and which data exist yet.
     """
 
     def __init__(self, now: dt.datetime | None = None) -> None:
@@ -20,18 +20,18 @@ class SandboxClock:
             self.set(now)
 
     def now(self) -> dt.datetime:
-        """Return the sandbox's present instant, aware, in UTC."""
+        """Return the sandbox's current time, aware, in UTC."""
         with self._lock:
             return dt.datetime.now(dt.UTC) + self._offset
 
     def set(self, now: dt.datetime) -> None:
-        """Make `now` (aware, or naive UTC) the present instant."""
+        """Make `now` (aware, or naive UTC) the current time."""
         aware = now.replace(tzinfo=dt.UTC) if now.tzinfo is None else now
         with self._lock:
             self._offset = aware - dt.datetime.now(dt.UTC)
 
     def advance(self, seconds: float) -> None:
-        """Move the present instant by `seconds`."""
+        """Move the current time by `seconds`."""
         with self._lock:
             self._offset += dt.timedelta(seconds=seconds)
 

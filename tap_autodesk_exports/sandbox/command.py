@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -20,8 +21,8 @@ RENEWAL_SECONDS = 600
 
 @click.command("sandbox")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 for a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--seed", default=1, show_default=True, help="The made-up data follow from it.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address.")
+@click.option("--seed", default=1, show_default=True, help="Determines the made-up data.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies people and rows.")
 @click.option(
     "--extract",
@@ -35,12 +36,12 @@ RENEWAL_SECONDS = 600
     "--faults",
     "scenario",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with an array of faults to switch on.",
+    help='JSON file with an array of faults, or {"faults": […], "behaviour": {…}}.',
 )
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JSON file with url and settings, written once it listens.",
+    help="JSON file to write with url and settings, once it listens.",
 )
 def command(  # noqa: PLR0913
     *,
@@ -69,15 +70,20 @@ def command(  # noqa: PLR0913
     try:
         if scenario is not None:
             _switch_on(sandbox, scenario)
-        sandbox.start(port, host)
+        try:
+            sandbox.start(port, host)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--host") from None
         settings = sandbox.settings()
         click.echo(f"The sandbox listens on {sandbox.url} until it is stopped with Ctrl-C.")
-        click.echo("Settings of the tap that use it:")
+        click.echo("Settings that make the tap use it:")
         click.echo(json.dumps(settings, indent=2))
         if ready_file is not None:
-            # Renamed into place, so that whoever waits for it never reads half of it.
+            # Renamed into place, so that a waiting process never reads half of it.
             partial = ready_file.with_name(f"{ready_file.name}.partial")
-            partial.write_text(json.dumps({"url": sandbox.url, "settings": settings}))
+            partial.unlink(missing_ok=True)
+            with open(partial, "x", opener=_private, encoding="utf-8") as file:
+                json.dump({"url": sandbox.url, "settings": settings}, file)
             partial.replace(ready_file)
         while not stopped.wait(RENEWAL_SECONDS):
             sandbox.settings()
@@ -85,9 +91,17 @@ def command(  # noqa: PLR0913
         sandbox.stop()
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a new file for its owner only: the settings hold the token."""
+    return os.open(path, flags, 0o600)
+
+
 def _switch_on(sandbox: Sandbox, scenario: Path) -> None:
     try:
-        sandbox.faults.add_all(json.loads(scenario.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        given = json.loads(scenario.read_text(encoding="utf-8"))
+        found = given if isinstance(given, dict) else {"faults": given}
+        sandbox.switch(found.get("behaviour", {}))
+        sandbox.faults.add_all(found.get("faults", []))
+    except (AttributeError, TypeError, ValueError) as error:
         msg = f"The faults in {scenario} cannot be read: {error}"
         raise click.ClickException(msg) from None

@@ -1,4 +1,4 @@
-"""The apps, the user and the secrets that the sandbox knows: all made up, all public.
+"""The apps, the user and the secrets of a sandbox: all made up.
 
 | app | sign-in flows |
 |---|---|
@@ -6,29 +6,48 @@
 | `PUBLIC_CLIENT_ID` (no secret) | authorization code with PKCE, refresh |
 | `TWO_LEGGED_CLIENT_ID` (tied to a Token Flex admin) | client credentials only |
 
-The private key of the service account is made when a sandbox starts:
-`Authentication.private_key_pem`.
+The IDs are the same in every sandbox. The secrets are random: each sandbox generates its own, so
+that no other program on the machine can guess its way to the data. The private key of the service
+account is generated as well: `Authentication.private_key_pem`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
+
 CLIENT_ID = "SandboxConfidentialApp0000000001"
-CLIENT_SECRET = "sandbox-client-secret-1"  # noqa: S105
 PUBLIC_CLIENT_ID = "SandboxPublicApp0000000000000002"
 TWO_LEGGED_CLIENT_ID = "SandboxTokenFlexApp0000000000003"
-TWO_LEGGED_CLIENT_SECRET = "sandbox-client-secret-3"  # noqa: S105
-
-REFRESH_TOKEN = "SandboxSeedRefreshTokenOfTheConfidentialApp"  # noqa: S105
-"""Seed of `CLIENT_ID`: good for one use within 15 days of the sandbox's start."""
-PUBLIC_REFRESH_TOKEN = "SandboxSeedRefreshTokenOfThePublicApp"  # noqa: S105
-"""Seed of `PUBLIC_CLIENT_ID`: the same."""
-ACCESS_TOKEN = "SandboxReadyThreeLeggedAccessToken"  # noqa: S105
-"""A ready three-legged token of `CLIENT_ID`: good for an hour from the sandbox's start."""
-PERSONAL_ACCESS_TOKEN = "SandboxPersonalAccessToken"  # noqa: S105
-"""Bound to `CLIENT_ID` and the user."""
 
 SERVICE_ACCOUNT_ID = "SANDBOXROBOT1"
 SERVICE_ACCOUNT_KEY_ID = "5b7a8f0e-0000-4000-8000-000000000001"
 
 USER_ID = "SANDBOXUSER1"
 USER_EMAIL = "admin@sandbox.example"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Secrets:
+    """The secrets of one sandbox, random unless they are given.
+
+    Attributes:
+        client_secret: Secret of `CLIENT_ID`.
+        two_legged_client_secret: Secret of `TWO_LEGGED_CLIENT_ID`.
+        refresh_token: Seed of `CLIENT_ID`: valid for one use within 15 days of the sandbox's start.
+        public_refresh_token: Seed of `PUBLIC_CLIENT_ID`: the same.
+        access_token: A ready three-legged token of `CLIENT_ID`: valid for an hour from the
+            sandbox's start. It also opens the admin endpoints, at any time.
+        personal_access_token: Bound to `CLIENT_ID` and the user.
+    """
+
+    client_secret: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+    two_legged_client_secret: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+    refresh_token: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+    public_refresh_token: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+    access_token: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+    personal_access_token: str = dataclasses.field(default_factory=secrets.token_urlsafe)
+
+    def all(self) -> set[str]:
+        """Return every one of them."""
+        return set(dataclasses.astuple(self))

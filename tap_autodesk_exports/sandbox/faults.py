@@ -1,25 +1,35 @@
 """Faults that users and tests can switch on, per endpoint and occasion.
 
 A fault says where it strikes (API, endpoint, method, path), when (which of the matching requests,
-how often) and with what effect. All of them pass through one place, `Faults.around`, which stands
-between the server and the APIs; only how an export ends is asked for when it begins.
+how often, between which moments of the sandbox's clock) and with what effect. There are two kinds:
+
+- faults of a request pass through one place, `Faults.around`, between the server and the APIs;
+- faults of an export (`OF_AN_EXPORT`) are drawn when it starts, and stay with it for ever. They are
+  matched by API and by the endpoint `submit`.
+
+What a part of the sandbox is like in general is no fault but a switch: see `behaviour.py`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
 import socket
 import struct
 import threading
-import zipfile
-from enum import StrEnum
-from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from tap_autodesk_exports.sandbox.course import Ending
-from tap_autodesk_exports.sandbox.storage import BENT
+from tap_autodesk_exports.sandbox.alterations import (
+    ALTERATIONS,
+    ARRIVES,
+    PAUSES,
+    Answer,
+    merged,
+)
+from tap_autodesk_exports.sandbox.fault import Effect, Fault
+from tap_autodesk_exports.sandbox.storage import BENT, CHUNK_BYTES
+from tap_autodesk_exports.sandbox.timeline import Files, Flaws, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,167 +37,61 @@ if TYPE_CHECKING:
 
     from werkzeug.routing import Map
 
-HALF = -1
-"""`after_bytes` of a fault that strikes in the middle of the body, wherever that is."""
+    from tap_autodesk_exports.sandbox.clock import SandboxClock
 
-
-class Effect(StrEnum):
-    """What a fault does."""
-
-    STATUS = "status"
-    """Answers `status` with `headers` and `body`; the request is not executed."""
-    RESET = "reset"
-    """Resets the connection; the request is not executed."""
-    LOST = "lost"
-    """Executes the request and resets the connection instead of answering."""
-    REFUSED = "refused"
-    """Resets the connection and refuses every other one for `seconds`."""
-    STALL = "stall"
-    """Waits for `seconds` before the request is executed; a GET only if its reader still waits."""
-    STALL_BODY = "stall_body"
-    """Sends the body up to `after_bytes`, waits for `seconds`, and sends the rest."""
-    TRUNCATE = "truncate"
-    """Ends the connection after `after_bytes`, with the length of the whole body announced."""
-    WRONG_LENGTH = "wrong_length"
-    """Sends the body up to `after_bytes` and announces that as its whole length."""
-    CORRUPT = "corrupt"
-    """Sends the body with another byte at `after_bytes`."""
-    HTML = "html"
-    """Answers 200 with an HTML error page instead of the file."""
-    XML = "xml"
-    """Answers 200 with an XML error document instead of the file."""
-    ZIP = "zip"
-    """Answers with a ZIP of the file instead of the file."""
-    EXPIRED_LINK = "expired_link"
-    """Answers as the storage does when a link has expired."""
-    QUOTA = "quota"
-    """Answers 429 as a used-up quota does, without `Retry-After` unless `headers` has one."""
-    ENDS_FAILED = "ends_failed"
-    """The export ends in ERROR, Error, failed."""
-    ENDS_CANCELLED = "ends_cancelled"
-    """The job ends as cancelled (ERROR, Error with the other APIs)."""
-    ENDS_EXPIRED = "ends_expired"
-    """The export ends as EXPIRED (Error, failed with the other APIs)."""
-    NEVER_STARTS = "never_starts"
-    """The export stays SUBMITTED, Requested, queued."""
-    UNKNOWN_STATUS = "unknown_status"
-    """The export gets a status that no documentation knows."""
-    NO_JOB = "no_job"
-    """The request never spawns a job (the export stays waiting with the other APIs)."""
-
-
-ENDINGS = {
-    Effect.ENDS_FAILED: Ending.FAILED,
-    Effect.ENDS_CANCELLED: Ending.CANCELLED,
-    Effect.ENDS_EXPIRED: Ending.EXPIRED,
-    Effect.NEVER_STARTS: Ending.STUCK,
-    Effect.UNKNOWN_STATUS: Ending.UNKNOWN_STATUS,
-    Effect.NO_JOB: Ending.NO_JOB,
+REDIRECTS = range(300, 400)
+OUTCOMES = {
+    Effect.ENDS_FAILED: Outcome.FAILED,
+    Effect.ENDS_CANCELLED: Outcome.CANCELLED,
+    Effect.ENDS_EXPIRED: Outcome.EXPIRED,
+    Effect.NEVER_STARTS: Outcome.STUCK,
+    Effect.UNKNOWN_STATUS: Outcome.UNKNOWN_STATUS,
+    Effect.NO_JOB: Outcome.NO_JOB,
 }
+FLAWS: dict[Effect, Callable[[Fault], dict[str, Any]]] = {
+    Effect.UNREADABLE: lambda fault: {"id_status": fault.status},
+    Effect.DEAD_LINKS: lambda fault: {"link_status": fault.status},
+    Effect.FILES_GONE: lambda _: {"files": Files.GONE, "link_status": 404},
+    Effect.NO_FILES: lambda _: {"files": Files.NONE},
+    Effect.NULL_FILES: lambda _: {"files": Files.NULL},
+    Effect.WORDS: lambda fault: {"words": fault.body or NO_DATA},
+}
+OF_AN_EXPORT = OUTCOMES.keys() | FLAWS.keys()
+NO_DATA = "No data available for the selected criteria"
 _EXPIRED = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 )
 _PAGE = "<!doctype html>\n<title>Error</title>\n<h1>Something went wrong</h1>\n"
+_REFUSAL = json.dumps({"message": "Something went wrong."})
 _QUOTA = json.dumps({"developerMessage": "Quota limit exceeded."})
 ANSWERS = {
     Effect.HTML: (200, _PAGE, "text/html"),
     Effect.XML: (200, _EXPIRED, "application/xml"),
+    Effect.JSON: (200, _REFUSAL, "application/json"),
     Effect.EXPIRED_LINK: (403, _EXPIRED, "application/xml"),
     Effect.QUOTA: (429, _QUOTA, "application/json"),
 }
-
-
-@dataclasses.dataclass
-class Fault:
-    """A fault; what is None matches everything, text is matched as a shell pattern.
-
-    Attributes:
-        effect: What happens.
-        api: `insights`, `tokenflex`, `data_connector` or `authentication`; files belong to the API
-            that made them.
-        endpoint: Name of the endpoint, such as `submit`, `export`, `job`, `link`, `file`, `_token`.
-        method: HTTP method.
-        path: Path of the request.
-        occasions: Which of the matching requests it strikes, counted from 1; a request that an
-            earlier fault strikes is not counted.
-        times: How often it strikes at most; None: always.
-        status: Of the effect `status`.
-        headers: Further headers of an answer.
-        body: Body of the effect `status`.
-        content_type: Of that body.
-        seconds: How long `stall`, `stall_body` and `refused` last.
-        after_bytes: Where `truncate`, `wrong_length`, `corrupt` and `stall_body` strike;
-            default: half.
-        struck: How often it has struck.
-    """
-
-    effect: Effect
-    api: str | None = None
-    endpoint: str | None = None
-    method: str | None = None
-    path: str | None = None
-    occasions: tuple[int, ...] | None = None
-    times: int | None = 1
-    status: int = 500
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
-    body: str = ""
-    content_type: str = "text/plain"
-    seconds: float = 1.0
-    after_bytes: int = HALF
-    struck: int = 0
-    seen: int = dataclasses.field(default=0, repr=False)
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Fault:
-        """Read a fault from an entry of a scenario.
-
-        Raises:
-            ValueError: It has no known effect, or a field of another name.
-        """
-        fields = {field.name for field in dataclasses.fields(cls)} - {"struck", "seen"}
-        if unknown := set(entry) - fields:
-            msg = (
-                f"A fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(fields))}."
-            )
-            raise ValueError(msg)
-        given = dict(entry)
-        if "occasions" in given and given["occasions"] is not None:
-            given["occasions"] = tuple(given["occasions"])
-            given.setdefault("times", None)
-        return cls(**{**given, "effect": Effect(given.get("effect", ""))})
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it with the count of its strikes."""
-        return dataclasses.asdict(self)
-
-    def matches(self, request: Mapping[str, str]) -> bool:
-        """Whether a request with these `api`, `endpoint`, `method` and `path` is meant."""
-        return all(
-            pattern is None or fnmatchcase(request[name], pattern)
-            for name in ("api", "endpoint", "method", "path")
-            if (pattern := getattr(self, name)) is not None and name in request
-        )
-
-    def strikes(self) -> bool:
-        """Count a matching request, and say whether the fault strikes it."""
-        self.seen += 1
-        due = self.occasions is None or self.seen in self.occasions
-        if not due or (self.times is not None and self.struck >= self.times):
-            return False
-        self.struck += 1
-        return True
 
 
 class Faults:
     """The faults of one sandbox, thread-safe.
 
     Args:
-        go_away: Refuses all connections for so many seconds.
+        clock: The sandbox's clock.
+        go_away: Refuses all connections for the given number of seconds.
+        elsewhere: Returns where redirects lead that name no location.
     """
 
-    def __init__(self, go_away: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        clock: SandboxClock,
+        go_away: Callable[[float], None],
+        elsewhere: Callable[[], str],
+    ) -> None:
+        self._clock = clock
         self._go_away = go_away
+        self._elsewhere = elsewhere
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._stopped = threading.Event()
@@ -199,10 +103,10 @@ class Faults:
             return list(self._faults)
 
     def add(self, effect: Effect | str, **fields: Any) -> Fault:  # noqa: ANN401
-        """Switch on a fault; `fields` as in `Fault`. Its `struck` tells whether it happened.
+        """Switch on a fault; `fields` as in `Fault`. Its `struck` counts how often it happened.
 
         Raises:
-            ValueError: No such effect or field.
+            ValueError: Unknown effect or field.
         """
         return self.add_all([{"effect": effect, **fields}])[0]
 
@@ -210,7 +114,7 @@ class Faults:
         """Switch on all faults of a scenario, or none.
 
         Raises:
-            ValueError: One of them has no such effect or field.
+            ValueError: One of them has an unknown effect or field.
         """
         faults = [Fault.from_json(entry) for entry in scenario]
         with self._lock:
@@ -226,19 +130,30 @@ class Faults:
         """End all stalls."""
         self._stopped.set()
 
-    def ending(self, api: str) -> Ending:
-        """Return how the export of an API that begins now ends."""
+    def starting(self, api: str) -> tuple[Outcome, Flaws]:
+        """Return how an export of `api` that starts now will end, and what is wrong with it.
+
+        The first fault of the former kind that strikes decides; those of the latter add up.
+        """
         request = {"api": api, "endpoint": "submit"}
+        now = self._clock.now()
+        outcome: Outcome | None = None
+        flaws: dict[str, Any] = {}
         with self._lock:
             for fault in self._faults:
-                if fault.effect in ENDINGS and fault.matches(request) and fault.strikes():
-                    return ENDINGS[fault.effect]
-        return Ending.SUCCESS
+                if fault.effect in OUTCOMES:
+                    if outcome is None and fault.matches(request, now) and fault.strikes():
+                        outcome = OUTCOMES[fault.effect]
+                elif fault.effect in FLAWS and fault.matches(request, now) and fault.strikes():
+                    flaws = FLAWS[fault.effect](fault) | flaws
+        return outcome or Outcome.SUCCESS, Flaws(**flaws)
 
     def _next(self, request: Mapping[str, str]) -> Fault | None:
+        now = self._clock.now()
         with self._lock:
             for fault in self._faults:
-                if fault.effect not in ENDINGS and fault.matches(request) and fault.strikes():
+                of_a_request = fault.effect not in OF_AN_EXPORT
+                if of_a_request and fault.matches(request, now) and fault.strikes():
                     return fault
         return None
 
@@ -273,65 +188,95 @@ class Faults:
                 if environ["REQUEST_METHOD"] == "GET" and _reader_is_gone(environ):
                     _reset(environ)
                 return app(environ, start)
-            case (
-                Effect.STALL_BODY
-                | Effect.TRUNCATE
-                | Effect.WRONG_LENGTH
-                | Effect.CORRUPT
-                | Effect.ZIP
-            ):
-                return self._bent(fault, app, environ, start)
+            case Effect.FLOOD:
+                _begin(start, fault, fault.status, {"Content-Type": fault.content_type})
+                return self._flood(fault)
+            case Effect.REDIRECT:
+                return self._redirect(fault, environ, start)
+            case effect if effect in ALTERATIONS:
+                return self._altered(fault, app, environ, start)
         status, body, kind = ANSWERS.get(
             fault.effect, (fault.status, fault.body, fault.content_type)
         )
         data = body.encode()
-        headers = {"Content-Type": kind, "Content-Length": str(len(data)), **fault.headers}
-        start(f"{status} Fault", list(headers.items()))
+        _begin(start, fault, status, {"Content-Type": kind, "Content-Length": str(len(data))})
         return [data]
 
-    def _bent(
+    def _altered(
         self, fault: Fault, app: WSGIApplication, environ: WSGIEnvironment, start: StartResponse
     ) -> Iterable[bytes]:
-        """Send the answer with its body bent; the file then does not count as served."""
-        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        """Execute the request and send its answer altered.
 
-        def begin(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[..., None]:  # noqa: ANN401
-            begun.append((status, headers))
-            return lambda _: None
-
-        environ[BENT] = None
-        chunks = app(environ, begin)
-        (status, pairs) = begun[0]
-        headers = dict(pairs)
-        body = b"".join(chunks)
-        if close := getattr(chunks, "close", None):
-            close()
-        cut = len(body) // 2 if fault.after_bytes == HALF else min(fault.after_bytes, len(body))
-        if fault.effect is Effect.STALL_BODY:
-            start(status, list(headers.items()))
-            return self._with_a_pause(fault, environ, body[:cut], body[cut:])
-        match fault.effect:
-            case Effect.ZIP:
-                body = _zipped(body)
-            case Effect.CORRUPT:
-                body = body[:cut] + bytes([body[cut] ^ 0xFF]) + body[cut + 1 :]
-            case _:
-                body = body[:cut]
-        if fault.effect is not Effect.TRUNCATE:
-            headers["Content-Length"] = str(len(body))
-        start(status, list(headers.items()))
-        return [body]
-
-    def _with_a_pause(
-        self, fault: Fault, environ: WSGIEnvironment, begin: bytes, end: bytes
-    ) -> Iterator[bytes]:
-        yield begin
-        self._stopped.wait(fault.seconds)
-        if _reader_is_gone(environ):
-            _reset(environ)
-        if sent := environ[BENT]:
+        A file that was altered does not count as served, unless its bytes arrive in the end.
+        """
+        if fault.effect in {Effect.GZIP, Effect.GZIP_CUT, Effect.RANGE_START}:
+            environ["HTTP_RANGE"] = "bytes=0-" if fault.effect is Effect.RANGE_START else ""
+        answer = _executed(app, environ)
+        sent: Callable[[], Any] = environ[BENT] or (lambda: None)
+        ALTERATIONS[fault.effect](answer, fault)
+        answer.set(fault.headers)
+        start(answer.status, list(answer.headers.items()))
+        if fault.effect in PAUSES:
+            return self._with_pauses(fault, environ, answer, sent)
+        if fault.effect in ARRIVES:
             sent()
-        yield end
+        return [answer.body]
+
+    def _with_pauses(
+        self, fault: Fault, environ: WSGIEnvironment, answer: Answer, sent: Callable[[], Any]
+    ) -> Iterator[bytes]:
+        """Yield the body in pieces with pauses between them, while anybody reads."""
+        pieces = answer.pieces(fault)
+        for number, piece in enumerate(pieces, 1):
+            if number > 1:
+                self._stopped.wait(fault.seconds)
+                if _reader_is_gone(environ):
+                    _reset(environ)
+            if number == len(pieces):
+                sent()
+            yield piece
+
+    def _flood(self, fault: Fault) -> Iterator[bytes]:
+        """Yield a body of the given size, or one that ends when nobody reads any more."""
+        piece = (fault.body or "x").encode()
+        piece *= max(1, CHUNK_BYTES // len(piece))
+        left = fault.size or None
+        while not self._stopped.is_set() and left != 0:
+            part = piece if left is None else piece[:left]
+            left = None if left is None else left - len(part)
+            yield part
+
+    def _redirect(
+        self, fault: Fault, environ: WSGIEnvironment, start: StartResponse
+    ) -> Iterable[bytes]:
+        status = fault.status if fault.status in REDIRECTS else HTTPStatus.FOUND
+        base = fault.location or self._elsewhere()
+        query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
+        location = base + quote(environ["PATH_INFO"]) + query
+        _begin(start, fault, status, {"Location": location, "Content-Length": "0"})
+        return []
+
+
+def _executed(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """Execute a request, and return its whole answer."""
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def begin(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[..., None]:  # noqa: ANN401
+        begun.append((status, headers))
+        return lambda _: None
+
+    environ[BENT] = None
+    chunks = app(environ, begin)
+    status, headers = begun[0]
+    body = b"".join(chunks)
+    if close := getattr(chunks, "close", None):
+        close()
+    return Answer(status, dict(headers), body)
+
+
+def _begin(start: StartResponse, fault: Fault, status: int, headers: Mapping[str, str]) -> None:
+    """Begin the answer of a fault; its own headers come first."""
+    start(f"{int(status)} Fault", list(merged(headers, fault.headers).items()))
 
 
 def _describe(environ: WSGIEnvironment, routes: Map) -> dict[str, str]:
@@ -345,7 +290,8 @@ def _describe(environ: WSGIEnvironment, routes: Map) -> dict[str, str]:
     if api == "admin":
         return {}
     api = arguments["api"] if api == "storage" else api
-    return {"api": api, "endpoint": name, "method": method, "path": path}
+    asked = environ.get("HTTP_RANGE", "")
+    return {"api": api, "endpoint": name, "method": method, "path": path, "range": asked}
 
 
 def _reset(environ: WSGIEnvironment) -> None:
@@ -356,7 +302,7 @@ def _reset(environ: WSGIEnvironment) -> None:
 
 
 def _reader_is_gone(environ: WSGIEnvironment) -> bool:
-    """Whether the reader has closed the connection: what is sent now would count as served."""
+    """Whether the reader has closed the connection: anything sent now would count as served."""
     connection: socket.socket = environ["werkzeug.socket"]
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
@@ -364,10 +310,3 @@ def _reader_is_gone(environ: WSGIEnvironment) -> bool:
         return False
     except OSError:
         return True
-
-
-def _zipped(body: bytes) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("file.csv", body)
-    return target.getvalue()

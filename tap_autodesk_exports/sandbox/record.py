@@ -1,4 +1,4 @@
-"""What the sandbox remembers for whoever tests against it: served, asked for, requested."""
+"""What the sandbox records for tests: files served, exports requested, HTTP requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Served:
 
 @dataclasses.dataclass(frozen=True)
 class Posted:
-    """An export that was asked for; `owner` is the team, contract or account."""
+    """An export that was requested; `owner` is the team, contract or account."""
 
     api: str
     id: str
@@ -81,7 +81,7 @@ class Record:
 
     @property
     def exports(self) -> list[Posted]:
-        """A copy of what was asked for."""
+        """A copy of the exports that were requested."""
         with self._lock:
             return list(self._exports)
 
@@ -98,7 +98,7 @@ class Record:
             return sorted(self._secrets)
 
     def add(self, entry: Served | Posted | Request) -> None:
-        """Remember an entry."""
+        """Record an entry."""
         with self._lock:
             match entry:
                 case Served():
@@ -109,16 +109,16 @@ class Record:
                     self._requests.append(entry)
 
     def remove(self, entry: Served) -> None:
-        """Forget the newest equal entry: it was not sent completely after all."""
+        """Remove the newest equal entry: it was not sent completely after all."""
         with self._lock:
             newest = len(self._served) - 1 - self._served[::-1].index(entry)
             del self._served[newest]
 
     def add_list(self, api: str, endpoint: str, rows: int) -> None:
-        """Remember a list that was answered directly; of one in pages, all its rows at once."""
+        """Record a list that was answered directly; of a paged one, all its rows at once."""
         self.add(Served(api, endpoint, None, endpoint, rows, None))
 
     def add_secret(self, secret: str) -> None:
-        """Remember a secret that was handed out."""
+        """Record a secret that was handed out."""
         with self._lock:
             self._secrets.add(secret)

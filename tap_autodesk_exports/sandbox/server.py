@@ -2,90 +2,97 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
-import socket
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import flask
-from typing_extensions import override
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.http import http_date
 
-from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.admin import Admin
 from tap_autodesk_exports.sandbox.authentication import Authentication
 from tap_autodesk_exports.sandbox.clock import SandboxClock
+from tap_autodesk_exports.sandbox.data.names import Names
 from tap_autodesk_exports.sandbox.data.world import PROJECTS, World
-from tap_autodesk_exports.sandbox.data_connector import DataConnector
+from tap_autodesk_exports.sandbox.data_connector.api import DataConnector
 from tap_autodesk_exports.sandbox.faults import Faults
-from tap_autodesk_exports.sandbox.insights import Insights
+from tap_autodesk_exports.sandbox.insights.api import Insights
 from tap_autodesk_exports.sandbox.record import Record, Request
 from tap_autodesk_exports.sandbox.services import Services
+from tap_autodesk_exports.sandbox.serving import Handler, Server
 from tap_autodesk_exports.sandbox.storage import Storage
-from tap_autodesk_exports.sandbox.tokenflex import TokenFlex
+from tap_autodesk_exports.sandbox.stranger import Stranger
+from tap_autodesk_exports.sandbox.tokenflex.api import TokenFlex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from tap_autodesk_exports.sandbox.behaviour import Behaviour
+    from tap_autodesk_exports.sandbox.credentials import Secrets
     from tap_autodesk_exports.sandbox.record import Posted, Served
 
-# Flask is quiet about requests here; the record is what tells about them.
+# Requests are in the record; werkzeug need not log them too.
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
-class _Handler(WSGIRequestHandler):
-    """A request handler that writes no access log and lets go of a dropped connection."""
-
-    @override
-    def connection_dropped(
-        self, error: BaseException, environ: WSGIEnvironment | None = None
-    ) -> None:
-        self.close_connection = True
-
-    @override
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
+RUNNING: weakref.WeakValueDictionary[str, Sandbox] = weakref.WeakValueDictionary()
+"""Base URL -> the sandbox of this process that serves it, or did last."""
+_MISDIRECTED = "The sandbox answers requests to this machine's own name only.\n"
 
 
-class _Server(ThreadedWSGIServer):
-    """A server that can reset a connection instead of closing it politely."""
+def is_loopback(host: str) -> bool:
+    """Return whether a name or address can only mean this machine.
 
-    @override
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        linger = b""
-        if isinstance(request, socket.socket) and request.fileno() >= 0:
-            linger = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-        if any(linger):  # set by a fault: without a shutdown, close sends a reset
-            self.close_request(request)
-        else:
-            super().shutdown_request(request)
+    A page in a browser may have its own name resolve to 127.0.0.1 (DNS rebinding): its requests
+    arrive, but with that name as their host.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(environ: WSGIEnvironment) -> str:
+    try:
+        return urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+    except ValueError:
+        return ""
 
 
 class Sandbox:
-    """A local stand-in for the three Autodesk APIs.
+    """A local imitation of the three Autodesk APIs.
 
     Args:
-        seed: The made-up data follow from it.
+        seed: Determines the made-up data.
         scale: Multiplies people and rows; 1 is about 60 000 rows in a year.
-        accounts: Data Connector accounts, each with data of its own.
+        accounts: Number of Data Connector accounts, each with its own data.
         projects: Projects of each account.
         extract: A folder of real CSV files to serve as the Data Connector extract, unchanged.
         job_seconds: How long an export takes on the server; a function is called for each.
-        clock: Tells the sandbox's time.
+        clock: The sandbox's time.
         folder: Where served files are kept; a temporary folder, removed by `stop`, by default.
+        secrets: The secrets of the apps and the user; random by default.
 
     Attributes:
         url: The base URL while it serves.
-        clock: The clock, to be set or advanced by tests.
+        clock: The clock, which tests set or advance.
         faults: The faults that are switched on.
         authentication: The OAuth server.
-        insights: The Insights API; its `columns` may be `snake` or `title`.
-        tokenflex: The Token Flex API; its `admin` may be switched off.
-        data_connector: The Data Connector API.
+        stranger: Another server, to which redirects lead.
+        names: Today's names of teams, products and groups.
+        insights: The Insights API and its switches.
+        tokenflex: The Token Flex API and its switches.
+        data_connector: The Data Connector API and its switches.
+        storage: The files behind links and its switches.
     """
 
     def __init__(  # noqa: PLR0913
@@ -99,11 +106,15 @@ class Sandbox:
         job_seconds: float | Callable[[], float] = 0.5,
         clock: SandboxClock | None = None,
         folder: Path | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.clock = clock or SandboxClock()
         self.url = ""
-        self.faults = Faults(self._go_away)
-        self.authentication = Authentication(self.clock)
+        self.stranger = Stranger()
+        self.faults = Faults(self.clock, self._go_away, lambda: self.stranger.url)
+        self.names = Names()
+        # Real files are for whoever has the token; the consent page would hand one to anybody.
+        self.authentication = Authentication(self.clock, secrets, sign_in=extract is None)
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if folder is None else None
         root = Path(self._temporary.name) if self._temporary else Path(folder or ".")
         self._record = Record()
@@ -112,12 +123,14 @@ class Sandbox:
         self._services = Services(
             clock=self.clock,
             world=world,
+            names=self.names,
             storage=Storage(self.clock, self._record),
             record=self._record,
             authentication=self.authentication,
             faults=self.faults,
             job_seconds=job_seconds,
         )
+        self.storage = self._services.storage
         self.insights = Insights(self._services, root / "insights")
         self.tokenflex = TokenFlex(self._services, root / "tokenflex")
         self.data_connector = DataConnector(
@@ -125,7 +138,7 @@ class Sandbox:
         )
         self.app = self._application()
         self._faulty = self.faults.around(self.app.wsgi_app, self.app.url_map)
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving = threading.Lock()
         self._returning: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -146,30 +159,48 @@ class Sandbox:
         return app
 
     def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer a request and remember it; status 0 is a connection that was dropped."""
+        """Answer a request and record it; status 0 is a connection that was dropped."""
         path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
         if query and not path.startswith(("/storage/", "/authentication/")):
             path = f"{path}?{query}"
         statuses = [0]
 
-        def begin(status: str, *arguments: Any) -> Callable[[bytes], object]:  # noqa: ANN401
+        def begin(
+            status: str,
+            headers: list[tuple[str, str]],
+            *arguments: Any,  # noqa: ANN401
+        ) -> Callable[[bytes], object]:
             statuses.append(int(status.split(maxsplit=1)[0]))
-            return start(status, *arguments)
+            if not any(name.lower() == "date" for name, _ in headers):
+                headers = [*headers, ("Date", http_date(self.clock.now()))]
+            return start(status, headers, *arguments)
 
         try:
+            if not is_loopback(_host_of(environ)):
+                return flask.Response(_MISDIRECTED, 421)(environ, begin)
             return self._faulty(environ, begin)
         finally:
             if not path.startswith("/sandbox/"):
                 self._record.add(Request(environ["REQUEST_METHOD"], path, statuses[-1]))
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
-        """Serve in background threads on `port` (0: a free one); return the base URL."""
+        """Serve in background threads on `port` (0: a free one); return the base URL.
+
+        Raises:
+            ValueError: `host` is not an address of this machine alone.
+        """
+        if not is_loopback(host):
+            msg = (
+                f"The sandbox serves this machine only: {host!r} is not a loopback address. "
+                "Use 127.0.0.1, ::1 or localhost."
+            )
+            raise ValueError(msg)
         with self._serving:
             self._listen(host, port)
         return self.url
 
     def _listen(self, host: str, port: int) -> None:
-        self._server = _Server(host, port, self._serve, _Handler)
+        self._server = Server(host, port, self._serve, Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
@@ -177,7 +208,9 @@ class Sandbox:
             daemon=True,
         )
         self._thread.start()
-        self.url = f"http://{host}:{self._server.server_port}"
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_port}"
+        RUNNING[self.url] = self
 
     def _hang_up(self) -> None:
         if self._server is not None and self._thread is not None:
@@ -187,7 +220,7 @@ class Sandbox:
             self._server = self._thread = None
 
     def _go_away(self, seconds: float) -> None:
-        """Refuse connections for so long, and listen on the same port again."""
+        """Refuse connections for `seconds`, then listen on the same port again."""
         server = self._server
         if server is None:
             return
@@ -206,6 +239,7 @@ class Sandbox:
         """Stop serving and remove the temporary folder, if one was used."""
         self._stopped.set()
         self.faults.stop()
+        self.stranger.stop()
         if self._returning is not None:
             self._returning.join()
         with self._serving:
@@ -214,7 +248,7 @@ class Sandbox:
             self._temporary.cleanup()
 
     def __enter__(self) -> Self:
-        """Start serving on a free port, unless it serves already."""
+        """Start serving on a free port, unless it is serving already."""
         if self._server is None:
             self.start()
         return self
@@ -231,16 +265,46 @@ class Sandbox:
     def settings(self) -> dict[str, Any]:
         """Return the tap's settings for this sandbox: a user's token, good for all three APIs.
 
-        Each call makes that token good for another hour of the sandbox's clock.
+        Each call makes that token valid for another hour of the sandbox's clock.
         """
         self.authentication.renew_ready_token()
         return {
             "api_url": self.url,
             "auth_flow": "access_token",
-            "access_token": credentials.ACCESS_TOKEN,
+            "access_token": self.token,
             "credentials": {},  # those of a user are for another host
             "data_connector_account_ids": self.account_ids,
         }
+
+    @property
+    def parts(self) -> dict[str, Behaviour]:
+        """The parts that have switches, by the names under which `switch` knows them."""
+        return {
+            "insights": self.insights,
+            "tokenflex": self.tokenflex,
+            "data_connector": self.data_connector,
+            "storage": self.storage,
+            "names": self.names,
+        }
+
+    def switch(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set switches of several parts from JSON: part -> switch -> value; all of them, or none.
+
+        Raises:
+            ValueError: There is no such part or switch, or it does not take such a value.
+        """
+        for name, settings in given.items():
+            if name not in self.parts or not isinstance(settings, dict):
+                msg = f"There is no part {name!r}, only {', '.join(self.parts)}, each an object."
+                raise ValueError(msg)
+            self.parts[name].checked(settings)
+        for name, settings in given.items():
+            self.parts[name].change(settings)
+
+    @property
+    def token(self) -> str:
+        """The access token of `settings`, which also opens the admin endpoints; random."""
+        return self.authentication.known.access_token
 
     @property
     def account_id(self) -> str:
@@ -264,7 +328,7 @@ class Sandbox:
 
     @property
     def exports(self) -> list[Posted]:
-        """Every export that was asked for, in order."""
+        """Every export that was requested, in order."""
         return self._record.exports
 
     def secrets(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every API of the sandbox shares: time, data, storage, record, and the gate of each route."""
+"""What the APIs of the sandbox share: time, data, storage, record, and the check of tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.sandbox.course import Course
+from tap_autodesk_exports.sandbox.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.sandbox.authentication import Authentication
     from tap_autodesk_exports.sandbox.clock import SandboxClock
+    from tap_autodesk_exports.sandbox.data.names import Names
     from tap_autodesk_exports.sandbox.data.world import World
     from tap_autodesk_exports.sandbox.faults import Faults
     from tap_autodesk_exports.sandbox.record import Record
@@ -27,6 +28,7 @@ class Services:
 
     clock: SandboxClock
     world: World
+    names: Names
     storage: Storage
     record: Record
     authentication: Authentication
@@ -36,7 +38,7 @@ class Services:
     def guarded(
         self, view: Callable[..., flask.Response], scope: str, *, two_legged: bool = False
     ) -> Callable[..., flask.Response]:
-        """Return `view` behind the token check for `scope`."""
+        """Return `view`, which then requires a token with `scope`."""
 
         @functools.wraps(view)
         def checked(**arguments: Any) -> flask.Response:  # noqa: ANN401
@@ -45,8 +47,8 @@ class Services:
 
         return checked
 
-    def course(self, api: str) -> Course:
-        """Return the course of an export that begins now, with the end that a fault may set."""
+    def timeline(self, api: str) -> Timeline:
+        """Return the timeline of an export that starts now, with what faults do to it."""
         given = self.job_seconds
         seconds = given() if callable(given) else given
-        return Course(self.clock.now(), seconds, self.faults.ending(api))
+        return Timeline(self.clock.now(), seconds, *self.faults.starting(api))

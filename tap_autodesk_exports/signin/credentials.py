@@ -7,25 +7,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.apis import EXCLUDED, TITLES, Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import Api, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_autodesk_exports.settings import Settings
 
-SCOPES = {
-    Api.INSIGHTS: ("data:read", "data:write"),
-    Api.TOKENFLEX: ("data:read", "data:write"),
-    Api.DATA_CONNECTOR: ("data:create", "data:read", "data:write"),
-}
-"""Documented: reading is `data:read`; asking for an export is `data:write` (`data:create`)."""
-TITLES = {
-    Api.INSIGHTS: "Insights",
-    Api.TOKENFLEX: "Token Flex",
-    Api.DATA_CONNECTOR: "Data Connector",
-}
 NEEDED = {
     Flow.CLIENT_CREDENTIALS: ("client_id", "client_secret"),
     Flow.REFRESH_TOKEN: ("client_id",),
@@ -116,22 +105,9 @@ def check_flow(api: Api, credentials: Credentials) -> None:
     Raises:
         ConfigurationError: The flow cannot work; the sentence says which one does.
     """
-    if credentials.flow is not Flow.CLIENT_CREDENTIALS:
-        return
-    if api is Api.DATA_CONNECTOR:
-        msg = (
-            "Data Connector cannot be used with 'auth_flow' client_credentials: it needs a user's "
-            "token. Set 'auth_flow' to refresh_token and sign in with `autodesk-exports login`, or "
-            "use service_account; for Data Connector alone, under 'credentials.data_connector'."
-        )
-        raise ConfigurationError(msg)
-    if api is Api.INSIGHTS and credentials.personal_access_token is None:
-        msg = (
-            "Insights cannot be used with 'auth_flow' client_credentials alone: set "
-            "'personal_access_token' to a token that a team admin made for this app, or set "
-            "'auth_flow' to refresh_token and sign in with `autodesk-exports login`."
-        )
-        raise ConfigurationError(msg)
+    excluded = EXCLUDED.get((api, credentials.flow))
+    if excluded and not (excluded.unless and getattr(credentials, excluded.unless)):
+        raise ConfigurationError(excluded.reason)
 
 
 _FIELDS = tuple(

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import logging
-import threading
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
 
+from tap_autodesk_exports import signals
 from tap_autodesk_exports.settings import API_URL
-from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, SignInError
+from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, DamagedAnswer, SignInError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,10 @@ TIMEOUT = (15, 60)
 PAUSES = (1.0, 3.0, 10.0)
 """Seconds before each further attempt."""
 LONGEST_RETRY_AFTER = 120.0
+LIFETIME = 3600.0
+"""Seconds. Documented: an access token is good for 60 minutes."""
+LONGEST_LIFETIME = 366 * 86400.0
+"""Seconds; more than this is no lifetime of a token."""
 LEEWAY_SECONDS = 300.0
 """A token is renewed this long before it expires, or at three quarters of a shorter life."""
 
@@ -91,17 +97,22 @@ class TokenEndpoint:
         """Exchange a grant for a token.
 
         Raises:
+            DamagedAnswer: The answer has no access token, and a refresh token that must be kept.
             SignInError: Autodesk refused, or could not be reached.
         """
         answer = self._post(self.url, form)
-        try:
-            return self._read(answer.json())
-        except (ValueError, KeyError, TypeError):
-            msg = (
-                f"Sign-in failed: {self.url} answered {answer.status_code} with something that is "
-                "no token. Is 'api_url' right, or does a proxy answer in Autodesk's place?"
-            )
-            raise SignInError(msg) from None
+        body = _object(answer)
+        access_token, refresh_token = _token(body, "access_token"), _token(body, "refresh_token")
+        if access_token is not None:
+            return self._read(access_token, refresh_token, body.get("expires_in"))
+        msg = (
+            f"Sign-in failed: {self.url} answered {answer.status_code} without an access token. Is "
+            "'api_url' right, or does a proxy answer in Autodesk's place?"
+        )
+        if refresh_token is None:
+            raise SignInError(msg)
+        self.secrets.add(refresh_token)
+        raise DamagedAnswer(msg, refresh_token)
 
     def know(self, token: Token) -> None:
         """Count a token among the secrets."""
@@ -114,7 +125,7 @@ class TokenEndpoint:
             SignInError: Autodesk refused, or could not be reached.
         """
         url = f"{self._api_url}/authentication/v2/introspect"
-        body = self._post(url, {"token": access_token}).json()
+        body = _object(self._post(url, {"token": access_token}))
         if not body.get("active"):
             return Introspection(active=False)
         scopes = frozenset(unquote(str(body.get("scope", ""))).replace("+", " ").split())
@@ -131,9 +142,10 @@ class TokenEndpoint:
             answer = requests.get(
                 f"{host}/userinfo", headers=headers, auth=_leave_headers, timeout=TIMEOUT
             )
-            return str(answer.json()["email"])
-        except (requests.RequestException, KeyError, TypeError):
+        except requests.RequestException:
             return None
+        email = _object(answer).get("email")
+        return email if isinstance(email, str) else None
 
     def _post(self, url: str, form: Mapping[str, str]) -> requests.Response:
         """POST until there is an answer that another attempt would not change."""
@@ -158,7 +170,8 @@ class TokenEndpoint:
             if pause is None:
                 raise failure
             logger.info("%s Trying again in %.0f s.", failure, max(pause, asked))
-            self._clock.wait(max(pause, asked), threading.Event())
+            if self._clock.wait(max(pause, asked), signals.came):
+                raise failure
         raise AssertionError  # the last pause is None
 
     def _attempt(self, url: str, form: Mapping[str, str]) -> requests.Response:
@@ -171,15 +184,15 @@ class TokenEndpoint:
             auth = HTTPBasicAuth(self._client_id, self._client_secret)
         return requests.post(url, data=form, auth=auth, timeout=TIMEOUT, allow_redirects=False)
 
-    def _read(self, body: Mapping[str, Any]) -> Token:
+    def _read(self, access_token: str, refresh_token: str | None, expires_in: object) -> Token:
         now = self._clock.now()
-        lifetime = float(body["expires_in"])
+        lifetime = _lifetime(expires_in)
         leeway = min(LEEWAY_SECONDS, lifetime / 4)
         token = Token(
-            access_token=str(body["access_token"]),
+            access_token=access_token,
             expires_at=now + dt.timedelta(seconds=lifetime),
             renew_at=now + dt.timedelta(seconds=lifetime - leeway),
-            refresh_token=body.get("refresh_token"),
+            refresh_token=refresh_token,
         )
         self.know(token)
         return token
@@ -197,6 +210,8 @@ class TokenEndpoint:
         return SignInError(f"Sign-in failed: {self.url} answered {said}. {advice}")
 
 
+_VISIBLE = re.compile(r"[!-~]+")
+"""What can be sent in a header."""
 _SECRET_FIELDS = {"refresh_token", "assertion", "code", "code_verifier", "token"}
 _PASSING = {429, 500, 502, 503, 504}
 
@@ -209,6 +224,43 @@ def _never_sent(error: requests.RequestException) -> bool:
     return isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
 
 
+def _object(answer: requests.Response) -> dict[str, Any]:
+    """Return the JSON object of an answer; an empty one where there is none."""
+    try:
+        body = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _token(body: Mapping[str, Any], name: str) -> str | None:
+    """Return a token that can be sent again; one that is empty or no text is none."""
+    value = body.get(name)
+    if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
+        return None
+    return value
+
+
+def _lifetime(expires_in: object) -> float:
+    """Return the seconds that an access token is good for, whatever the answer says of it.
+
+    By then a refresh token is used up: what is said badly must not cost its successor. Where the
+    guess is too long, the API answers 401 and the token is renewed.
+    """
+    try:
+        seconds = float(expires_in)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        seconds = 0.0
+    if isinstance(expires_in, bool) or not 0 < seconds < LONGEST_LIFETIME:
+        logger.warning(
+            "The token endpoint does not say how long the access token is good for: taken for %d "
+            "minutes, as documented.",
+            LIFETIME / 60,
+        )
+        return LIFETIME
+    return seconds
+
+
 def _retry_after(answer: requests.Response) -> float:
     """Return the seconds that a 429 asks to wait (documented: a number)."""
     value = answer.headers.get("Retry-After", "").strip()
@@ -217,11 +269,7 @@ def _retry_after(answer: requests.Response) -> float:
 
 def _said(answer: requests.Response, hidden: list[str]) -> tuple[str, str]:
     """Return the OAuth error code, and the status with the server's words, secrets cut out."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    body = body if isinstance(body, dict) else {}
+    body = _object(answer)
     error = str(body.get("error") or body.get("errorCode") or "")
     words = str(body.get("error_description") or body.get("developerMessage") or "")
     said = ": ".join(part for part in (error, " ".join(words.split())[:200].rstrip(".")) if part)

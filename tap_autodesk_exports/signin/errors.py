@@ -11,7 +11,19 @@ SIGN_IN_AGAIN = (
 
 
 class SignInError(TapError):
-    """No token could be had."""
+    """No token could be obtained."""
+
+
+class DamagedAnswer(SignInError):
+    """The token endpoint answered without an access token, but with the next refresh token.
+
+    Attributes:
+        refresh_token: It is the only one that is good from now on.
+    """
+
+    def __init__(self, message: str, refresh_token: str) -> None:
+        super().__init__(message)
+        self.refresh_token = refresh_token
 
 
 class StoreError(SignInError):

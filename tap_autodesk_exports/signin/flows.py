@@ -8,10 +8,11 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
+from tap_autodesk_exports import signals
+from tap_autodesk_exports.apis import Flow
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import Flow
 from tap_autodesk_exports.signin.endpoint import JWT_BEARER, Token, TokenEndpoint
-from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, SignInError, StoreError
+from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, DamagedAnswer, SignInError, StoreError
 from tap_autodesk_exports.signin.store import TokenStore, default_location
 
 if TYPE_CHECKING:
@@ -180,30 +181,6 @@ class RefreshChain:
             SignInError: There is no refresh token, or Autodesk refused it.
             StoreError: The store cannot be used; no token was used up.
         """
-        return _uninterrupted(lambda: self._sign_in(rejected))
-
-    def begin(self, form: Mapping[str, str]) -> Token:
-        """Exchange the code of a new sign-in, and store what comes as this chain's newest token.
-
-        Raises:
-            SignInError: Autodesk refused.
-            StoreError: The store cannot be used.
-        """
-        with self.store.locked():
-            self.store.reserve()
-            token = self._endpoint.token(form)
-            self.store.write(self._chain, token, self._clock.now())
-        return token
-
-    def has_token(self) -> bool:
-        """Return whether there is anything to begin with.
-
-        Raises:
-            SignInError: The store holds something else, or cannot be read.
-        """
-        return self._seed is not None or self.store.read(self._chain) is not None
-
-    def _sign_in(self, rejected: str | None) -> Token:
         if self._unstored is not None:
             return self._without_store(self._unstored)
         stored = None
@@ -223,6 +200,25 @@ class RefreshChain:
             logger.warning("%s", error)
             return self._without_store(self._seed)
 
+    def begin(self, form: Mapping[str, str]) -> Token:
+        """Exchange the code of a new sign-in, and store what comes as this chain's newest token.
+
+        Raises:
+            SignInError: Autodesk refused.
+            StoreError: The store cannot be used.
+        """
+        with self.store.locked():
+            self.store.reserve()
+            return self._exchanged(form, self._write)
+
+    def has_token(self) -> bool:
+        """Return whether there is anything to begin with.
+
+        Raises:
+            SignInError: The store holds something else, or cannot be read.
+        """
+        return self._seed is not None or self.store.read(self._chain) is not None
+
     def _newest_of(self, stored: Token | None) -> str:
         newest = self._seed if stored is None else stored.refresh_token
         if newest is None:
@@ -230,36 +226,67 @@ class RefreshChain:
         return newest
 
     def _with_store(self, refresh_token: str, *, is_seed: bool) -> Token:
-        token = self._renewed(refresh_token)
-        try:
-            self.store.write(self._chain, token, self._clock.now())
-        except StoreError as error:
-            logger.error("%s %s", error, LOST_AFTER_THIS_RUN)  # noqa: TRY400
-            self._unstored = token.refresh_token
-        else:
-            if is_seed and self._is_default_store:
-                logger.warning(
-                    "The refresh token of the settings is used up now; its successor is in %s. "
-                    "Where that file does not outlive the run (a container without a volume), the "
-                    "next run cannot sign in: set 'token_store' to a place that does.",
-                    self.store.location,
-                )
+        token = self._renewed(refresh_token, self._store)
+        if is_seed and self._is_default_store and self._unstored is None:
+            logger.warning(
+                "The refresh token of the settings is used up now; its successor is in %s. "
+                "Where that file does not outlive the run (a container without a volume), the "
+                "next run cannot sign in: set 'token_store' to a place that does.",
+                self.store.location,
+            )
         return token
 
     def _without_store(self, refresh_token: str) -> Token:
-        token = self._renewed(refresh_token)
-        self._unstored = token.refresh_token
+        token = self._renewed(refresh_token, self._remember)
         logger.warning("There is no token store. %s", LOST_AFTER_THIS_RUN)
         return token
 
-    def _renewed(self, refresh_token: str) -> Token:
-        """Use a refresh token up; keep it where the server sends no other."""
-        token = self._endpoint.token(
-            {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        )
-        if token.refresh_token is None:
-            token = dataclasses.replace(token, refresh_token=refresh_token)
-        return token
+    def _renewed(self, refresh_token: str, keep: Callable[[Token], None]) -> Token:
+        """Use a refresh token up, and keep its successor."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return self._exchanged(form, keep, refresh_token)
+
+    def _exchanged(
+        self, form: Mapping[str, str], keep: Callable[[Token], None], present: str | None = None
+    ) -> Token:
+        """Exchange a grant, and keep what comes before anything else can happen.
+
+        Args:
+            form: The grant.
+            keep: Keeps the newest token.
+            present: The refresh token that stays good where the server sends no other.
+
+        Raises:
+            SignInError: Autodesk refused, or could not be reached.
+        """
+
+        def task() -> Token:
+            try:
+                token = self._endpoint.token(form)
+            except DamagedAnswer as error:
+                now = self._clock.now()
+                keep(Token("", expires_at=now, renew_at=now, refresh_token=error.refresh_token))
+                raise
+            if token.refresh_token is None:
+                token = dataclasses.replace(token, refresh_token=present)
+            keep(token)
+            return token
+
+        return _uninterrupted(task)
+
+    def _store(self, token: Token) -> None:
+        """Store the newest token, or remember it for this run where the store breaks."""
+        try:
+            self._write(token)
+        except StoreError as error:
+            logger.error("%s %s", error, LOST_AFTER_THIS_RUN)  # noqa: TRY400
+            self._remember(token)
+
+    def _write(self, token: Token) -> None:
+        self.store.write(self._chain, token, self._clock.now())
+
+    def _remember(self, token: Token) -> None:
+        self._unstored = token.refresh_token
 
 
 LOST_AFTER_THIS_RUN = (
@@ -278,10 +305,13 @@ def no_refresh_token(client_id: str, location: str) -> str:
 
 
 def _uninterrupted(task: Callable[[], Token]) -> Token:
-    """Run a task to its end even when a signal raises an exception meanwhile.
+    """Run a task to its end even when a signal comes meanwhile.
 
-    Python handles signals in the main thread only, and leaving the pool waits for the task: so an
-    answer on its way is still stored when a run is stopped.
+    An answer on its way is still stored when a run is stopped: no signal ends the process before,
+    and a process that ends by itself waits for its pools.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sign-in") as pool:
+    with (
+        signals.uninterrupted(),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="sign-in") as pool,
+    ):
         return pool.submit(task).result()

@@ -18,12 +18,13 @@ from urllib.parse import urlencode
 
 import click
 
+from tap_autodesk_exports.apis import SCOPES, TITLES, Api, Flow
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
-from tap_autodesk_exports.settings import Api, Flow, Settings
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.settings.config import config_option, read_config
 from tap_autodesk_exports.signin.callback import Callback
-from tap_autodesk_exports.signin.configuration import config_option, read_config
-from tap_autodesk_exports.signin.credentials import SCOPES, TITLES, Credentials, credentials_for
+from tap_autodesk_exports.signin.credentials import Credentials, credentials_for
 from tap_autodesk_exports.signin.endpoint import TokenEndpoint
 from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.signin.flows import RefreshChain

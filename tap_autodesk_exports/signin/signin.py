@@ -6,9 +6,9 @@ import base64
 import threading
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.apis import SCOPES, Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import Api, Flow
-from tap_autodesk_exports.signin.credentials import SCOPES, check_flow, credentials_for
+from tap_autodesk_exports.signin.credentials import check_flow, credentials_for
 from tap_autodesk_exports.signin.endpoint import TokenEndpoint
 from tap_autodesk_exports.signin.flows import RefreshChain, no_refresh_token, token_source
 
@@ -158,6 +158,8 @@ class SignIn:
             found.update(given.secrets())
             if bearer.endpoint is not None:
                 found.update(bearer.endpoint.secrets)
+            if isinstance(bearer.source, RefreshChain):
+                found.update(bearer.source.store.secrets)
             if given.client_id and given.client_secret:
                 pair = f"{given.client_id}:{given.client_secret}"
                 found.add(base64.b64encode(pair.encode()).decode())

@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -20,13 +21,17 @@ import filelock
 import platformdirs
 from upath import UPath
 
-from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.redaction import secrets_of, without_secrets
 from tap_autodesk_exports.signin.endpoint import Token
 from tap_autodesk_exports.signin.errors import SignInError, StoreError
+from tap_autodesk_exports.workspace import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 LIFE_DAYS = 15
 """Documented: a refresh token that is not used dies after 15 days."""
@@ -34,6 +39,14 @@ LOCK_SECONDS = 300
 """Longer than one renewal can take, all its attempts included."""
 RESERVED = 65536
 """Bytes set aside before a token is used up, so that a full disk cannot lose its successor."""
+
+_NEW_FILE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+)
 
 
 def default_location(client_id: str) -> str:
@@ -48,18 +61,25 @@ class TokenStore:
     Args:
         location: A path, or a URL that fsspec knows, such as `s3://bucket/tokens.json`.
 
+    Attributes:
+        location: The location as it can be shown: without a password.
+        secrets: What of it no log may show.
+
     Raises:
         ConfigurationError: It is neither.
     """
 
     def __init__(self, location: str) -> None:
-        self.location = location
+        self.location = without_secrets(location)
+        self.secrets = secrets_of(location)
+        self._name = hashlib.sha256(location.encode()).hexdigest()[:16]
         try:
             place = UPath(location).expanduser()
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, RuntimeError) as error:
             msg = (
-                f"Setting 'token_store' ({location}) is neither a path nor a URL that fsspec knows "
-                f"({error}): write s3://… and the like, and install the package for it."
+                f"Setting 'token_store' ({self.location}) is neither a path nor a URL that fsspec "
+                f"knows ({str(error).replace(location, self.location)}): write s3://… and the "
+                "like, and install the package for it."
             )
             raise ConfigurationError(msg) from None
         self._remote = place.protocol not in {"", "file", "local"}
@@ -110,8 +130,16 @@ class TokenStore:
             SignInError: It holds something else.
             StoreError: The store is there and cannot be read.
         """
-        entry = self._chains().get(chain)
-        return None if entry is None else _loaded(entry)
+        entry = self._document()["chains"].get(chain)
+        if entry is None:
+            return None
+        token = _loaded(entry)
+        if token is None:
+            logger.warning(
+                "The token store %s holds a damaged entry for this app: it is ignored.",
+                self.location,
+            )
+        return token
 
     def reserve(self) -> None:
         """Make sure that the next `write` has room and permission, before a token is used up.
@@ -119,12 +147,12 @@ class TokenStore:
         Raises:
             StoreError: The store cannot be written.
         """
+        document = self._document()
         if self._remote:
-            self._write_remote(_text(self._chains()))
+            self._write_remote(json.dumps(document, indent=1))
             return
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            self._reserved = os.fdopen(os.open(self._next, flags, 0o600), "wb")
+            self._reserved = os.fdopen(os.open(self._next, _NEW_FILE, 0o600), "wb")
             self._reserved.write(b" " * RESERVED)
             self._reserved.flush()
             os.fsync(self._reserved.fileno())
@@ -137,18 +165,21 @@ class TokenStore:
         Raises:
             StoreError: The store cannot be written.
         """
+        document = self._document()
         oldest = now - dt.timedelta(days=LIFE_DAYS)
-        chains = {
+        # An entry whose age cannot be read is kept: it may be another's, and it may be of use.
+        document["chains"] = {
             name: entry
-            for name, entry in self._chains().items()
-            if dt.datetime.fromisoformat(entry["stored_at"]) > oldest
+            for name, entry in document["chains"].items()
+            if (stored := _instant(entry, "stored_at")) is None or stored > oldest
         }
-        chains[chain] = _dumped(token, now)
+        document["chains"][chain] = _dumped(token, now)
+        text = json.dumps(document, indent=1)
         if self._remote:
-            self._write_remote(_text(chains))
+            self._write_remote(text)
             return
         try:
-            self._replace(_text(chains).encode())
+            self._replace(text.encode())
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -161,7 +192,32 @@ class TokenStore:
         self._reserved.truncate()
         self._reserved.flush()
         os.fsync(self._reserved.fileno())
-        self._next.replace(self._path)
+        self._reserved.close()  # Windows renames no file that is open
+        # From here on the next file is whole: should the renaming fail, the next run finds it.
+        self._reserved = None
+        self._install(content)
+
+    def _install(self, content: bytes) -> None:
+        """Rename the next file over the store.
+
+        A store that is mounted by itself, as containers do, cannot be renamed over: it is written
+        in its place, and the next file stays until that is done.
+        """
+        try:
+            self._next.replace(self._path)
+        except OSError:
+            with self._path.open("r+b") as file:
+                file.write(content)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            self._next.unlink(missing_ok=True)
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def _write_remote(self, text: str) -> None:
         try:
@@ -175,9 +231,8 @@ class TokenStore:
             return
         try:
             left = self._next.read_bytes()
-            with contextlib.suppress(ValueError):
-                json.loads(left)
-                self._next.replace(self._path)
+            if _parsed(left) is not None:
+                self._install(left)
             self._next.unlink(missing_ok=True)
         except FileNotFoundError:
             return
@@ -191,29 +246,35 @@ class TokenStore:
             self._reserved = None
             self._next.unlink(missing_ok=True)
 
-    def _chains(self) -> dict[str, Any]:
+    def _document(self) -> dict[str, Any]:
+        """Return what the store holds, what a newer release added included.
+
+        Raises:
+            SignInError: It holds something else.
+            StoreError: It is there and cannot be read.
+        """
         try:
-            text = self._place.read_text(encoding="utf-8")
+            content = self._place.read_bytes()
         except FileNotFoundError:
-            return {}
+            content = b""
         except Exception as error:  # noqa: BLE001  # every fsspec backend has errors of its own
             raise self._unusable(error) from None
-        try:
-            chains: dict[str, Any] = json.loads(text)["chains"]
-        except (ValueError, KeyError, TypeError):
+        if not content.strip():
+            return {"version": 1, "chains": {}}
+        document = _parsed(content)
+        if document is None:
             msg = (
                 f"The token store {self.location} holds something else than tokens: set "
                 "'token_store' to another place, or delete it and sign in again with "
                 "`autodesk-exports login`."
             )
-            raise SignInError(msg) from None
-        return chains
+            raise SignInError(msg)
+        return document
 
     def _lock_path(self) -> Path:
         """Return the lock's place: beside a file; for a URL in this machine's temporary folder."""
         if self._remote:
-            name = hashlib.sha256(self.location.encode()).hexdigest()[:16]
-            return Path(tempfile.gettempdir()) / f"tap-autodesk-exports-{os.getuid()}-{name}.lock"
+            return Path(tempfile.gettempdir()) / f"{own_name()}-{self._name}.lock"
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._path.with_name(self._path.name + ".lock")
 
@@ -226,8 +287,14 @@ class TokenStore:
         )
 
 
-def _text(chains: dict[str, Any]) -> str:
-    return json.dumps({"version": 1, "chains": chains}, indent=1)
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """Return the document that a store's content is; None where it is something else."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    holds_chains = isinstance(document, dict) and isinstance(document.get("chains"), dict)
+    return document if holds_chains else None
 
 
 def _dumped(token: Token, now: dt.datetime) -> dict[str, str | None]:
@@ -240,10 +307,26 @@ def _dumped(token: Token, now: dt.datetime) -> dict[str, str | None]:
     }
 
 
-def _loaded(entry: dict[str, str]) -> Token:
-    return Token(
-        access_token=entry["access_token"],
-        expires_at=dt.datetime.fromisoformat(entry["expires_at"]),
-        renew_at=dt.datetime.fromisoformat(entry["renew_at"]),
-        refresh_token=entry["refresh_token"],
-    )
+def _loaded(entry: object) -> Token | None:
+    """Return the token of an entry, or None where not even a refresh token can be read.
+
+    An access token that cannot be used is renewed at once.
+    """
+    refresh_token = _string(entry, "refresh_token")
+    if refresh_token is None:
+        return None
+    long_ago = dt.datetime.min.replace(tzinfo=dt.UTC)
+    expires_at, renew_at = _instant(entry, "expires_at"), _instant(entry, "renew_at")
+    access_token = _string(entry, "access_token")
+    if expires_at is None or renew_at is None or access_token is None:
+        return Token("", expires_at=long_ago, renew_at=long_ago, refresh_token=refresh_token)
+    return Token(access_token, expires_at, renew_at, refresh_token)
+
+
+def _string(entry: object, name: str) -> str | None:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _instant(entry: object, name: str) -> dt.datetime | None:
+    return instant(_string(entry, name))

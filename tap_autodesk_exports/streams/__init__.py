@@ -1,1 +1,1 @@
-"""The Singer streams: the only room that knows the Singer SDK."""
+"""The Singer streams: with `tap.py`, the only room that knows the Singer SDK."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from enum import StrEnum
 from typing import IO, TYPE_CHECKING, cast
 
 from isal import igzip
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
 
 _GZIP_LEVEL = 1
 """ISA-L's level 1 packs these lines to a fifth, ten times faster than zlib's default level."""
-
-
-class Encoding(StrEnum):
-    """How the rows stand in a batch file."""
-
-    JSONL = "jsonl"
-    JSONL_GZIP = "jsonl+gzip"
-    PARQUET = "parquet"
 
 
 def write_json_lines(

@@ -5,9 +5,9 @@ changes a value: number tokens keep their digits, and what DuckDB's own casts wo
 months, 24:00, more than six fraction digits, dropped time zones; all observed with DuckDB 2.0.0) is
 kept out by a pattern.
 
-Most columns hold one spelling throughout, the one that Autodesk's database writes. `is_plain` tells
-it, and `typed_plain` is then enough, at a fraction of the cost. No two plain texts mean the same
-value, so plain cells can also be compared as they stand.
+Most columns are regular: they hold one spelling throughout, the one that Autodesk's database
+writes. `is_regular` tells it, and `typed_regular` is then enough, at a fraction of the cost. No two
+regular texts mean the same value, so regular cells can also be compared as they stand.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.[0-9]{1,6})?"
 _ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
-_PLAIN_INTEGER = "-?(?:0|[1-9][0-9]*)"
-_PLAIN_NUMBER = rf"{_PLAIN_INTEGER}(?:\.[0-9]+)?"
-NUMBER = rf"{_PLAIN_NUMBER}(?:[eE][+-]?[0-9]{{1,17}})?"
+_REGULAR_INTEGER = "-?(?:0|[1-9][0-9]*)"
+_REGULAR_NUMBER = rf"{_REGULAR_INTEGER}(?:\.[0-9]+)?"
+NUMBER = rf"{_REGULAR_NUMBER}(?:[eE][+-]?[0-9]{{1,17}})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
-PLAIN_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
+REGULAR_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
 TIME = rf"{_CLOCK}(?::[0-5][0-9]{_FRACTION})?"
 TIMESTAMP = rf"{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,6}}0*)?)?{_ZONE})?"
 _LOCAL = rf"^{_DATE}(?:[ T]{_CLOCK}(?::[0-5][0-9]{_FRACTION})?)?"
@@ -43,7 +43,7 @@ _PADDING = (
     " ".join(f"WHEN {20 + digits} THEN '{'0' * (6 - digits)}Z'" for digits in range(6, 0, -1))
     + " WHEN 19 THEN '.000000Z'"
 )
-"""What a plain timestamp lacks to be canonical, by its length; the usual one first."""
+"""What a regular timestamp lacks to be canonical, by its length; the usual one first."""
 _FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
 _MOST_DIGITS = 38
@@ -67,11 +67,11 @@ def path_literal(path: Path) -> str:
 
 
 def parsed(cell: str, type_: Type) -> str | None:
-    """Return SQL of a cell's value as DuckDB reads it, NULL where it cannot, for `is_plain`."""
+    """Return SQL of a cell's value as DuckDB reads it, NULL where it cannot, for `is_regular`."""
     return f"try_cast({cell} AS {type_.name})" if type_ in (Type.DATE, Type.TIMESTAMP) else None
 
 
-def is_plain(cell: str, type_: Type) -> str:
+def is_regular(cell: str, type_: Type) -> str:
     """Return SQL that tells whether a cell is null or stands in the usual spelling of its type.
 
     A column `p_{cell}` must stand beside the cell where `parsed` is not None: DuckDB would work out
@@ -81,20 +81,20 @@ def is_plain(cell: str, type_: Type) -> str:
         case Type.STRING:
             return "true"
         case Type.NUMBER:
-            plain = _matches(cell, _PLAIN_NUMBER)
+            regular = _matches(cell, _REGULAR_NUMBER)
         case Type.BOOLEAN:
-            plain = f"{cell} IN ('t', 'f')"
+            regular = f"{cell} IN ('t', 'f')"
         case Type.TIME:
-            plain = _matches(cell, PLAIN_TIME)
+            regular = _matches(cell, REGULAR_TIME)
         case Type.DATE:
-            plain = f"strlen({cell}) = 10 AND p_{cell}::VARCHAR = {cell}"
+            regular = f"strlen({cell}) = 10 AND p_{cell}::VARCHAR = {cell}"
         case Type.TIMESTAMP:
-            plain = f"p_{cell} BETWEEN {_FIRST} AND {_LAST} AND p_{cell}::VARCHAR = {cell}"
-    return f"coalesce({plain}, {cell} IS NULL)"
+            regular = f"p_{cell} BETWEEN {_FIRST} AND {_LAST} AND p_{cell}::VARCHAR = {cell}"
+    return f"coalesce({regular}, {cell} IS NULL)"
 
 
-def typed_plain(cell: str, type_: Type) -> str:
-    """Return SQL for the canonical text of a cell that is plain."""
+def typed_regular(cell: str, type_: Type) -> str:
+    """Return SQL for the canonical text of a cell that is regular."""
     match type_:
         case Type.STRING | Type.NUMBER | Type.DATE | Type.TIME:
             return cell
@@ -162,21 +162,21 @@ def number_type(whole: int, fraction: int) -> str:
     return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"
 
 
-def is_plain_as(cell: str, whole: int, fraction: int) -> str:
-    """Return SQL that tells whether a number is null, or plain and fits such a `number_type`.
+def is_regular_as(cell: str, whole: int, fraction: int) -> str:
+    """Return SQL that tells whether a number is null, or regular and fits such a `number_type`.
 
     Some of more than thirty digits are said not to fit though they do.
     """
     kind = number_type(whole, fraction)
     if kind == "VARCHAR":
-        return is_plain(cell, Type.NUMBER)
-    pattern = rf"{_PLAIN_INTEGER}(?:\.[0-9]{{1,{fraction}}})?" if fraction else _PLAIN_INTEGER
+        return is_regular(cell, Type.NUMBER)
+    pattern = rf"{_REGULAR_INTEGER}(?:\.[0-9]{{1,{fraction}}})?" if fraction else _REGULAR_INTEGER
     most = _BIGINT_DIGITS if kind == "BIGINT" else _MOST_DIGITS - fraction
     return f"coalesce({_matches(cell, pattern)} AND strlen({cell}) <= {most}, {cell} IS NULL)"
 
 
 def value(text: str, type_: Type, number: str) -> str:
-    """Return SQL of the value itself, from its canonical or plain text.
+    """Return SQL of the value itself, from its canonical or regular text.
 
     Args:
         text: SQL of the text.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables.cells import typed
 from tap_autodesk_exports.tables.engine import one_row
-from tap_autodesk_exports.tables.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,94 +21,94 @@ if TYPE_CHECKING:
     import duckdb
 
     from tap_autodesk_exports.tables.engine import Engine
-    from tap_autodesk_exports.tables.layout import Layout, Match
-    from tap_autodesk_exports.tables.reading import Reading
+    from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
+    from tap_autodesk_exports.tables.reading import Scan
 
 
 def unique(  # noqa: PLR0913, PLR0917
     engine: Engine,
     database: duckdb.DuckDBPyConnection,
     path: Path,
-    layout: Layout,
-    match: Match,
-    reading: Reading,
-) -> Reading:
+    schema: TableSchema,
+    match: HeaderMatch,
+    scan: Scan,
+) -> Scan:
     """Return how to read the rows of a file with one row for each key.
 
     Args:
         engine: Gives the memory that many repeated rows need.
         database: Where the file is read.
         path: The file, for the error's sentence.
-        layout: Says whether the key must be unique, and which column tells versions apart.
+        schema: Says whether the key must be unique, and which column tells versions apart.
         match: Which cell belongs to which column.
-        reading: How to read all rows.
+        scan: How to read all rows.
 
     Raises:
         FileError: A column of the key is missing, or has no value in some row, or different rows
             share a key.
     """
-    if not layout.unique or not reading.rows:
-        return reading
-    names = [name for name in layout.key if name not in layout.constants]
+    if not schema.unique or not scan.rows:
+        return scan
+    names = [name for name in schema.key if name not in schema.constants]
     if missing := [name for name in names if name not in match.known]:
         raise FileError(path, f"has no column {_names(missing)}, which is part of the key. {_HELP}")
     cells = {name: match.known[name] for name in names}
     values = {
-        name: cell if cell in reading.plain else typed(cell, layout.types[name])
+        name: cell if cell in scan.regular else typed(cell, schema.types[name])
         for name, cell in cells.items()
     }
-    _check_complete(database, path, reading, cells, values)
-    hashed = any(map(layout.is_hashed, names))
-    if reading.distinct == reading.rows and reading.plain.issuperset(cells.values()) and not hashed:
-        return reading
+    _check_complete(database, path, scan, cells, values)
+    hashed = any(map(schema.is_hashed, names))
+    if scan.distinct == scan.rows and scan.regular.issuperset(cells.values()) and not hashed:
+        return scan
     # Of what a target sees: one hash stands for an address in any case.
     key = ", ".join(
-        f"keyed_hash({value})" if layout.is_hashed(name) else value
+        f"keyed_hash({value})" if schema.is_hashed(name) else value
         for name, value in values.items()
     )
     engine.execute(
         database,
-        f"CREATE TEMP TABLE shared_keys AS SELECT hash({key}) AS hash FROM {reading.source}"  # noqa: S608
+        f"CREATE TEMP TABLE shared_keys AS SELECT hash({key}) AS hash FROM {scan.source}"  # noqa: S608
         " GROUP BY hash HAVING count(*) > 1",
     )
     engine.execute(
         database,
-        f"CREATE TEMP TABLE repeated AS SELECT * FROM {reading.source}"  # noqa: S608
+        f"CREATE TEMP TABLE repeated AS SELECT * FROM {scan.source}"  # noqa: S608
         f" WHERE hash({key}) IN (FROM shared_keys)",
     )
-    newest = match.known.get(layout.newest or "")
+    newest = match.known.get(schema.newest or "")
     versions = ""
     if newest:
-        order = typed(newest, layout.types[str(layout.newest)])
+        order = typed(newest, schema.types[str(schema.newest)])
         versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
     engine.execute(
         database,
         f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})",  # noqa: S608
     )
-    _check(database, path, layout, key)
+    _check(database, path, schema, key)
     repeated, kept = one_row(
         database, "SELECT (SELECT count(*) FROM repeated), (SELECT count(*) FROM kept)"
     )
-    rows = reading.rows - repeated + kept
+    rows = scan.rows - repeated + kept
     source = (
-        f"(SELECT * FROM {reading.source} WHERE hash({key}) NOT IN (FROM shared_keys)"  # noqa: S608
+        f"(SELECT * FROM {scan.source} WHERE hash({key}) NOT IN (FROM shared_keys)"  # noqa: S608
         " UNION ALL FROM kept)"
     )
-    return dataclasses.replace(reading, source=source, rows=rows, distinct=rows)
+    return dataclasses.replace(scan, source=source, rows=rows, distinct=rows)
 
 
 def _check_complete(
     database: duckdb.DuckDBPyConnection,
     path: Path,
-    reading: Reading,
+    scan: Scan,
     cells: Mapping[str, str],
     values: Mapping[str, str],
 ) -> None:
     """Refuse rows without a value in the key, which targets refuse with all that comes after."""
-    empty = [name for name, cell in cells.items() if cell not in reading.complete]
+    empty = [name for name, cell in cells.items() if cell not in scan.complete]
     for name, cell in cells.items():
-        if name not in empty and cell not in reading.plain:
-            query = f"SELECT count(*) FROM {reading.source} WHERE {values[name]} IS NULL"  # noqa: S608
+        if name not in empty and cell not in scan.regular:
+            query = f"SELECT count(*) FROM {scan.source} WHERE {values[name]} IS NULL"  # noqa: S608
             empty += [name] if one_row(database, query) != (0,) else []
     if empty:
         raise FileError(
@@ -117,7 +117,7 @@ def _check_complete(
         )
 
 
-def _check(database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, key: str) -> None:
+def _check(database: duckdb.DuckDBPyConnection, path: Path, schema: TableSchema, key: str) -> None:
     keys, most = one_row(
         database,
         f"SELECT count(*), max(rows) FROM (SELECT count(*) AS rows FROM kept GROUP BY {key}"  # noqa: S608
@@ -125,7 +125,7 @@ def _check(database: duckdb.DuckDBPyConnection, path: Path, layout: Layout, key:
     )
     if keys:
         times = "1 key stands" if keys == 1 else f"{keys} keys stand"
-        problem = f"holds different rows with one key ({_names(layout.key)}): {times} for several"
+        problem = f"holds different rows with one key ({_names(schema.key)}): {times} for several"
         raise FileError(path, f"{problem}, one for {most} rows. {_HELP}")
 
 

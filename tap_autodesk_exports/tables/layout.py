@@ -1,13 +1,13 @@
-"""What the catalog knows of a file, and how it matches the file's header."""
+"""The columns of a table: what the catalog knows, the file's header, the stream's JSON schema."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.tables.errors import FileError
-from tap_autodesk_exports.tables.types import Column, Type
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables.types import Column, Type, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 EXPORT_ID, EXPORTED_AT = "_export_id", "_exported_at"
 RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
+PROVENANCE: dict[str, dict[str, Any]] = {
+    EXPORT_ID: {"type": ["string"]},
+    EXPORTED_AT: {"type": ["string"], "format": "date-time"},
+    RESCUED_DATA: {"type": ["object", "null"], "additionalProperties": True},
+    ROW_ID: {"type": ["string"]},
+}
+"""The columns that every exported row carries in addition to those of its file."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class TableSchema:
     """What the catalog knows of a file."""
 
     columns: tuple[Column, ...]
@@ -69,29 +76,29 @@ class Layout:
 
 
 @dataclasses.dataclass(frozen=True)
-class Match:
+class HeaderMatch:
     """Which cell of a row (c0, c1, …) belongs to which name."""
 
     known: dict[str, str]
-    """Columns of the layout."""
+    """Columns of the schema."""
     unknown: dict[str, str]
     """The others, under names that are theirs alone."""
 
 
-def match_header(path: Path, header: Collection[str], layout: Layout) -> Match:
-    """Find the layout's columns in a header.
+def match_header(path: Path, header: Collection[str], schema: TableSchema) -> HeaderMatch:
+    """Find the schema's columns in a header.
 
     A name that comes again is an unknown column `name#2`; a column without a name is
     `column_<position>`, counted from 1.
 
     Raises:
-        FileError: The header has none of the layout's columns: this is another file.
+        FileError: The header has none of the schema's columns: this is another file.
     """
-    names = {column.name for column in layout.columns}
+    names = {column.name for column in schema.columns}
     known: dict[str, str] = {}
     unknown: dict[str, str] = {}
     for at, raw in enumerate(header):
-        name = layout.rename(raw) if raw else f"column_{at + 1}"
+        name = schema.rename(raw) if raw else f"column_{at + 1}"
         if name in names and name not in known:
             known[name] = f"c{at}"
             continue
@@ -102,15 +109,42 @@ def match_header(path: Path, header: Collection[str], layout: Layout) -> Match:
         unknown[unique] = f"c{at}"
     if names and not known:
         # Without its header, the first line would be a row.
-        shown = "not shown, as some columns are hashed" if layout.hashing else _some(list(header))
+        shown = "not shown, as some columns are hashed" if schema.hashing else _some(list(header))
         raise FileError(
             path,
             f"has none of the expected columns ({_some(sorted(names))}); its header is {shown}.",
         )
-    known |= {copy: known[name] for copy, name in layout.copies.items() if name in known}
-    return Match(known, unknown)
+    known |= {copy: known[name] for copy, name in schema.copies.items() if name in known}
+    return HeaderMatch(known, unknown)
 
 
 def _some(names: list[str]) -> str:
     shown = ", ".join(f"'{name[:60]}'" for name in names[:5])
     return shown + (", …" if len(names) > 5 else "")  # noqa: PLR2004
+
+
+def type_of(schema: Mapping[str, Any]) -> Type:
+    """Return the type that a column's JSON schema asks for; text where it asks for none of ours."""
+    names = schema.get("type", "string")
+    names = {names} if isinstance(names, str) else set(names)
+    if names & {"number", "integer"}:
+        return Type.NUMBER
+    if "boolean" in names:
+        return Type.BOOLEAN
+    formats = {"date": Type.DATE, "time": Type.TIME, "date-time": Type.TIMESTAMP}
+    return formats.get(str(schema.get("format")), Type.STRING)
+
+
+def export_schema(
+    columns: Mapping[str, Type], constants: Mapping[str, Type] | None = None
+) -> dict[str, Any]:
+    """Return the schema of an exported stream.
+
+    Args:
+        columns: Columns of the file.
+        constants: Columns that are the same for all rows of an export.
+    """
+    properties: dict[str, Any] = {
+        name: json_schema(type_) for name, type_ in {**(constants or {}), **columns}.items()
+    }
+    return {"type": "object", "properties": properties | PROVENANCE}

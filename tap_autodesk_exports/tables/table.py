@@ -11,26 +11,26 @@ import functools
 import json
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.tables import dialect, parquet
-from tap_autodesk_exports.tables.batches import Encoding, write_json_lines
+from tap_autodesk_exports.files import csv_dialect
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables.batches import write_json_lines
+from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.engine import one_row
-from tap_autodesk_exports.tables.errors import FileError
 from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import (
     EXPORT_ID,
     EXPORTED_AT,
-    ROW_ID,
     match_header,
 )
 from tap_autodesk_exports.tables.lines import fetch
-from tap_autodesk_exports.tables.reading import expect, read
+from tap_autodesk_exports.tables.parquet import ParquetFiles, hand_on
+from tap_autodesk_exports.tables.reading import CsvFile, read
 from tap_autodesk_exports.tables.rows import Rows
 from tap_autodesk_exports.tables.types import Type
 
@@ -42,27 +42,22 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.tables.batches import Create
     from tap_autodesk_exports.tables.engine import Engine
-    from tap_autodesk_exports.tables.layout import Layout
-    from tap_autodesk_exports.tables.reading import Reading
+    from tap_autodesk_exports.tables.layout import TableSchema
+    from tap_autodesk_exports.tables.reading import Scan
     from tap_autodesk_exports.tables.types import Column
-
-LARGE = 4 << 20
-"""Bytes of a file from which it is worth while to expect of all rows what the first ones show."""
-_CELL = 16
-"""Bytes that a cell takes in memory besides its text."""
 
 
 class Table:
-    """A CSV file, checked as a whole and typed by a layout.
+    """A CSV file, checked as a whole and typed by a schema.
 
     Whatever gives rows, or their number, raises FileError before the first one where the file is
-    damaged, or holds different rows with one key where the layout says that it is unique.
+    damaged, or holds different rows with one key where the schema says that it is unique.
 
-    Every row carries the columns of the layout (null where the file lacks one), its constants, and
+    Every row carries the columns of the schema (null where the file lacks one), its constants, and
 
     - `_export_id`, `_exported_at`: of which export, taken when;
     - `_rescued_data`: null, or an object from column name to raw text, with the cells that do not
-      fit the type of their column, and with the values of columns that the layout does not know;
+      fit the type of their column, and with the values of columns that the schema does not know;
     - `_row_id`: 32 hex digits, the MD5 of the natural key and of a counter among the rows that
       share it. The same row gets the same id in every export, wherever it stands in the file.
     """
@@ -70,7 +65,7 @@ class Table:
     def __init__(
         self,
         path: Path,
-        layout: Layout,
+        schema: TableSchema,
         *,
         export_id: str,
         exported_at: str,
@@ -80,21 +75,21 @@ class Table:
 
         Args:
             path: A CSV file, as `as_csv` returns it.
-            layout: What is known of it.
+            schema: What is known of it.
             export_id: The export that it comes from.
             exported_at: When the source took the snapshot, as a timestamp.
             engine: Reads it; `close` leaves nothing behind in its folder.
 
         Raises:
-            FileError: The file is empty, or its header is damaged or has no column of the layout.
+            FileError: The file is empty, or its header is damaged or has no column of the schema.
         """
         self._path = path
-        self._layout = layout
+        self._schema = schema
         self._engine = engine
-        self._header = header = dialect.read_header(path)
-        self._match = match_header(path, header.names, layout)
+        self._header = header = csv_dialect.read_header(path)
+        self._match = match_header(path, header.names, schema)
         self._constants = {
-            **layout.constants,
+            **schema.constants,
             EXPORT_ID: (Type.STRING, export_id),
             EXPORTED_AT: (Type.TIMESTAMP, exported_at),
         }
@@ -105,25 +100,25 @@ class Table:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Columns of the file that the layout does not know, as `_rescued_data` names them."""
+        """Columns of the file that the schema does not know, as `_rescued_data` names them."""
         return tuple(self._match.unknown)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Columns of the layout that the file does not have."""
+        """Columns of the schema that the file does not have."""
         return tuple(
-            column.name for column in self._layout.columns if column.name not in self._match.known
+            column.name for column in self._schema.columns if column.name not in self._match.known
         )
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """All columns of a record, in order. `_rescued_data` is an object, in spite of its type."""
-        return self._layout.emitted
+        return self._schema.emitted
 
     def count(self) -> int:
         """Return the number of rows."""
         if self._count is None:
-            self._count = self._reading.rows
+            self._count = self._scan.rows
         return self._count
 
     def maximum(self, column: str) -> str | None:
@@ -195,7 +190,7 @@ class Table:
             create: Opens the file with a number for writing, such as a file of any storage.
             selected: As in `lines`.
             encoding: What to write.
-            rows_per_file: Rows of a file; Parquet has some more, see `parquet.write`.
+            rows_per_file: Rows of a file; Parquet has some more, see `ParquetFiles`.
             after: As in `lines`.
         """
         if self._count == 0:
@@ -203,7 +198,7 @@ class Table:
         with self._resources():
             if encoding is Encoding.PARQUET:
                 files = self._parquet(selected, rows_per_file, after)
-                yield from parquet.hand_on(files, create)
+                yield from hand_on(files, create)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
@@ -231,99 +226,58 @@ class Table:
     def _database(self) -> duckdb.DuckDBPyConnection:
         database = self._engine.connection()
         self._closing.callback(database.close)
-        if self._layout.hashing:
-            self._layout.hashing.define(database)
+        if self._schema.hashing:
+            self._schema.hashing.define(database)
         return database
 
     @functools.cached_property
-    def _types(self) -> list[Type]:
-        """The type of each cell."""
-        names = {cell: name for name, cell in self._match.known.items()}
+    def _file(self) -> CsvFile:
+        schema, known = self._schema, self._match.known
+        names = {cell: name for name, cell in known.items()}
         cells = [f"c{at}" for at in range(len(self._header.names))]
-        return [self._layout.types[names[cell]] if cell in names else Type.STRING for cell in cells]
-
-    @property
-    def _key(self) -> list[str]:
-        """The cells of the natural key."""
-        known = self._match.known
-        return [known[name] for name in self._layout.natural_key if name in known]
+        return CsvFile(
+            self._path,
+            self._header,
+            types=tuple(
+                schema.types[names[cell]] if cell in names else Type.STRING for cell in cells
+            ),
+            key=tuple(known[name] for name in schema.natural_key if name in known),
+        )
 
     @functools.cached_property
-    def _reading(self) -> Reading:
+    def _scan(self) -> Scan:
         """How to read the rows, found by reading all of them."""
-        engine, path, copy = self._engine, self._path, self._folder / "rewritten.csv"
+        engine, copy = self._engine, self._folder / "rewritten.csv"
         with self._resources():
-            reading = read(engine, self._database, path, self._types, self._key, copy)
-            return unique(engine, self._database, path, self._layout, self._match, reading)
+            scan = read(engine, self._database, self._file, copy)
+            return unique(engine, self._database, self._path, self._schema, self._match, scan)
 
     @functools.cached_property
     def _rows(self) -> Rows:
-        return self._rows_of(self._reading)
+        return self._rows_of(self._scan)
 
-    def _rows_of(self, reading: Reading) -> Rows:
+    def _rows_of(self, scan: Scan) -> Rows:
         texts = {
             name: None if text is None else self._engine.canonical(name, type_, text)
             for name, (type_, text) in self._constants.items()
         }
-        return Rows(self._engine, self._database, self._layout, self._match, reading, texts)
+        return Rows(self._engine, self._database, self._schema, self._match, scan, texts)
 
     def _parquet(
         self, selected: Collection[str], rows_per_file: int, after: tuple[str, str] | None
     ) -> list[Path]:
         """Write the rows to files of this table's folder."""
-        is_usual = not self._layout.unique and self._header.newline == b"\n"
-        is_large = self._path.stat().st_size >= LARGE
-        if self._count is None and after is None and is_usual and is_large:
-            files = self._parquet_at_once(selected, rows_per_file)
-            if files is not None:
+        folder = self._folder / "parquet"
+        parquet = ParquetFiles(self._engine, self._database, folder, selected, rows_per_file)
+        if self._count is None and after is None and not self._schema.unique:
+            written = parquet.write_at_once(self._file, self._rows_of)
+            if written:
+                files, self._count = written
                 return files
         if not self.count():
             return []
-        files, _ = self._write_parquet(self._rows, self._reading, selected, rows_per_file, after)
+        files, _ = parquet.write(self._rows, self._scan, after)
         return files
-
-    def _parquet_at_once(self, selected: Collection[str], rows_per_file: int) -> list[Path] | None:
-        """Write all rows without reading them before.
-
-        Returns:
-            The files; None, with nothing left of them, where the rows are not as the first ones,
-            share a key, or are not all that the file holds.
-        """
-        import duckdb  # noqa: PLC0415
-
-        engine, database, path = self._engine, self._database, self._path
-        try:
-            reading = expect(engine, database, path, self._types, self._key)
-            if reading is None:
-                return None
-            with ThreadPoolExecutor(1) as beside:
-                commas = beside.submit(dialect.count_commas, path, self._header.end)
-                rows = self._rows_of(reading)
-                files, count = self._write_parquet(rows, reading, selected, rows_per_file, None)
-            is_whole = commas.result() == count * (len(self._types) - 1)
-            if is_whole and (
-                ROW_ID not in selected or parquet.distinct(database, files, ROW_ID) == count
-            ):
-                self._count = count
-                return files
-        except (duckdb.InvalidInputException, duckdb.OutOfMemoryException):
-            pass
-        shutil.rmtree(self._folder / "parquet", ignore_errors=True)
-        return None
-
-    def _write_parquet(
-        self,
-        rows: Rows,
-        reading: Reading,
-        selected: Collection[str],
-        rows_per_file: int,
-        after: tuple[str, str] | None,
-    ) -> tuple[list[Path], int]:
-        query = rows.columnar(rows.number_types(selected), selected, after)
-        size = _CELL * len(selected) + reading.length // reading.rows
-        self._engine.allow_besides(parquet.COLUMN_MEMORY * len(selected))
-        folder = self._folder / "parquet"
-        return parquet.write(self._database, query, rows_per_file, size, folder)
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None

@@ -12,7 +12,7 @@ import requests
 from support.made_up_service import FastClock
 from tap_autodesk_exports.autodesk import http
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
-from tap_autodesk_exports.autodesk.insights import Insights
+from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.sandbox import Sandbox
@@ -195,4 +195,4 @@ def test_a_used_up_limit_is_waited_for_by_one_export_and_not_by_all(server, cloc
     assert sum(clock.waits) == waited
     server.faults.clear()
     clock.wait(http.GIVEN_UP + 1, threading.Event())
-    assert insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]})["id"]
+    assert insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]}).export_id

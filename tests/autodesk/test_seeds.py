@@ -13,10 +13,13 @@ import openpyxl
 import pytest
 import requests
 
-from tap_autodesk_exports.autodesk.data_connector import DataConnector, DataConnectorExports
+from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+from tap_autodesk_exports.autodesk.data_connector.service import DataConnectorService
 from tap_autodesk_exports.autodesk.http import ApiContext
-from tap_autodesk_exports.autodesk.insights import Insights, InsightsExports
-from tap_autodesk_exports.autodesk.tokenflex import TokenFlex, TokenFlexExports
+from tap_autodesk_exports.autodesk.insights.client import Insights
+from tap_autodesk_exports.autodesk.insights.service import InsightsService
+from tap_autodesk_exports.autodesk.tokenflex.client import TokenFlex
+from tap_autodesk_exports.autodesk.tokenflex.service import TokenFlexService
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport, PendingExport, Status
@@ -54,15 +57,14 @@ def test_insights_subscriptions_as_a_workbook_for_all_teams(server, context, tmp
     # Step 2: submit, for all teams, in Excel format.
     insights = Insights(context)
     submitted = insights.create_export({"outputFormat": "EXCEL", "reports": ["SUBSCRIPTIONS"]})
-    assert submitted["status"] == "SUBMITTED"
-    assert submitted["downloads"] == []
-    assert submitted["teamId"] is None
-    assert submitted["teamName"] is None
+    assert submitted.status == "SUBMITTED"
+    assert submitted.downloads == ()
+    assert submitted.team_id == ""
     # Step 3: look, wait, look again, download from the signed link.
-    service = InsightsExports(insights)
+    service = InsightsService(insights)
     body = {"outputFormat": "EXCEL", "reports": ["SUBSCRIPTIONS"]}
     spec = ExportSpec(api="insights", owner="", name="subscriptions", body=body)
-    pending = PendingExport(spec, ASKED_AT, id=submitted["id"])
+    pending = PendingExport(spec, ASKED_AT, id=submitted.export_id)
     assert service.poll(pending).state is Status.PENDING
     server.clock.advance(JOB_SECONDS)
     status = service.poll(pending)
@@ -74,13 +76,13 @@ def test_insights_subscriptions_as_a_workbook_for_all_teams(server, context, tmp
     header = [cell.value for cell in sheet[1]]
     assert {"contract_number", "seat_quantity", "subscription_status"} <= set(header)
     # Step 4: list all exports.
-    assert [export["id"] for export in insights.exports()] == [submitted["id"]]
+    assert [export["id"] for export in insights.exports()] == [submitted.export_id]
 
 
 def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_path):
     # Step 2: submit; the key holds ':' and '#'.
     tokenflex = TokenFlex(context)
-    service = TokenFlexExports(tokenflex)
+    service = TokenFlexService(tokenflex)
     contract = next(one for one in tokenflex.contracts() if one["isActive"])["contractNumber"]
     body = {
         "fields": [
@@ -105,7 +107,7 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_p
     assert "#" in pending.id
     # Step 3: look under the encoded key; Error, retry, Requested, Download.
     # One by one, as the tutorial does, and not by the list.
-    service._requests.of = lambda *_, **__: []
+    service._listed.of = lambda *_, **__: []
     assert service.poll(pending).said == "Requested"
     server.clock.advance(JOB_SECONDS)
     status = service.poll(pending)
@@ -117,8 +119,8 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_p
     assert status.state is Status.READY
     assert status.said == "Download"
     # The link is refreshed, and followed without credentials.
-    first = tokenflex.refresh_url(contract, pending.id)["downloadUrl"]
-    second = tokenflex.refresh_url(contract, pending.id)["downloadUrl"]
+    first = tokenflex.refreshed_link(contract, pending.id)
+    second = tokenflex.refreshed_link(contract, pending.id)
     assert first != second
     path = fetch(context, service, FinishedExport(pending, status), status.files[0], tmp_path)
     assert path.name == f"myYear1Adjustments-{spec.content}-20260101T000000000000.csv"
@@ -130,7 +132,7 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_p
 
 def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_path):
     client = DataConnector(context)
-    service = DataConnectorExports(client)
+    service = DataConnectorService(client)
     account = server.account_id
     spec = ExportSpec(
         api="data_connector", owner=account, name="extract", body={"serviceGroups": ["admin"]}
@@ -147,14 +149,14 @@ def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_pa
     names = {file["name"] for file in listing}
     assert {"README.html", "admin_users.csv", "autodesk_data_extract.zip"} <= names
     # Step 3: a signed link, good for 60 seconds, without credentials.
-    link = client.data(account, job["id"], "autodesk_data_extract.zip")
+    link = client.signed_link(account, job["id"], "autodesk_data_extract.zip")
     bearer = context.sign_in.headers("data_connector")
-    assert requests.get(link["signedUrl"], headers=bearer, timeout=10).status_code == 400
+    assert requests.get(link, headers=bearer, timeout=10).status_code == 400
     server.clock.advance(61)
-    assert requests.get(link["signedUrl"], timeout=10).status_code == 403
+    assert requests.get(link, timeout=10).status_code == 403
     status = service.poll(pending)
     file = next(file for file in status.files if file.name == "autodesk_data_extract.zip")
     path = fetch(context, service, FinishedExport(pending, status), file, tmp_path)
-    assert path.stat().st_size == link["size"]
+    assert path.stat().st_size == file.size
     with zipfile.ZipFile(path) as archive:
         assert {"admin_users.csv", "README.html", "metadata.csv"} <= set(archive.namelist())

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
+    SECRETS,
     TIED,
     WITH_ACCESS_TOKEN,
     WITH_PAT,
@@ -23,10 +24,12 @@ from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.clock import SandboxClock
 from tap_autodesk_exports.sandbox.server import Sandbox
 
+NOT_MINE = "0f5e4c3b-2a19-4807-96f5-e4d3c2b1a098"
+
 
 @pytest.fixture(scope="module")
 def shared():
-    with Sandbox(job_seconds=0) as sandbox:
+    with Sandbox(job_seconds=0, secrets=SECRETS) as sandbox:
         yield sandbox
 
 
@@ -138,9 +141,9 @@ def test_a_team_without_the_reporting_benefit_is_told(doctor, shared):
 
 
 def test_an_account_that_does_not_know_the_app_is_told(doctor):
-    config = {**WITH_ACCESS_TOKEN, "data_connector_account_ids": ["b.not-mine"]}
+    config = {**WITH_ACCESS_TOKEN, "data_connector_account_ids": [f"b.{NOT_MINE}"]}
     found = doctor(**config, apis=["data_connector"])["data_connector", "account"]
-    assert "/accounts/not-mine/requests answered 403" in found["found"]
+    assert f"/accounts/{NOT_MINE}/requests answered 403" in found["found"]
     for cause in ("custom integration missing", "role missing"):
         assert cause in found["cause"]
 
@@ -203,7 +206,7 @@ def test_a_used_up_day_is_a_note_with_the_time_at_which_it_ends(tmp_path):
 
 def ask_for_jobs(sandbox, number):
     url = f"{sandbox.url}/data-connector/v1/accounts/{sandbox.account_id}/requests"
-    headers = {"Authorization": f"Bearer {credentials.ACCESS_TOKEN}"}
+    headers = {"Authorization": f"Bearer {sandbox.token}"}
     body = {
         "scheduleInterval": "ONE_TIME",
         "effectiveFrom": dt.datetime.now(dt.UTC).isoformat(),

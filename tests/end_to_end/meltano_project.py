@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from support.processes import BIN, ROOT, clean_environment
-from tap_autodesk_exports.signin.configuration import environment_variables
+from tap_autodesk_exports.settings.config import environment_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

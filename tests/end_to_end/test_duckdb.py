@@ -22,7 +22,7 @@ def test_meltano_run_loads_every_stream_of_the_default_selection_into_duckdb(
     with Sandbox(seed=3, scale=0.2, job_seconds=0.2) as sandbox:
         project.settings = sandbox.settings()
         project.load("target-duckdb")
-        served = by_stream(sandbox.url)
+        served = by_stream(sandbox.url, sandbox.token)
         with duckdb.connect(str(database), read_only=True) as warehouse:
             tables = duckdb_tables(warehouse)
         assert {"insights_usage", "tokenflex_usage", "issues_issues"} <= set(tables)

@@ -14,7 +14,7 @@ def test_a_list_that_grows_agrees_with_any_of_its_answers_and_a_file_with_its_ro
             export = client.insights(outputFormat="CSV", reports=["USERS"])
             client.get("/insights/v1/exports")
         rows = requests.get(export["downloads"][0]["downloadURL"], timeout=60).text.count("\n") - 1
-        served = by_stream(sandbox.url)
+        served = by_stream(sandbox.url, sandbox.token)
     found = served["insights_exports"]
     assert (found.agrees(0), found.agrees(1), found.agrees(2), found.rows) == (False, True, True, 2)
     users = served["insights_users"]

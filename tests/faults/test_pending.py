@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.cases import CASES
+from support.oauth_server import SECRETS
 from tap_autodesk_exports.sandbox import credentials
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ SOON = {"export_timeout_minutes": 0.005}
 REFRESHED = {
     "auth_flow": "refresh_token",
     "client_id": credentials.CLIENT_ID,
-    "client_secret": credentials.CLIENT_SECRET,
-    "refresh_token": credentials.REFRESH_TOKEN,
+    "client_secret": SECRETS.client_secret,
+    "refresh_token": SECRETS.refresh_token,
     "access_token": None,
 }
 """Settings with which the tap renews its token."""
@@ -33,7 +34,7 @@ def test_a_job_that_takes_too_long_stays_pending_and_is_loaded_by_a_later_run(be
         met = bench.run()
         assert met.code == 1, met.stderr
         assert "It stays pending: the next run takes it up" in met.stderr
-        assert "0 loaded, 2 pending, 0 failed" in met.stderr
+        assert "0 loaded, 0 unchanged, 2 pending, 0 failed" in met.stderr
         assert len(bench.sandbox.exports) == clean.asked
     bench.sandbox.clock.advance(AN_HOUR)
     assert bench.run().code == 0
@@ -136,7 +137,7 @@ class TestExtracts:
         bench.config = {"data_connector_extract": "new"}
         met = bench.run()
         assert met.code == 1
-        assert "the next one can be asked for at" in met.stderr
+        assert "the next one can be requested at" in met.stderr
 
     def test_the_next_day_asks_for_a_new_one(self, bench, clean):
         self.use_up(bench)
@@ -159,7 +160,7 @@ class TestExtracts:
         met = bench.run()
         assert met.code == 1
         (told,) = [line for line in met.stderr.splitlines() if "| FAILED " in line]
-        assert "the next one can be asked for at" in told
+        assert "the next one can be requested at" in told
         assert bench.state["exports"] == []
         for name in CASES[-1].streams:
             assert bench.state["bookmarks"][name] == loaded["bookmarks"][name]

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from support import in_process, processes
+from tap_autodesk_exports.autodesk.data_connector.extracts import MOST_SINGLE_FILES, ZIP
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.extract import MOST_SINGLE_FILES, ZIP
 
 DAMAGED = "issues_issues"
 LOCAL_HEADER = 30
@@ -50,4 +50,4 @@ def test_a_damaged_zip_costs_no_row_and_no_job(tmp_path, where):
         alone = [served.name for served in sandbox.served[begun:] if served.name.endswith(".csv")]
         if where == "in a member":
             assert f"{DAMAGED}.csv" in alone
-            assert "It is fetched once more" in met.stderr
+            assert "Downloading it again" in met.stderr

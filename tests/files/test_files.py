@@ -13,20 +13,12 @@ import openpyxl
 import pytest
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.tables import (
-    Archive,
-    Column,
-    Engine,
-    FileError,
-    Kind,
-    Layout,
-    Table,
-    Type,
-    as_csv,
-    files,
-    kind_of,
-    sheets,
-)
+from tap_autodesk_exports.files import archive as archive_module
+from tap_autodesk_exports.files import sheets
+from tap_autodesk_exports.files.archive import Archive
+from tap_autodesk_exports.files.convert import Kind, as_csv, kind_of
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables import Column, Engine, Table, TableSchema, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +30,9 @@ def rows_of(
 ) -> list[dict]:
     names = [column.name for column in columns]
     csv = as_csv(path, folder, expected=names, rename=rename)
-    layout = Layout(columns, rename=rename)
+    schema = TableSchema(columns, rename=rename)
     with Table(
-        csv, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
+        csv, schema, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
     ) as table:
         return list(table.records([*names, "_rescued_data"]))
 
@@ -357,7 +349,7 @@ def test_a_member_that_declares_less_than_it_holds_is_refused(tmp_path: Path) ->
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGE", 1 << 20)
+    monkeypatch.setattr(archive_module, "LARGE", 1 << 20)
     path = archive(tmp_path, {"a.csv": b"0" * (4 << 20)})
     with pytest.raises(FileError, match="as only a ZIP bomb does"):
         Archive(path).extract("a.csv", tmp_path)

@@ -226,10 +226,10 @@ def test_late_usage_appears_later(client: Client) -> None:
 
 
 def test_column_names_can_be_switched(client: Client) -> None:
-    switch = requests.post(
-        f"{client.sandbox.url}/sandbox/insights", json={"columns": "title"}, timeout=30
+    assert (
+        client.admin("POST", "/behaviour", json={"insights": {"columns": "title"}}).status_code
+        == 200
     )
-    assert switch.status_code == 200
     export = client.insights(outputFormat="CSV", reports=["USERS"])
     header = client.fetch(export["downloads"][0]["downloadURL"]).text.splitlines()[0]
     assert header.startswith("Team,Autodesk ID,Email,")
@@ -504,23 +504,21 @@ def test_no_endpoint_of_an_api_passes_without_a_token(client: Client) -> None:
 
 
 def test_the_clock_is_set_over_http(client: Client) -> None:
-    url = f"{client.sandbox.url}/sandbox/clock"
-    assert requests.post(url, json={"now": "2027-01-01T00:00:00Z"}, timeout=30).ok
-    assert requests.post(url, json={"advance_seconds": 3600}, timeout=30).ok
-    assert requests.get(url, timeout=30).json()["now"].startswith("2027-01-01T01:00:0")
-    assert requests.post(url, json={}, timeout=30).status_code == 400
+    assert client.admin("POST", "/clock", json={"now": "2027-01-01T00:00:00Z"}).ok
+    assert client.admin("POST", "/clock", json={"advance_seconds": 3600}).ok
+    assert client.admin("GET", "/clock").json()["now"].startswith("2027-01-01T01:00:0")
+    assert client.admin("POST", "/clock", json={}).status_code == 400
 
 
 def test_the_record_is_readable_over_http(client: Client) -> None:
     client.file(client.extract("locations"), "locations_trees.csv")
-    base = f"{client.sandbox.url}/sandbox"
-    served = requests.get(f"{base}/served", timeout=30).json()
+    served = client.admin("GET", "/served").json()
     number = next(n for n, entry in enumerate(served) if entry["kind"] == "locations_trees")
-    data = requests.get(f"{base}/served/{number}", timeout=30).content
+    data = client.admin("GET", f"/served/{number}").content
     assert len(table(data)) == served[number]["rows"]
-    assert requests.get(f"{base}/exports", timeout=30).json()[0]["api"] == "data_connector"
-    assert client.token in requests.get(f"{base}/secrets", timeout=30).json()
-    assert requests.get(f"{base}/requests", timeout=30).json()[0]["method"] == "POST"
+    assert client.admin("GET", "/exports").json()[0]["api"] == "data_connector"
+    assert client.token in client.admin("GET", "/secrets").json()
+    assert client.admin("GET", "/requests").json()[0]["method"] == "POST"
 
 
 def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:

@@ -183,13 +183,12 @@ def test_a_job_that_never_appears(client: Client) -> None:
 
 
 def test_faults_over_http(client: Client) -> None:
-    url = f"{client.sandbox.url}/sandbox/faults"
-    assert requests.post(url, json=[{"effect": "quota", "api": "insights"}], timeout=30).ok
+    assert client.admin("POST", "/faults", json=[{"effect": "quota", "api": "insights"}]).ok
     assert client.ask("GET", CONTEXTS).status_code == 429
-    [fault] = requests.get(url, timeout=30).json()
+    [fault] = client.admin("GET", "/faults").json()
     assert (fault["effect"], fault["struck"]) == ("quota", 1)
-    assert requests.delete(url, timeout=30).json() == []
-    unknown = requests.post(url, json={"effect": "quota", "colour": "red"}, timeout=30)
+    assert client.admin("DELETE", "/faults").json() == []
+    unknown = client.admin("POST", "/faults", json={"effect": "quota", "colour": "red"})
     assert unknown.status_code == 400
     assert "colour" in unknown.json()["message"]
-    assert requests.post(url, json={"effect": "nonsense"}, timeout=30).status_code == 400
+    assert client.admin("POST", "/faults", json={"effect": "nonsense"}).status_code == 400

@@ -16,8 +16,8 @@ import pytest
 
 from support.oauth_server import WITH_REFRESH_TOKEN, OAuthServer
 from support.processes import ROOT
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.settings import Api
 
 RUNS = int(os.environ.get("CHAIN_RUNS", "20"))
 ONE_RUN = ROOT / "tests/support/one_run.py"

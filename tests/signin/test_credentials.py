@@ -3,8 +3,9 @@
 import pytest
 
 from support.oauth_server import CONFIDENTIAL, WITH_PAT, WITH_REFRESH_TOKEN
+from tap_autodesk_exports.apis import Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings import Api, Flow, Settings
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin.credentials import check_flow, credentials_for
 
 PEM = "-----BEGIN PRIVATE KEY-----\nxx\n-----END PRIVATE KEY-----\n"

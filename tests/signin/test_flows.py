@@ -8,6 +8,7 @@ from support import processes
 from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
+    SECRETS,
     TIED,
     WITH_ACCESS_TOKEN,
     WITH_PAT,
@@ -48,7 +49,7 @@ def only(*streams):
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with Sandbox(job_seconds=0) as sandbox:
+    with Sandbox(job_seconds=0, secrets=SECRETS) as sandbox:
         key = {
             "service_account_id": credentials.SERVICE_ACCOUNT_ID,
             "service_account_key_id": credentials.SERVICE_ACCOUNT_KEY_ID,

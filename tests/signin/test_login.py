@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from support import chromium
 from support.oauth_server import CONFIDENTIAL, TIED, WITH_REFRESH_TOKEN, OAuthServer
 from support.processes import BIN, clean_environment
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api, Settings
-from tap_autodesk_exports.signin.configuration import environment_variables, read_config
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.settings.config import environment_variables
 from tap_autodesk_exports.signin.login import wanted
 
 PUBLIC = {"client_id": credentials.PUBLIC_CLIENT_ID}
@@ -189,7 +190,7 @@ def test_a_refusal_is_told(server, tmp_path, config, choice, sentence):
             },
             "The APIs have different apps: sign in to one after the other, with `--api insights or",
         ),
-        ({"auth_flow": "by_magic"}, "The settings cannot be used: 'auth_flow': 'by_magic' is not"),
+        ({"auth_flow": "by_magic"}, "Setting 'auth_flow' ('by_magic') is not one of the words"),
         ({**PUBLIC, "token_store": "/proc/no/store.json"}, "cannot be used (FileNotFoundError"),
     ],
 )
@@ -200,13 +201,6 @@ def test_bad_settings_are_told_before_anyone_signs_in(tmp_path, config, sentence
     assert done.exit_code == 1
     assert sentence in done.output
     assert "/authorize" not in done.output
-
-
-def test_a_settings_file_that_is_none_is_told(tmp_path):
-    (tmp_path / "config.json").write_text("[1]")
-    done = CliRunner().invoke(main, ["login", "--config", str(tmp_path / "config.json")])
-    assert done.exit_code == 1
-    assert "cannot be read as a JSON object" in done.output
 
 
 OWN_APP = {**CONFIDENTIAL, "auth_flow": "refresh_token"}
@@ -242,23 +236,6 @@ def test_a_sign_in_by_hand_wins_over_a_chain_that_broke(server, tmp_path):
     assert "Now set 'auth_flow'" not in login.said
     sign_in = server.sign_in(tmp_path, **WITH_REFRESH_TOKEN)
     assert server.status(Api.DATA_CONNECTOR, sign_in.headers(Api.DATA_CONNECTOR)) == 200
-
-
-def test_settings_come_from_the_environment_or_a_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("TAP_AUTODESK_EXPORTS_CLIENT_ID", "from-the-environment")
-    monkeypatch.setenv("TAP_AUTODESK_EXPORTS_DATA_CONNECTOR_MAX_AGE_HOURS", "12.5")
-    monkeypatch.setenv("TAP_AUTODESK_EXPORTS_APIS", '["insights"]')
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.json").write_text('{"client_id": "a", "client_secret": "a"}')
-    (tmp_path / "b.json").write_text('{"client_id": "b"}')
-    environment = {
-        "client_id": "from-the-environment",
-        "data_connector_max_age_hours": 12.5,
-        "apis": ["insights"],
-    }
-    assert read_config(["ENV"]) == environment
-    assert read_config(["a.json", "b.json"]) == {"client_id": "b", "client_secret": "a"}
-    assert read_config(["a.json", "ENV"]) == {**environment, "client_secret": "a"}
 
 
 def test_the_sandbox_takes_a_code_once_with_its_verifier_and_for_five_minutes(server):

@@ -11,6 +11,7 @@ from joserfc.jwk import RSAKey
 from support.oauth_server import (
     CONFIDENTIAL,
     PUBLIC_WITH_REFRESH_TOKEN,
+    SECRETS,
     TIED,
     WITH_ACCESS_TOKEN,
     WITH_PAT,
@@ -18,9 +19,9 @@ from support.oauth_server import (
     OAuthServer,
     response,
 )
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import credentials
-from tap_autodesk_exports.settings import Api
 from tap_autodesk_exports.signin import SignInError
 
 ALL = tuple(Api)
@@ -64,7 +65,7 @@ def test_apis_may_use_different_flows_in_one_run(server, tmp_path):
         tmp_path,
         **WITH_REFRESH_TOKEN,
         credentials={
-            "insights": {"personal_access_token": credentials.PERSONAL_ACCESS_TOKEN},
+            "insights": {"personal_access_token": SECRETS.personal_access_token},
             "tokenflex": TIED,
         },
     )
@@ -165,7 +166,7 @@ def test_an_api_that_is_not_selected_needs_no_working_flow(server):
             "Sign in again with `autodesk-exports login`",
         ),
         (
-            {"client_id": credentials.CLIENT_ID, "refresh_token": credentials.REFRESH_TOKEN},
+            {"client_id": credentials.CLIENT_ID, "refresh_token": SECRETS.refresh_token},
             "every other app needs one",
         ),
     ],
@@ -175,7 +176,7 @@ def test_a_refusal_says_what_to_do_and_shows_no_secret(server, tmp_path, config,
     with pytest.raises(SignInError) as caught:
         sign_in.headers(Api.TOKENFLEX)
     assert sentence in str(caught.value)
-    for secret in ("wrong-one", "used-before", credentials.REFRESH_TOKEN):
+    for secret in ("wrong-one", "used-before", SECRETS.refresh_token):
         assert secret not in str(caught.value)
 
 
@@ -237,7 +238,7 @@ def test_an_unreachable_host_is_told(server):
 
 def test_a_page_in_place_of_a_token_is_told(server):
     server.answers = [response(200, "<html>Welcome to the proxy</html>")]
-    with pytest.raises(SignInError, match="answered 200 with something that is no token"):
+    with pytest.raises(SignInError, match="answered 200 without an access token"):
         server.sign_in(**WITH_PAT).headers(Api.INSIGHTS)
 
 
@@ -268,9 +269,9 @@ def test_everything_secret_is_known_to_the_log_filter(server, tmp_path):
     sign_in.headers(Api.DATA_CONNECTOR)
     known = set(sign_in.secrets())
     handed_out = set(server.authentication.secrets()) - {
-        credentials.TWO_LEGGED_CLIENT_SECRET,
-        credentials.PUBLIC_REFRESH_TOKEN,
-        credentials.ACCESS_TOKEN,
+        SECRETS.two_legged_client_secret,
+        SECRETS.public_refresh_token,
+        SECRETS.access_token,
     }
     assert handed_out <= known
 
@@ -294,7 +295,7 @@ def test_a_netrc_file_changes_nothing(server, tmp_path, monkeypatch):
 def test_the_sandbox_refuses_credentials_in_header_and_body(server):
     url = f"{server.url}/authentication/v2/token"
     form = {"grant_type": "client_credentials", "scope": "data:read", **CONFIDENTIAL}
-    auth = (credentials.CLIENT_ID, credentials.CLIENT_SECRET)
+    auth = (credentials.CLIENT_ID, SECRETS.client_secret)
     assert requests.post(url, form, auth=auth, timeout=10).status_code == 400
     assert requests.post(url, form, timeout=10).status_code == 200
 

@@ -9,7 +9,7 @@ import pytest
 
 from support import in_process
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.sandbox.data.tables import Snapshot
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from year.simulation import Target
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from support import in_process
+from tap_autodesk_exports.autodesk.data_connector import catalog
+from tap_autodesk_exports.autodesk.data_connector.schema import registry
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.schemas import registry
-from tap_autodesk_exports.streams import data_connector
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def text(value: Any) -> str:
 
 
 def test_twelve_schema_changes_replayed_against_the_previous_registry(server, monkeypatch):
-    monkeypatch.setattr(data_connector, "bundled", previous)
+    monkeypatch.setattr(catalog, "bundled", previous)
     served_after(server)
     run = in_process.run(server, ONLY, *STREAMS)
     assert run.code == 0, run.stderr
@@ -150,7 +150,7 @@ def as_served(record: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, 
 
 
 def test_the_new_schema_knows_what_the_previous_one_rescues(server, monkeypatch):
-    monkeypatch.setattr(data_connector, "bundled", previous)
+    monkeypatch.setattr(catalog, "bundled", previous)
     served_after(server)
     config = {**ONLY, "data_connector_schema": "live"}
     kept = [name for name in STREAMS if name in registry.bundled()]

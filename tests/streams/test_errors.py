@@ -112,9 +112,22 @@ def test_a_value_that_cannot_be_read(process, setting, value, sentence):
     assert "Traceback" not in done.stderr
 
 
-def test_a_start_after_the_end(run):
-    error = only_error(run("insights_usage", start_date="2026-02-01", end_date="2026-01-01"))
-    assert "'start_date' (2026-02-01) is not before 'end_date' (2026-01-01)" in error
+def test_a_start_after_the_end(process):
+    done = process("insights_usage", start_date="2026-02-01", end_date="2026-01-01")
+    assert done.code == 1
+    assert "'start_date' (2026-02-01) is not before 'end_date' (2026-01-01)" in done.stderr
+    assert done.of_type("SCHEMA") == []
+
+
+def test_fractions_of_a_settings_file_are_used_to_the_end_of_the_run(process):
+    fractions = {
+        "data_connector_max_age_hours": 0.5,
+        "poll_interval_seconds": 0.2,
+        "export_timeout_minutes": 5.5,
+    }
+    done = process("admin_users", "insights_users", **fractions)
+    assert done.code == 0, done.stderr
+    assert done.streams == ["admin_users", "insights_users"]
 
 
 def test_credentials_that_are_missing(run_tap):
@@ -245,9 +258,12 @@ def test_no_extract_where_no_new_one_may_be_asked_for(server, run):
     assert server.exports == []
 
 
+NO_JOB = "00000000-0000-0000-0000-000000000000"
+
+
 def test_a_job_that_does_not_exist(server, run):
-    error = only_error(run("admin_users", data_connector_job_id="00000000-no-such-job"))
-    assert "has no job 00000000-no-such-job" in error
+    error = only_error(run("admin_users", data_connector_job_id=NO_JOB))
+    assert f"has no job {NO_JOB}" in error
     assert server.exports == []
 
 
@@ -261,7 +277,7 @@ def test_a_quota_that_is_used_up(server, process):
         )
     error = only_error(process("locations_trees"))
     assert "has used its 24 jobs of the last 24 hours" in error
-    assert "the next one can be asked for at" in error
+    assert "the next one can be requested at" in error
 
 
 # Alone

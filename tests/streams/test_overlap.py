@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import in_process, processes
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.schemas.registry import bundled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

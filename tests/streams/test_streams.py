@@ -16,9 +16,9 @@ import pytest
 
 from end_to_end import independent_reading
 from support import in_process, processes
+from tap_autodesk_exports.autodesk.insights.datasets import column_name
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.columns import PROVENANCE, type_of
-from tap_autodesk_exports.streams.insights import column_name
+from tap_autodesk_exports.tables.layout import PROVENANCE, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from support import processes
+from support.oauth_server import SECRETS
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Bench:
     def __init__(self, case: Case, server: TapServer, folder: Path) -> None:
         self.case = case
         self.job_seconds = 0.0
-        self.sandbox = Sandbox(scale=0.1, job_seconds=lambda: self.job_seconds)
+        self.sandbox = Sandbox(scale=0.1, job_seconds=lambda: self.job_seconds, secrets=SECRETS)
         self.folder = folder
         self.tables: dict[str, dict[Any, Any]] = {name: {} for name in case.streams}
         self.state: Mapping[str, Any] | None = None
@@ -165,7 +166,10 @@ class Bench:
     @property
     def temporary(self) -> list[str]:
         """What is left in the folder for temporary files."""
-        return [path.name for path in (self.folder / "tmp").iterdir()]
+        found = []
+        for path in (self.folder / "tmp").iterdir():
+            found += path.glob("run-*") if path.name.startswith("tap-autodesk-exports-") else [path]
+        return [path.name for path in found]
 
     def assert_whole(self, clean: Clean, *, extra: int = 0) -> None:
         """Check that all rows are there, and that only `extra` exports were asked for again."""

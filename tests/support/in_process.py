@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
 from support import processes
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.tap import TapAutodeskExports
 
@@ -64,7 +65,7 @@ def run(  # noqa: PLR0913
         sink: Where its output goes besides, such as a target.
     """
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    groups = sorted({stream.partition("_")[0] for stream in streams})
+    groups = sorted({stream.partition("_")[0] for stream in streams} - {*Api, "data"})
     settings = {**sandbox.settings(), "data_connector_service_groups": groups, **config}
     known = set(sandbox.secrets())
     with _log() as log, _signals(), contextlib.redirect_stdout(output):
@@ -74,7 +75,7 @@ def run(  # noqa: PLR0913
             catalog=dict(found) if found else catalog(settings, *streams, metadata=metadata),
             validate_config=True,
         )
-        tap.clock = SandboxTime(sandbox)
+        tap.session.clock = SandboxTime(sandbox)
         try:
             tap.sync_all()
         finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -11,26 +13,37 @@ import flask
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.sandbox import credentials
 from tap_autodesk_exports.sandbox.authentication import Authentication
-from tap_autodesk_exports.settings import Api, Settings
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-CONFIDENTIAL = {"client_id": credentials.CLIENT_ID, "client_secret": credentials.CLIENT_SECRET}
+SECRETS = credentials.Secrets(
+    client_secret="made-up-client-secret-1",
+    two_legged_client_secret="made-up-client-secret-3",
+    refresh_token="MadeUpSeedRefreshTokenOfTheConfidentialApp",
+    public_refresh_token="MadeUpSeedRefreshTokenOfThePublicApp",
+    access_token="MadeUpReadyThreeLeggedAccessToken",
+    personal_access_token="MadeUpPersonalAccessToken",
+)
+"""Secrets that tests know beforehand: `Sandbox(secrets=SECRETS)`."""
+CONFIDENTIAL = {"client_id": credentials.CLIENT_ID, "client_secret": SECRETS.client_secret}
 TIED = {
     "client_id": credentials.TWO_LEGGED_CLIENT_ID,
-    "client_secret": credentials.TWO_LEGGED_CLIENT_SECRET,
+    "client_secret": SECRETS.two_legged_client_secret,
 }
-WITH_PAT = {**CONFIDENTIAL, "personal_access_token": credentials.PERSONAL_ACCESS_TOKEN}
-WITH_REFRESH_TOKEN = {**CONFIDENTIAL, "refresh_token": credentials.REFRESH_TOKEN}
+WITH_PAT = {**CONFIDENTIAL, "personal_access_token": SECRETS.personal_access_token}
+WITH_REFRESH_TOKEN = {**CONFIDENTIAL, "refresh_token": SECRETS.refresh_token}
 PUBLIC_WITH_REFRESH_TOKEN = {
     "client_id": credentials.PUBLIC_CLIENT_ID,
-    "refresh_token": credentials.PUBLIC_REFRESH_TOKEN,
+    "refresh_token": SECRETS.public_refresh_token,
 }
-WITH_ACCESS_TOKEN = {"access_token": credentials.ACCESS_TOKEN}
+WITH_ACCESS_TOKEN = {"access_token": SECRETS.access_token}
 
 PATHS = {
     Api.INSIGHTS: "/insights/v1/guarded",
@@ -66,6 +79,13 @@ class _Quiet(WSGIRequestHandler):
         """Write no access log."""
 
 
+@dataclasses.dataclass
+class Changed:
+    """The real answer, its body changed in place."""
+
+    change: Callable[[dict[str, Any]], object]
+
+
 class OAuthServer:
     """Serves until it is closed.
 
@@ -73,14 +93,14 @@ class OAuthServer:
         clock: The server's clock; hand it to the client as well.
         authentication: The server itself.
         answers: What to answer instead, one entry for each next request to the token endpoint:
-            a response, or None for the real answer, "slow" for that a second later, or "lose" to
-            carry out and hang up.
+            a response, or None for the real answer, "slow" for that a second later, "lose" to
+            carry out and hang up, or `Changed` to change the body of the real answer.
         forms: The forms that the token endpoint got.
     """
 
     def __init__(self, clock: Any = None) -> None:
         self.clock = clock or HandClock()
-        self.authentication = Authentication(self.clock)
+        self.authentication = Authentication(self.clock, SECRETS)
         self.answers: list[Any] = []
         self.forms: list[dict[str, str]] = []
         app = flask.Flask(__name__)
@@ -121,6 +141,10 @@ class OAuthServer:
     def _after(self, response: flask.Response) -> flask.Response:
         if flask.g.get("answer") == "slow":
             time.sleep(1)
+        if isinstance(flask.g.get("answer"), Changed):
+            body = response.get_json()
+            flask.g.answer.change(body)
+            response.set_data(json.dumps(body))
         if flask.g.get("answer") == "lose":
             flask.request.environ["werkzeug.socket"].shutdown(2)
         return response

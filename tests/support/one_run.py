@@ -13,8 +13,9 @@ import time
 
 import requests
 
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.settings import Api, Settings
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
 
 

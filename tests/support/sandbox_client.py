@@ -32,6 +32,10 @@ class Client:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def admin(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        """Ask one of the sandbox's own endpoints."""
+        return self.ask(method, f"/sandbox{path}", **arguments)
+
     def wait(self, seconds: float = JOB_SECONDS) -> None:
         self.sandbox.clock.advance(seconds)
 

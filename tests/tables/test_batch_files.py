@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tap_autodesk_exports.tables import Column, Encoding, Engine, Layout, Table, Type
+from tap_autodesk_exports.tables import Column, Encoding, Engine, Table, TableSchema, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LAYOUT = Layout(
+SCHEMA = TableSchema(
     (
         Column("id"),
         Column("n", Type.NUMBER),
@@ -39,10 +39,10 @@ bad,7,x,junk,,2024-01-02 00:00:00+01:00,
 """
 
 
-def table_of(folder: Path, text: str, layout: Layout = LAYOUT) -> Table:
+def table_of(folder: Path, text: str, schema: TableSchema = SCHEMA) -> Table:
     path = folder / "rows.csv"
     path.write_text(text)
-    return Table(path, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder))
+    return Table(path, schema, export_id="e", exported_at="2026-01-01", engine=Engine(folder))
 
 
 def creator(folder: Path) -> Callable[[int], IO[bytes]]:
@@ -107,8 +107,8 @@ def test_a_parquet_file_may_have_more_rows_than_the_memory_holds(tmp_path: Path)
     columns = [f"column_{at}" for at in range(100)]
     line = ",".join(f"some words in {name}" for name in columns)
     text = ",".join(columns) + "\n" + "".join(f"{at} {line}\n" for at in range(60_000))
-    layout = Layout(tuple(map(Column, columns)))
-    with table_of(tmp_path, text, layout) as table:
+    schema = TableSchema(tuple(map(Column, columns)))
+    with table_of(tmp_path, text, schema) as table:
         (found,) = parquet(tmp_path, table, rows_per_file=60_000)
     assert (tmp_path / "rows.csv").stat().st_size > 100 << 20  # more than an engine takes
     assert found.num_rows == 60_000
@@ -168,7 +168,7 @@ def as_record(row: dict) -> dict:
 )
 def test_parquet_holds_every_number_exactly(tmp_path: Path, numbers: list, type_) -> None:
     text = "id,n\n" + "".join(f"x,{number}\n" for number in numbers)
-    with table_of(tmp_path, text, Layout((Column("n", Type.NUMBER),))) as table:
+    with table_of(tmp_path, text, TableSchema((Column("n", Type.NUMBER),))) as table:
         (found,) = parquet(tmp_path, table)
     assert found.schema.field("n").type == type_
     values = [row["n"] for row in found.to_pylist()]
@@ -177,8 +177,8 @@ def test_parquet_holds_every_number_exactly(tmp_path: Path, numbers: list, type_
 
 def test_parquet_files_hold_all_rows_in_order_with_their_ids(tmp_path: Path) -> None:
     text = "id,n\n" + "".join(f"{at % 9000},{at}\n" for at in range(10_000))
-    layout = Layout((Column("id"), Column("n", Type.NUMBER)), key=("id",))
-    with table_of(tmp_path, text, layout) as table:
+    schema = TableSchema((Column("id"), Column("n", Type.NUMBER)), key=("id",))
+    with table_of(tmp_path, text, schema) as table:
         expected = list(table.records({"id", "n", "_row_id"}))
         tables = parquet(tmp_path, table, rows_per_file=2048)
         found = [row for one in tables for row in one.select(["id", "n", "_row_id"]).to_pylist()]

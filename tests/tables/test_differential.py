@@ -25,23 +25,24 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tap_autodesk_exports.files import csv_dialect
+from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables import (
     Column,
     Encoding,
     Engine,
-    FileError,
-    Layout,
     Table,
+    TableSchema,
     Type,
-    as_csv,
-    dialect,
+    parquet,
     reading,
 )
-from tap_autodesk_exports.tables import table as table_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+S_AND_N = TableSchema((Column("s"), Column("n")))
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
 SAME = "HYPOTHESIS_EXAMPLES" not in os.environ
 """Whether the same files are generated each time; the variable asks for new ones."""
@@ -151,14 +152,14 @@ def value(text: str, type_: Type) -> object:  # noqa: PLR0911
             return padded if fits and "-" not in text else None
 
 
-def judge(data: bytes, layout: Layout) -> list[dict]:
+def judge(data: bytes, schema: TableSchema) -> list[dict]:
     """Return the records that the file must give."""
     header, *rows = split(data)
-    types = {column.name: column.type for column in layout.columns}
+    types = {column.name: column.type for column in schema.columns}
     place: dict[str, int] = {}
     unknown: dict[str, int] = {}
     for at, raw in enumerate(header):
-        name = layout.rename(raw) if raw else f"column_{at + 1}"
+        name = schema.rename(raw) if raw else f"column_{at + 1}"
         if name in types and name not in place:
             place[name] = at
             continue
@@ -182,14 +183,14 @@ def judge(data: bytes, layout: Layout) -> list[dict]:
             bare = typed is not None and type_ is Type.NUMBER
             identity[name] = text if bare else in_json(text if typed is None else typed)
         rescued |= {name: row[at] for name, at in unknown.items() if row[at] is not None}
-        for name, (_, text) in layout.constants.items():
+        for name, (_, text) in schema.constants.items():
             record[name], identity[name] = text, in_json(text)
         record |= {
             "_export_id": EXPORT["export_id"],
             "_exported_at": instant(EXPORT["exported_at"]),
         }
         record["_rescued_data"] = rescued or None
-        key = joined([identity[name] for name in layout.key or types])
+        key = joined([identity[name] for name in schema.key or types])
         known = joined([identity[name] for name in types])
         records.append(
             (key, md5(known), md5(joined([in_json(row[at]) for at in unknown.values()])), record)
@@ -293,24 +294,24 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.close()
 
 
-def compare(data: bytes, layout: Layout, folder: Path, engine: Engine) -> None:
+def compare(data: bytes, schema: TableSchema, folder: Path, engine: Engine) -> None:
     path = folder / "rows.csv"
     path.write_bytes(data)
     try:
-        records = judge(data, layout)
+        records = judge(data, schema)
     except Damaged:
         for ask in (Table.count, lambda table: columnar(table, {"_row_id"}, folder)):
             with (
                 pytest.raises(FileError, match=r"rows\.csv"),
-                Table(path, layout, **EXPORT, engine=engine) as table,
+                Table(path, schema, **EXPORT, engine=engine) as table,
             ):
                 ask(table)
         return
     expected = canonical(records)
-    with Table(path, layout, **EXPORT, engine=engine) as table:
+    with Table(path, schema, **EXPORT, engine=engine) as table:
         selected = {column.name for column in table.columns}
         found = columnar(table, selected, folder)
-        assert values(found, layout.types) == values(records, layout.types)
+        assert values(found, schema.types) == values(records, schema.types)
         assert table.count() == len(expected)
         assert canonical(fast(table, selected)) == expected
         assert canonical(plain(table, selected)) == expected
@@ -348,7 +349,7 @@ CELLS = st.one_of(
 NAMES = ("s", "n", "b", "d", "t", "ts")
 TYPES = (Type.STRING, Type.NUMBER, Type.BOOLEAN, Type.DATE, Type.TIME, Type.TIMESTAMP)
 LAYOUTS = st.builds(
-    Layout,
+    TableSchema,
     columns=st.just(tuple(map(Column, NAMES, TYPES))),
     key=st.sampled_from(((), ("s",), ("team", "n", "b"), ("ts", "d", "t"))),
     constants=st.just({"team": (Type.STRING, "it's")}),
@@ -446,39 +447,42 @@ SOUP = st.lists(
 )
 @given(
     data=files() | ordinary_files() | SOUP,
-    layout=LAYOUTS,
-    block=st.sampled_from((1, 7, dialect._BLOCK)),
+    schema=LAYOUTS,
+    block=st.sampled_from((1, 7, csv_dialect._BLOCK)),
     first=st.sampled_from((1, 3, reading._FIRST_ROWS)),
 )
-@example(data=b's,n\n1, "x"\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b's,n\n1,"x" \n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b"s,n\n1,2,\n", layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b's,n\n1,x"y\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b's,n\n1,"2', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b's,n\n"" "\n",2\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
+@example(data=b's,n\n1, "x"\n', schema=S_AND_N, block=7, first=1)
+@example(data=b's,n\n1,"x" \n', schema=S_AND_N, block=7, first=1)
+@example(data=b"s,n\n1,2,\n", schema=S_AND_N, block=7, first=1)
+@example(data=b's,n\n1,x"y\n', schema=S_AND_N, block=7, first=1)
+@example(data=b's,n\n1,"2', schema=S_AND_N, block=7, first=1)
+@example(data=b's,n\n"" "\n",2\n', schema=S_AND_N, block=7, first=1)
 @example(
-    data=b's,n\n"""",""\n"""""",""""\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1
-)
-@example(data=b's,n\n"s" "s",1\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b's,n\n" ","s"" ""s"\n', layout=Layout((Column("s"), Column("n"))), block=7, first=1)
-@example(data=b"s\n\n\n1\n", layout=Layout((Column("s"),)), block=7, first=1)
-@example(
-    data=b's,"\rq""x",s\n' + b",,\n" * 9,
-    layout=Layout((Column("s"), Column("n"))),
+    data=b's,n\n"""",""\n"""""",""""\n',
+    schema=S_AND_N,
     block=7,
     first=1,
 )
-@example(data=b"s,n\n1,2\r\n3,4\n", layout=Layout((Column("s"), Column("n"))), block=7, first=1)
+@example(data=b's,n\n"s" "s",1\n', schema=S_AND_N, block=7, first=1)
+@example(data=b's,n\n" ","s"" ""s"\n', schema=S_AND_N, block=7, first=1)
+@example(data=b"s\n\n\n1\n", schema=TableSchema((Column("s"),)), block=7, first=1)
+@example(
+    data=b's,"\rq""x",s\n' + b",,\n" * 9,
+    schema=S_AND_N,
+    block=7,
+    first=1,
+)
+@example(data=b"s,n\n1,2\r\n3,4\n", schema=S_AND_N, block=7, first=1)
 def test_both_roads_and_the_referee_agree_or_refuse_alike(
-    engine: Engine, data: bytes, layout: Layout, block: int, first: int
+    engine: Engine, data: bytes, schema: TableSchema, block: int, first: int
 ) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(dialect, "_BLOCK", block),  # so that small files have many of them,
+        mock.patch.object(csv_dialect, "_BLOCK", block),  # so that small files have many of them,
         mock.patch.object(reading, "_FIRST_ROWS", first),  # go on otherwise than they begin,
-        mock.patch.object(table_module, "LARGE", 0),  # and are large
+        mock.patch.object(parquet, "LARGE", 0),  # and are large
     ):
-        compare(data, layout, Path(folder), engine)
+        compare(data, schema, Path(folder), engine)
 
 
 # --- the real extract ----------------------------------------------------------------------------
@@ -495,8 +499,8 @@ def test_the_real_extract_reads_as_pythons_csv_module_reads_it(
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = csv.reader(file, strict=True)
         data = path.read_bytes()
-        layout = Layout(tuple(map(Column, header)))
-        with Table(as_csv(path, tmp_path), layout, **EXPORT, engine=engine) as table:
+        schema = TableSchema(tuple(map(Column, header)))
+        with Table(as_csv(path, tmp_path), schema, **EXPORT, engine=engine) as table:
             records = list(fast(table, set(header)))
             assert table.unknown == table.missing == ()
         assert [[record[name] or "" for name in header] for record in records] == rows

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
-from tap_autodesk_exports.tables import Column, Encoding, Engine, Layout, Table, Type
+from tap_autodesk_exports.tables import Column, Encoding, Engine, Table, TableSchema, Type
 from tap_autodesk_exports.tables.hashing import Hashing
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def read(folder: Path, hashing: Hashing | None, **more: Any) -> list[dict[str, A
     path = folder / "people.csv"
     path.write_text(ROWS)
     team = {"team": (Type.STRING, "Team 7"), "none": (Type.STRING, None)}
-    layout = Layout(COLUMNS, hashing=hashing, constants=team, **more)
+    schema = TableSchema(COLUMNS, hashing=hashing, constants=team, **more)
     with Table(
-        path, layout, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
+        path, schema, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
     ) as table:
         names = {column.name for column in table.columns}
         found = list(table.records(names))

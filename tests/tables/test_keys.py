@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables import Column, Engine, Table, TableSchema, Type
 from tap_autodesk_exports.tables.hashing import Hashing
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = (Column("id"), Column("name"), Column("changed_at", Type.TIMESTAMP))
-KEYED = Layout(COLUMNS, key=("id",), unique=True)
-VERSIONED = Layout(COLUMNS, key=("id",), unique=True, newest="changed_at")
+KEYED = TableSchema(COLUMNS, key=("id",), unique=True)
+VERSIONED = TableSchema(COLUMNS, key=("id",), unique=True, newest="changed_at")
 HEADER = "id,name,changed_at\n"
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Callable[..., list[dict]]:
-    """`rows(text, layout)`: the rows that a file with that text gives, on both roads."""
+    """`rows(text, schema)`: the rows that a file with that text gives, on both roads."""
 
-    def read(content: str, layout: Layout = KEYED) -> list[dict]:
+    def read(content: str, schema: TableSchema = KEYED) -> list[dict]:
         path = tmp_path / "issues_issues.csv"
         path.write_text(HEADER + content)
         export = {
@@ -32,7 +33,7 @@ def rows(tmp_path: Path) -> Callable[..., list[dict]]:
             "exported_at": "2026-02-12 04:42:48",
             "engine": Engine(tmp_path),
         }
-        with Table(path, layout, **export) as table:
+        with Table(path, schema, **export) as table:
             names = {column.name for column in table.columns}
             found = list(table.records(names))
             lines = b"".join(table.lines("s", names, time_extracted="2026-01-01T00:00:00Z"))
@@ -66,10 +67,10 @@ def test_a_row_without_its_key_is_an_error(rows, content):
 
 
 def test_a_key_that_does_not_fit_its_type_is_an_error(rows):
-    layout = Layout((Column("id", Type.NUMBER), Column("name")), key=("id",), unique=True)
-    assert len(rows("1,one,\n2e0,two,\n", layout)) == 2
+    schema = TableSchema((Column("id", Type.NUMBER), Column("name")), key=("id",), unique=True)
+    assert len(rows("1,one,\n2e0,two,\n", schema)) == 2
     with pytest.raises(FileError, match="rows without a value of 'id'"):
-        rows("1,one,\nb,two,\n", layout)
+        rows("1,one,\nb,two,\n", schema)
 
 
 def test_an_empty_text_is_a_key(rows):
@@ -78,26 +79,26 @@ def test_an_empty_text_is_a_key(rows):
 
 def test_keys_that_have_one_hash_are_one_key(rows):
     hashing = Hashing(lambda name: name == "id", b"k" * 32)
-    layout = Layout(COLUMNS, key=("id",), unique=True, hashing=hashing)
-    assert len(rows("a@x.com,one,\nb@x.com,two,\n", layout)) == 2
+    schema = TableSchema(COLUMNS, key=("id",), unique=True, hashing=hashing)
+    assert len(rows("a@x.com,one,\nb@x.com,two,\n", schema)) == 2
     with pytest.raises(FileError, match="different rows with one key"):
-        rows("A@x.com,one,\na@x.com,two,\n", layout)
+        rows("A@x.com,one,\na@x.com,two,\n", schema)
 
 
 def test_a_cell_that_the_catalog_does_not_know_tells_rows_apart(rows):
-    layout = Layout(COLUMNS[:1], key=("id",), unique=True)
+    schema = TableSchema(COLUMNS[:1], key=("id",), unique=True)
     with pytest.raises(FileError):
-        rows("a,one,\na,two,\n", layout)
+        rows("a,one,\na,two,\n", schema)
 
 
 def test_two_spellings_of_one_key_are_one_key(rows):
-    layout = Layout(
+    schema = TableSchema(
         (Column("id"), Column("name"), Column("changed_at", Type.TIMESTAMP)),
         key=("changed_at",),
         unique=True,
     )
     with pytest.raises(FileError):
-        rows("a,one,2026-01-01 00:00:00\nb,two,2026-01-01T00:00:00Z\n", layout)
+        rows("a,one,2026-01-01 00:00:00\nb,two,2026-01-01T00:00:00Z\n", schema)
 
 
 def test_the_newest_version_of_a_row_counts(rows):
@@ -115,13 +116,13 @@ def test_two_newest_versions_that_differ_are_an_error(rows):
 
 
 def test_a_file_without_its_key_is_an_error(rows):
-    layout = Layout((*COLUMNS, Column("uid")), key=("uid",), unique=True)
+    schema = TableSchema((*COLUMNS, Column("uid")), key=("uid",), unique=True)
     with pytest.raises(FileError, match="has no column 'uid', which is part of the key"):
-        rows("a,one,\n", layout)
+        rows("a,one,\n", schema)
 
 
 def test_without_a_unique_key_nothing_is_left_out(rows):
-    assert len(rows("a,one,\na,one,\na,two,\n", Layout(COLUMNS, key=("id",)))) == 3
+    assert len(rows("a,one,\na,one,\na,two,\n", TableSchema(COLUMNS, key=("id",)))) == 3
 
 
 def test_many_repeated_rows_among_many(rows):

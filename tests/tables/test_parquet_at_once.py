@@ -8,14 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tap_autodesk_exports.tables import Column, Encoding, Engine, FileError, Layout, Table, Type
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables import Column, Encoding, Engine, Table, TableSchema, Type, parquet
 from tap_autodesk_exports.tables import reading as reading_module
 from tap_autodesk_exports.tables import table as table_module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LAYOUT = Layout(
+SCHEMA = TableSchema(
     (
         Column("id"),
         Column("n", Type.NUMBER),
@@ -89,12 +90,12 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ) -> Written:
         if not as_shipped:
             monkeypatch.setattr(reading_module, "_FIRST_ROWS", 2)
-            monkeypatch.setattr(table_module, "LARGE", 0 if large else 1 << 60)
+            monkeypatch.setattr(parquet, "LARGE", 0 if large else 1 << 60)
         readings.clear()
         path = tmp_path / "rows.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         engine = Engine(tmp_path)
-        with Table(path, LAYOUT, export_id="e", exported_at="2026-01-01", engine=engine) as table:
+        with Table(path, SCHEMA, export_id="e", exported_at="2026-01-01", engine=engine) as table:
             numbers = table.batches(
                 lambda number: (tmp_path / f"batch-{number}").open("wb"),
                 more.pop("selected", {column.name for column in table.columns}),

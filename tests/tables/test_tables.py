@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_autodesk_exports.tables import Column, Engine, FileError, Layout, Table, Type, json_schema
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables import Column, Engine, Table, TableSchema, Type, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LAYOUT = Layout(
+SCHEMA = TableSchema(
     (
         Column("id"),
         Column("amount", Type.NUMBER),
@@ -32,15 +33,15 @@ HEADER = "id,amount,done,day,clock,at\n"
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Table]:
-    """`table(text, layout)`: a table over a file with that text."""
+    """`table(text, schema)`: a table over a file with that text."""
     opened: list[Table] = []
 
-    def open_table(content: str | bytes, layout: Layout = LAYOUT, **more: str) -> Table:
+    def open_table(content: str | bytes, schema: TableSchema = SCHEMA, **more: str) -> Table:
         path = tmp_path / str(len(opened)) / "rows.csv"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         export = {"export_id": "e1", "exported_at": "2026-02-12 04:42:48"}
-        opened.append(Table(path, layout, **{**export, "engine": Engine(tmp_path), **more}))  # type: ignore[arg-type]
+        opened.append(Table(path, schema, **{**export, "engine": Engine(tmp_path), **more}))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_table  # type: ignore[misc]
@@ -92,8 +93,8 @@ def test_a_line_is_a_record_message_with_version_only_where_one_is_given(table) 
 
 
 def test_columns_come_in_the_layouts_order_then_constants_then_the_taps_own(table) -> None:
-    layout = Layout((Column("b"), Column("a")), constants={"team": (Type.STRING, "T")})
-    rows = table("a,b\n1,2\n", layout)
+    schema = TableSchema((Column("b"), Column("a")), constants={"team": (Type.STRING, "T")})
+    rows = table("a,b\n1,2\n", schema)
     names = ["b", "a", "team", "_export_id", "_exported_at", "_rescued_data", "_row_id"]
     assert [column.name for column in rows.columns] == names
     assert list(json.loads(text_of(rows))["record"]) == names
@@ -217,7 +218,7 @@ def test_strings_come_verbatim_and_as_valid_json(table) -> None:
     ]
     cells += ["\x00", "😀", "\ufeff", "null", "'; DROP TABLE x; --"]
     body = "".join('"' + cell.replace('"', '""') + '"\n' for cell in cells)
-    rows = table("id\n" + body, Layout((Column("id"),)))
+    rows = table("id\n" + body, TableSchema((Column("id"),)))
     assert column_of(rows, "id") == cells
     lines = text_of(rows, "id").split("\n")[:-1]
     assert [json.loads(line)["record"]["id"] for line in lines] == cells
@@ -250,8 +251,8 @@ def test_unknown_and_repeated_and_nameless_columns_are_rescued(table) -> None:
 
 
 def test_two_spellings_of_a_name_are_one_column(table) -> None:
-    layout = Layout((Column("team"),), rename=lambda name: name.strip().lower())
-    assert column_of(table(" Team \nA\n", layout), "team") == ["A"]
+    schema = TableSchema((Column("team"),), rename=lambda name: name.strip().lower())
+    assert column_of(table(" Team \nA\n", schema), "team") == ["A"]
 
 
 def test_a_column_that_is_not_selected_leaves_no_trace(table) -> None:
@@ -267,14 +268,18 @@ def test_constants_are_typed_like_cells(table) -> None:
         "none": (Type.NUMBER, None),
         "year": (Type.NUMBER, "1"),
     }
-    (row,) = records(table("id\nx\n", Layout((Column("id"),), constants=constants)), *constants)
+    (row,) = records(
+        table("id\nx\n", TableSchema((Column("id"),), constants=constants)), *constants
+    )
     start = "2026-01-01T00:00:00.000000Z"
     assert row == {"team": 'it\'s "A"', "start": start, "none": None, "year": 1}
 
 
 def test_a_constant_that_does_not_fit_its_type_is_refused(table) -> None:
     with pytest.raises(ValueError, match="'soon' of 'start'"):
-        records(table("id\nx\n", Layout((Column("id"),), constants={"start": (Type.DATE, "soon")})))
+        records(
+            table("id\nx\n", TableSchema((Column("id"),), constants={"start": (Type.DATE, "soon")}))
+        )
 
 
 def test_a_file_with_none_of_the_columns_is_another_file(table) -> None:
@@ -312,21 +317,21 @@ def test_an_id_does_not_depend_on_how_a_value_is_spelled(table) -> None:
 
 
 def test_the_natural_key_makes_the_id(table) -> None:
-    layout = Layout(
+    schema = TableSchema(
         (Column("id"), Column("n")), key=("team", "id"), constants={"team": (Type.STRING, "A")}
     )
-    elsewhere = Layout(layout.columns, layout.key, {"team": (Type.STRING, "B")})
-    assert ids(table("id,n\nx,1\n", layout)) == ids(table("id,n\nx,2\n", layout))
-    assert ids(table("id,n\nx,1\n", layout)) != ids(table("id,n\nx,1\n", elsewhere))
+    elsewhere = TableSchema(schema.columns, schema.key, {"team": (Type.STRING, "B")})
+    assert ids(table("id,n\nx,1\n", schema)) == ids(table("id,n\nx,2\n", schema))
+    assert ids(table("id,n\nx,1\n", schema)) != ids(table("id,n\nx,1\n", elsewhere))
 
 
 def test_rows_with_the_same_key_are_numbered_by_their_content(table) -> None:
-    layout = Layout((Column("id"), Column("n")), key=("id",))
+    schema = TableSchema((Column("id"), Column("n")), key=("id",))
     rows = [("x", str(n % 7)) for n in range(50)] + [("y", "1")]
 
     def by_content(order: list[tuple[str, str]]) -> list[tuple]:
         text = "id,n\n" + "".join(f"{id_},{n}\n" for id_, n in order)
-        found = [tuple(row.values()) for row in records(table(text, layout), "id", "n", "_row_id")]
+        found = [tuple(row.values()) for row in records(table(text, schema), "id", "n", "_row_id")]
         assert len({row_id for *_, row_id in found}) == len(order)
         return sorted(found)
 
@@ -339,8 +344,8 @@ def test_ids_are_unique_where_all_rows_are_equal(table) -> None:
 
 
 def test_the_id_is_the_md5_of_the_key_as_a_json_array(table) -> None:
-    layout = Layout((Column("id"), Column("n", Type.NUMBER), Column("b", Type.BOOLEAN)))
-    (row,) = records(table('id,n,b\n"a""b",1.0,\n', layout), "_row_id")
+    schema = TableSchema((Column("id"), Column("n", Type.NUMBER), Column("b", Type.BOOLEAN)))
+    (row,) = records(table('id,n,b\n"a""b",1.0,\n', schema), "_row_id")
     assert row["_row_id"] == hashlib.md5(b'["a\\"b",1.0,null]').hexdigest()  # noqa: S324
 
 
@@ -452,9 +457,9 @@ def test_many_equal_rows_get_the_memory_that_they_need(tmp_path: Path) -> None:
     columns = [f"column_{at}" for at in range(40)]
     text = ",".join(columns) + "\n" + (",".join(columns) + "\n") * 30_000
     (tmp_path / "rows.csv").write_text(text)
-    layout = Layout(tuple(map(Column, columns)))
+    schema = TableSchema(tuple(map(Column, columns)))
     export = {"export_id": "e", "exported_at": "2026-01-01", "engine": Engine(tmp_path, 24 << 20)}
-    with Table(tmp_path / "rows.csv", layout, **export) as rows:  # type: ignore[arg-type]
+    with Table(tmp_path / "rows.csv", schema, **export) as rows:  # type: ignore[arg-type]
         assert len(set(column_of(rows, "_row_id"))) == 30_000
 
 
@@ -471,7 +476,7 @@ def test_a_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
     for name in ("t[1].csv", "t*.csv", "it's.csv.gz"):
         (folder / name).write_text("id\nx\n")
         with Table(
-            folder / name, LAYOUT, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
+            folder / name, SCHEMA, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
         ) as rows:
             assert column_of(rows, "id") == ["x"]
 
@@ -482,9 +487,9 @@ def test_tables_of_one_engine_do_not_get_in_each_others_way(tmp_path: Path) -> N
     tables = []
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-        layout = Layout(LAYOUT.columns, key=("id",))
+        schema = TableSchema(SCHEMA.columns, key=("id",))
         tables.append(
-            Table(tmp_path / name, layout, export_id=name, exported_at="2026-01-01", engine=engine)
+            Table(tmp_path / name, schema, export_id=name, exported_at="2026-01-01", engine=engine)
         )
     first, second = (table.records(everything(table)) for table in tables)
     together = [next(first), next(second), *first, *second]
@@ -508,10 +513,10 @@ def test_a_table_can_be_read_again_when_it_was_left_halfway(table, rows: int) ->
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from tap_autodesk_exports.tables import Column, Engine, Layout, Table
-layout = Layout((Column("id"), Column("text")))
+from tap_autodesk_exports.tables import Column, Engine, TableSchema, Table
+schema = TableSchema((Column("id"), Column("text")))
 folder = Path(sys.argv[1])
-with Table(folder / "rows.csv", layout, export_id="e", exported_at="2026-01-01",
+with Table(folder / "rows.csv", schema, export_id="e", exported_at="2026-01-01",
            engine=Engine(folder, 128 << 20)) as table:
     size = sum(map(len, table.lines("s", {"id", "text", "_row_id"}, time_extracted="x")))
 print(table.count(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from end_to_end import independent_reading
 from end_to_end.warehouses import postgres_tables
 from support.sandbox_client import Client
+from tap_autodesk_exports.autodesk.data_connector.date_ranges import FIRST_DAY
+from tap_autodesk_exports.autodesk.tokenflex import datasets as tokenflex
 from tap_autodesk_exports.sandbox.data.dialect import document
-from tap_autodesk_exports.sandbox.data.tables import Snapshot
-from tap_autodesk_exports.streams import tokenflex
-from tap_autodesk_exports.streams.columns import type_of
-from tap_autodesk_exports.streams.extracts import FIRST_DAY
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
+from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from year.simulation import Year
 
 ADDED = {"team_id", "contract_number", "_export_id", "_exported_at", "_rescued_data", "_row_id"}
-TOKENFLEX = {
-    stream.name: stream
-    for stream in (tokenflex.Usage, tokenflex.DesktopSessions, tokenflex.ManualUsage)
-}
+TOKENFLEX = {dataset.name: dataset for dataset in tokenflex.DATASETS}
 
 
 def differences(year: Year, streams: tuple[str, ...], start: dt.datetime) -> list[str]:
@@ -112,7 +109,7 @@ def tokenflex_files(year: Year, stream: str, start: dt.datetime) -> list[Path]:
         "metrics": list(asked.metrics),
         "usageCategory": list(asked.usage_category or ()),
     }
-    if asked is not tokenflex.ManualUsage:
+    if asked is not tokenflex.MANUAL_USAGE:
         body["where"] = f"usageDate >= '{start:%Y-%m-%d}'"
     key = client.tokenflex(number, **body)
     client.wait()

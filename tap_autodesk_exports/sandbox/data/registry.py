@@ -32,12 +32,42 @@ class Table:
         return self.name.removeprefix(f"{self.group}_")
 
 
+SCHEMA_PACKAGE = "tap_autodesk_exports.autodesk.data_connector.schema"
+"""Where `data_connector.json` is."""
+SECOND = "cdcv2admin"
+"""A change group of 2025-11-17 (documented, beta): the 13 tables of `cdcadmin`, which have
+`adsk_row_id`, `created_at`, `updated_at` and `deleted_at`, but no `adsk_updated_at`."""
+
+
 @functools.cache
 def load() -> Mapping[str, Table]:
-    """Return all bundled tables by the stem of their file, in order of name."""
-    text = resources.files("tap_autodesk_exports.schemas").joinpath("data_connector.json")
+    """Return all tables by the stem of their file, in order of name: the bundled ones, and SECOND.
+
+    The latter's columns follow from those of `cdcadmin` as long as they are not bundled.
+    """
+    text = resources.files(SCHEMA_PACKAGE).joinpath("data_connector.json")
     raw: dict[str, dict[str, Any]] = json.loads(text.read_text(encoding="utf-8"))
-    return {name: _table(name, entry) for name, entry in raw.items()}
+    tables = {name: _table(name, entry) for name, entry in raw.items()}
+    if not any(table.group == SECOND for table in tables.values()):
+        first = [table for table in tables.values() if table.group == "cdcadmin"]
+        tables |= {f"{SECOND}_{table.short}": _second(table) for table in first}
+    return dict(sorted(tables.items()))
+
+
+def _second(table: Table) -> Table:
+    return dataclasses.replace(
+        table,
+        name=f"{SECOND}_{table.short}",
+        group=SECOND,
+        columns={name: kind for name, kind in table.columns.items() if name != "adsk_updated_at"},
+        replication_key="updated_at",
+        in_enum=False,
+    )
+
+
+def mirrored(name: str) -> str:
+    """Return the table whose changes a table of a change group holds."""
+    return name.removeprefix("cdc").removeprefix("v2")
 
 
 def _table(name: str, entry: Mapping[str, Any]) -> Table:

@@ -1,12 +1,12 @@
 """The four Insights reports as tables.
 
 Columns: SUBSCRIPTIONS and USAGE_REPORT as in real files (observed), USERS and USAGE as the help
-pages list them (documented names, assumed order). `TITLES` holds the second spelling that the help
-pages announce; a column that is not in it keeps its name.
+pages list them (documented names, assumed order).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from tap_autodesk_exports.sandbox.data.world import EPOCH, PRODUCTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tap_autodesk_exports.sandbox.data.names import Names
     from tap_autodesk_exports.sandbox.data.usage import Use
     from tap_autodesk_exports.sandbox.data.world import Person, Team, World
 
@@ -48,67 +49,52 @@ COLUMNS = {
     ),
 }  # fmt: skip
 
-TITLES = {
-    "SUBSCRIPTIONS": {"team_alias": "Team"},
-    "USERS": {
-        "autodesk_id": "Autodesk ID", "email": "Email", "product_name": "Feature",
-        "first_name": "First name", "last_name": "Last name", "offering_name": "Product",
-        "role": "Role", "team_alias": "Team", "account_status": "Account status",
-    },
-    "USAGE": {
-        "access_option": "Access option", "day_used": "Day used", "team_alias": "Team",
-        "email": "Email", "first_name": "First name", "last_name": "Last name",
-    },
-    "USAGE_REPORT": {
-        "access_option": "Access option", "assigned_date": "Assigned date",
-        "days_inactive": "Days inactive", "days_used": "Days used", "email": "Email",
-        "first_name": "First name", "group": "Group", "last_accessed": "Last accessed",
-        "last_name": "Last name", "monthly_average": "Monthly average", "offering_name": "Product",
-        "seat_assignment": "Seat assignment", "team_alias": "Team", "tokens_used": "Tokens used",
-        "unassigned_date": "Unassigned date", "user_activity": "User activity",
-        "version": "Version",
-    },
-}  # fmt: skip
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """What a report covers.
+
+    Attributes:
+        teams: The teams to report on.
+        now: What is not known yet is left out.
+        period: Usage dates, both inclusive (documented for USAGE_REPORT, assumed for USAGE).
+        filters: Of USAGE_REPORT, as documented.
+        mixed_access: Whether a person can use an offering by seat and by token.
+        token_rows: Whether USAGE_REPORT has a token row where there is a seat row as well.
+    """
+
+    teams: list[Team]
+    now: dt.datetime
+    period: tuple[dt.datetime, dt.datetime] | None = None
+    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    mixed_access: bool = False
+    token_rows: bool = True
 
 
 class Reports:
-    """The reports of a world's teams."""
+    """The reports of a world's teams, under today's names."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, names: Names) -> None:
         self._world = world
+        self._names = names
         self.usage = Usage(world)
 
-    def rows(
-        self,
-        report: str,
-        teams: list[Team],
-        period: tuple[dt.datetime, dt.datetime] | None,
-        filters: Mapping[str, Any],
-        now: dt.datetime,
-    ) -> Iterator[list[Value]]:
-        """Yield the rows of a report, values in the order of `COLUMNS`.
+    def lines(self, report: str, scope: Scope) -> Iterator[Line]:
+        """Yield the rows of a report: column -> value, as `COLUMNS` names them.
 
-        Args:
-            report: One of the four report names.
-            teams: The teams to report on.
-            period: Usage dates, both inclusive (documented for USAGE_REPORT, assumed for USAGE).
-            filters: Of USAGE_REPORT, as documented.
-            now: What is not known yet is left out.
+        USAGE has `tokens_used` as well, which only some files show.
         """
-        people = {team.id: self._members(team, now) for team in teams}
         match report:
             case "SUBSCRIPTIONS":
-                lines: Iterator[Line] = (
-                    line for team in teams for line in self._subscriptions(team, now)
-                )
+                for team in scope.teams:
+                    yield from self._subscriptions(team, scope.now)
             case "USERS":
-                lines = (line for team in teams for line in self._users(team, people[team.id]))
+                for team in scope.teams:
+                    yield from self._users(team, self._members(team, scope.now))
             case "USAGE":
-                lines = self._daily(teams, period, now)
+                yield from self._daily(scope)
             case _:
-                lines = self._by_product(teams, period, filters, now)
-        for line in lines:
-            yield [line.get(column) for column in COLUMNS[report]]
+                yield from self._by_product(scope)
 
     def _members(self, team: Team, now: dt.datetime) -> list[Person]:
         index = self._world.teams.index(team)
@@ -122,8 +108,8 @@ class Reports:
             while start + dt.timedelta(days=365 * years) < now:
                 start += dt.timedelta(days=365 * years)
             yield {
-                "team_alias": team.alias,
-                "offering_name": product.offering,
+                "team_alias": self._names.team(team),
+                "offering_name": self._names.offering(product.offering),
                 "contract_number": f"{110_000_000_000 + rng.randrange(10**9)}",
                 "subscription_id": f"574-{rng.randrange(10**8):08}" if number else None,
                 "term": f"{years} Year{'s' if years > 1 else ''}",
@@ -142,56 +128,87 @@ class Reports:
         for person in people:
             for product in person.products:
                 yield {
-                    **_who(person, team),
-                    "offering_name": PRODUCTS[product].offering,
-                    "product_name": PRODUCTS[product].name,
+                    **self._who(person, team),
+                    "offering_name": self._names.offering(PRODUCTS[product].offering),
+                    "product_name": self._names.product(PRODUCTS[product].name),
                     "role": "Primary admin" if person.index < len(self._world.teams) else "User",
                     "account_status": "Active",
                 }
 
-    def _uses(
-        self, teams: list[Team], period: tuple[dt.datetime, dt.datetime] | None, now: dt.datetime
-    ) -> Iterator[tuple[Team, Use]]:
-        if period is None:
+    def _uses(self, scope: Scope) -> Iterator[tuple[Team, Use]]:
+        if scope.period is None:
             return
-        wanted = {self._world.teams.index(team): team for team in teams}
-        for use in self.usage.between(_first_day(period[0]), period[1].date(), now):
+        begin, end = scope.period
+        wanted = {self._world.teams.index(team): team for team in scope.teams}
+        for use in self.usage.between(_first_day(begin), end.date(), scope.now):
             if team := wanted.get(use.person.team):
-                yield team, use
+                yield team, _mixed(use) if scope.mixed_access else use
 
-    def _daily(
-        self, teams: list[Team], period: tuple[dt.datetime, dt.datetime] | None, now: dt.datetime
-    ) -> Iterator[Line]:
-        for team, use in self._uses(teams, period, now):
+    def _daily(self, scope: Scope) -> Iterator[Line]:
+        for team, use in self._uses(scope):
             yield {
-                **_who(use.person, team),
-                "offering_name": use.product.offering,
-                "product_name": use.product.name,
+                **self._who(use.person, team),
+                "offering_name": self._names.offering(use.product.offering),
+                "product_name": self._names.product(use.product.name),
                 "version": use.version or None,
                 "day_used": use.day,
-                "access_option": "Flex" if use.flex else "Subscription",
+                "access_option": _option(flex=use.flex),
+                "tokens_used": use.tokens if use.flex else None,
             }
 
-    def _by_product(
-        self,
-        teams: list[Team],
-        period: tuple[dt.datetime, dt.datetime] | None,
-        filters: Mapping[str, Any],
-        now: dt.datetime,
-    ) -> Iterator[Line]:
-        """Yield one row per user and offering, also for those who used nothing."""
-        if period is None:
+    def _by_product(self, scope: Scope) -> Iterator[Line]:
+        """Yield one row per user and offering, also for those who used nothing.
+
+        With mixed access, one for each access option.
+        """
+        if scope.period is None:
             return
         uses: dict[tuple[int, str], list[Use]] = {}
-        for _, use in self._uses(teams, period, now):
+        for _, use in self._uses(scope):
             uses.setdefault((use.person.index, use.product.offering), []).append(use)
-        for team in teams:
-            for person in self._members(team, now):
+        for team in scope.teams:
+            for person in self._members(team, scope.now):
                 for offering in dict.fromkeys(PRODUCTS[p].offering for p in person.products):
                     found = uses.get((person.index, offering), [])
-                    line = _summary(person, team, offering, found, period)
-                    if _passes(line, person, offering, filters):
-                        yield line
+                    for part in _by_option(found, scope) if scope.mixed_access else [found]:
+                        line = _summary(person, offering, part, scope.period)
+                        if _passes(line, person, offering, scope.filters):
+                            yield {
+                                **line,
+                                **self._who(person, team),
+                                "group": self._names.group(person.group) or None,
+                                "offering_name": self._names.offering(offering),
+                            }
+
+    def _who(self, person: Person, team: Team) -> Line:
+        shown = (person.autodesk_id, person.email, person.first_name, person.last_name)
+        autodesk_id, email, first_name, last_name = (MASK,) * 4 if team.masked else shown
+        return {
+            "team_alias": self._names.team(team),
+            "hashed_autodesk_id": person.hashed_id,
+            "autodesk_id": autodesk_id,
+            "email": email,
+            "first_name": first_name,
+            "last_name": last_name,
+        }
+
+
+def _option(*, flex: bool) -> str:
+    return "Flex" if flex else "Subscription"
+
+
+def _mixed(use: Use) -> Use:
+    """Return a use as it is where people have seats and tokens: some take a token now and then."""
+    by_token = use.person.index % 4 == 1 and use.day.toordinal() % 3 == 0
+    return dataclasses.replace(use, flex=True) if by_token else use
+
+
+def _by_option(uses: list[Use], scope: Scope) -> list[list[Use]]:
+    """Return the uses by seat, then those by token; one empty part where nothing was used."""
+    seat, token = [use for use in uses if not use.flex], [use for use in uses if use.flex]
+    if seat and not scope.token_rows:
+        return [seat]
+    return [part for part in (seat, token) if part] or [[]]
 
 
 def _first_day(start: dt.datetime) -> dt.date:
@@ -200,22 +217,8 @@ def _first_day(start: dt.datetime) -> dt.date:
     return start.date() if midnight == start else start.date() + dt.timedelta(days=1)
 
 
-def _who(person: Person, team: Team) -> Line:
-    shown = (person.autodesk_id, person.email, person.first_name, person.last_name)
-    autodesk_id, email, first_name, last_name = (MASK,) * 4 if team.masked else shown
-    return {
-        "team_alias": team.alias,
-        "hashed_autodesk_id": person.hashed_id,
-        "autodesk_id": autodesk_id,
-        "email": email,
-        "first_name": first_name,
-        "last_name": last_name,
-    }
-
-
 def _summary(
     person: Person,
-    team: Team,
     offering: str,
     uses: list[Use],
     period: tuple[dt.datetime, dt.datetime],
@@ -228,16 +231,13 @@ def _summary(
     assigned = (person.index + len(offering)) % 9 != 0
     versions = Counter(use.version for use in uses if use.version)
     return {
-        **_who(person, team),
-        "group": person.group or None,
-        "offering_name": offering,
         "version": ",".join(sorted(versions)) or None,
         "seat_assignment": "assigned" if assigned else "unassigned",
         "assigned_date": f"{person.joined:%Y-%m-%dT%H:%M:%SZ}",
         "unassigned_date": None if assigned else f"{person.joined:%Y-%m-%dT23:59:59Z}",
         "user_activity": "inactive" if inactive is None or inactive > INACTIVE_DAYS else "active",
         "days_inactive": inactive,
-        "access_option": "Flex" if flex else "Subscription",
+        "access_option": _option(flex=flex),
         "days_used": len(days),
         "monthly_average": round(len(days) / months, 1),
         "tokens_used": sum(use.tokens for use in uses) if flex else None,

@@ -125,7 +125,7 @@ def links(table: Table, registry: Mapping[str, Table]) -> dict[str, tuple[str, s
 
 @dataclasses.dataclass(frozen=True)
 class Special:
-    """A table whose rows stand for people and projects of the world."""
+    """A table whose rows are people and projects of the world."""
 
     count: int
     born: Callable[[int], dt.datetime]

@@ -1,19 +1,20 @@
-"""Every table of the registry, filled: rows that are born, change and go as the clock moves on.
+"""Every table of the registry, filled: rows are created, change and are deleted as time passes.
 
-A row is a function of the seed, the table, its number and the date. Its birth, its changes and its
-end stand at fixed instants, so a later snapshot shows later rows, and the change groups (cdc) tell
-exactly what happened between two snapshots.
+A row is a function of the seed, the table, its number and the date. Its creation, its changes and
+its deletion happen at fixed moments, so a later snapshot shows later rows, and the change groups
+(cdc) hold exactly what happened between two snapshots.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 import math
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.dialect import timestamp
+from tap_autodesk_exports.sandbox.data.rows import Life, Row
 from tap_autodesk_exports.sandbox.data.specials import DAILY, SIZES, links, specials
 from tap_autodesk_exports.sandbox.data.values import maker, options
 from tap_autodesk_exports.sandbox.data.world import EPOCH
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from tap_autodesk_exports.sandbox.data.registry import Table
+    from tap_autodesk_exports.sandbox.data.rows import Snapshot
     from tap_autodesk_exports.sandbox.data.values import Maker
-    from tap_autodesk_exports.sandbox.data.world import Person, World
+    from tap_autodesk_exports.sandbox.data.world import World
 
 GROWTH = dt.timedelta(days=730)
 """Half of a table's rows are there from the beginning, the other half come within this time."""
@@ -40,44 +42,6 @@ BELONGS = frozenset(
     {"bim360_account_id", *PROJECT_COLUMNS, "created_by", "deleted_by", "user_id", "company_id",
      "role_id"}
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """What an extract covers: an instant, projects (None: all), and ranges for the dated groups."""
-
-    now: dt.datetime
-    projects: frozenset[str] | None = None
-    activities: tuple[dt.datetime, dt.datetime] | None = None
-    changes: tuple[dt.datetime, dt.datetime] | None = None
-
-
-@dataclasses.dataclass(slots=True)
-class Life:
-    """What is fixed about a row: where it belongs, and when what happens to it."""
-
-    index: int
-    project: int
-    created: dt.datetime
-    changed: tuple[dt.datetime, ...]
-    deleted: dt.datetime | None
-    parents: dict[str, int | None]
-
-
-@dataclasses.dataclass(slots=True)
-class Row:
-    """A row while it is made: the randomness of its present version, and what it belongs to."""
-
-    world: World
-    project: int
-    created: dt.datetime
-    rng: Random
-
-    def person(self, rng: Random) -> Person:
-        """Return a member of the row's project who was there when the row was born."""
-        members = self.world.projects[self.project].members
-        chosen = self.world.people[rng.choice(members)]
-        return chosen if chosen.joined <= self.created else self.world.people[members[0]]
 
 
 class Tables:
@@ -98,7 +62,7 @@ class Tables:
         self._makers = functools.cache(self._compile)
 
     def rows(self, name: str, snapshot: Snapshot) -> Iterator[list[str | None]]:
-        """Yield the rows of a table as they stand in an extract, cells in the order of the file."""
+        """Yield the rows of a table as an extract holds them, cells in the order of the file."""
         table = self.registry[name]
         if table.group == "activities":
             yield from self._activities(table, snapshot)
@@ -130,7 +94,7 @@ class Tables:
             yield life
 
     def _can_repeat(self, table: Table) -> bool:
-        """Whether two rows could come out with one key: not where an `id` of its own is the key."""
+        """Whether two rows could come out with one key: not where the key is its own `id`."""
         own = len(table.key) == 1 and table.key[0] not in self._links[table.name]
         return bool(table.key) and not own and table.name not in self._specials
 
@@ -160,28 +124,46 @@ class Tables:
 
     def _changes(self, table: Table, snapshot: Snapshot) -> Iterator[list[str | None]]:
         """Yield the rows of the mirrored table to which something happened within the range."""
-        mirrored = self.registry.get(table.name.removeprefix("cdc"))
+        mirrored = self.registry.get(registry.mirrored(table.name))
         if mirrored is None or snapshot.changes is None:
             return
         begin, end = snapshot.changes
         for life in self._alive(mirrored, snapshot):
-            now = snapshot.now
-            updated = max((at for at in life.changed if at <= now), default=life.created)
-            deleted = life.deleted if life.deleted and life.deleted <= now else None
-            events = [life.created, updated, *([deleted] if deleted else [])]
-            if not any(begin <= event <= end for event in events):
-                continue
-            cells = self._cells(mirrored, life, now)
-            cells |= {
-                "created_at": timestamp(life.created),
-                "updated_at": timestamp(updated),
-                "deleted_at": timestamp(deleted) if deleted else None,
-                "adsk_row_id": self.world.uuid(mirrored.name, "row", life.index),
-                "adsk_updated_at": timestamp(max(events)),
-            }
-            project = cells.get("bim360_project_id") or cells.get("project_id")
-            yield [cells.get(column, project if column == "bim360_project_id" else None)
-                   for column in table.columns]  # fmt: skip
+            events = self._events(life, snapshot.now)
+            if snapshot.versions:
+                every = sorted({life.created, *life.changed, *events})
+                moments = [at for at in every if begin <= at <= min(end, snapshot.now)]
+            else:
+                happened = any(begin <= event <= end for event in events)
+                moments = [snapshot.now] if happened else []
+            for now in moments:
+                yield self._change(table, mirrored, life, now)
+
+    @staticmethod
+    def _events(life: Life, now: dt.datetime) -> list[dt.datetime]:
+        """Return creation, last change and deletion of a row, as far as they have happened."""
+        updated = max((at for at in life.changed if at <= now), default=life.created)
+        deleted = [life.deleted] if life.deleted and life.deleted <= now else []
+        return [life.created, updated, *deleted]
+
+    def _change(
+        self, table: Table, mirrored: Table, life: Life, now: dt.datetime
+    ) -> list[str | None]:
+        """Make a row of a change group as it is at `now`."""
+        created, updated, *deleted = self._events(life, now)
+        cells = self._cells(mirrored, life, now)
+        cells |= {
+            "created_at": timestamp(created),
+            "updated_at": timestamp(updated),
+            "deleted_at": timestamp(deleted[0]) if deleted else None,
+            "adsk_row_id": self.world.uuid(mirrored.name, "row", life.index),
+            "adsk_updated_at": timestamp(max(created, updated, *deleted)),
+        }
+        project = cells.get("bim360_project_id") or cells.get("project_id")
+        return [
+            cells.get(column, project if column == "bim360_project_id" else None)
+            for column in table.columns
+        ]
 
     def count(self, name: str, now: dt.datetime) -> int:
         """Return how many rows were born until `now`, give or take the last ones."""

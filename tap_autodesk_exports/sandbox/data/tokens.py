@@ -66,10 +66,16 @@ class Charge:
     restated: dt.datetime | None
 
     def at(self, now: dt.datetime) -> Item:
-        """Return fields and metrics as they stand now."""
+        """Return fields and metrics as they are at `now`."""
         if self.restated is None or now < self.restated:
             return self.fields
         return {**self.fields, "tokensConsumed": float(self.fields["tokensConsumed"]) + 1.5}
+
+    def under(self, category: str) -> Charge:
+        """Return the same as another item, of another category."""
+        # No generated ID has a 0, so this one is not taken.
+        changed = {"usageCategory": category, "chargedItemID": f"{self.fields['chargedItemID']}0"}
+        return dataclasses.replace(self, category=category, fields={**self.fields, **changed})
 
 
 class Tokens:

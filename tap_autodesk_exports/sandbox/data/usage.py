@@ -1,6 +1,6 @@
-"""Daily product usage, as Insights reports it: who used what on which day, and when that was known.
+"""Daily product usage, as Insights reports it: who used what on which day, and when it was known.
 
-A function of the seed and the day alone; what has not reached Autodesk yet is left out by `known`.
+A function of the seed and the day alone; `known` leaves out what has not reached Autodesk yet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_LATE_DAYS = 30
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Use:
-    """A person used a product on a day; `known` is when Autodesk learnt of it."""
+    """A person used a product on a day; `known` is when Autodesk received it."""
 
     day: dt.date
     person: Person

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_autodesk_exports.sandbox.data.registry import Table
-    from tap_autodesk_exports.sandbox.data.tables import Row
+    from tap_autodesk_exports.sandbox.data.rows import Row
 
     Maker = Callable[[Row], str | None]
 
@@ -38,7 +38,7 @@ _EMPTY_SHARE = 0.1
 
 
 def maker(table: Table, column: str) -> Maker:
-    """Return the function that makes a cell of `column`, given the row it stands in."""
+    """Return the function that makes a cell of `column`, given the row that it is in."""
     kind = table.columns[column]
     required = column in table.key or column == table.replication_key
     if choices := options(table, column):
@@ -61,7 +61,7 @@ def maker(table: Table, column: str) -> Maker:
 
 
 def options(table: Table, column: str) -> list[str]:
-    """Return the documented values of a column; `1 - Required` stands for a cell `1` (observed)."""
+    """Return the documented values of a column; `1 - Required` means a cell `1` (observed)."""
     documented = table.enums.get(column, ())
     if len(documented) == 1:
         documented = tuple(documented[0].split(" / "))

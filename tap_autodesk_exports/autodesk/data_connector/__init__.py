@@ -1,0 +1,1 @@
+"""Data Connector: tables of construction projects, as extracts of an account."""

@@ -1,0 +1,141 @@
+"""The files of the extracts that are open, each shared by all tables that are loaded from it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.files.archive import Archive
+from tap_autodesk_exports.files.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tap_autodesk_exports.exports.export import ExportFile, ExportSpec, FinishedExport
+    from tap_autodesk_exports.loading.dataset import Load
+    from tap_autodesk_exports.workspace import Workspace
+
+    Fetch = Callable[[FinishedExport, ExportFile, Path], Path]
+    """Fetches a file of an export into a folder."""
+
+ZIP = "autodesk_data_extract.zip"
+MOST_SINGLE_FILES = 20
+"""Up to so many tables are fetched one by one: each costs one of the 60 requests a minute, the ZIP
+costs one for all, but holds every table of the extract."""
+
+
+class OpenExtracts:
+    """The extracts of a run whose files are in use.
+
+    Args:
+        fetch: Fetches a file.
+        workspace: Holds the files.
+    """
+
+    def __init__(self, fetch: Fetch, workspace: Workspace) -> None:
+        self._fetch = fetch
+        self._workspace = workspace
+        self._tables: Counter[str] = Counter()
+        self._replaced: dict[str, str] = {}
+        self._open: dict[str, ExtractFiles] = {}
+        self._opening = threading.Lock()
+
+    def expect(self, loads: Iterable[Load]) -> None:
+        """Note how many tables will be loaded from each extract."""
+        self._tables.update(load.spec.key for load in loads if load.error is None)
+
+    def replace(self, planned: ExportSpec, other: ExportSpec) -> None:
+        """Note that an extract that is not available is replaced by another one."""
+        self._replaced[planned.key] = other.key
+        self._tables[other.key] += self._tables[planned.key]
+
+    def of(self, finished: FinishedExport) -> ExtractFiles:
+        """Return the files of a finished extract; also called from the thread that prefetches."""
+        key = finished.pending.spec.key
+        with self._opening:
+            if key not in self._open:
+                self._open[key] = ExtractFiles(
+                    finished, self._fetch, self._workspace, self._tables[key]
+                )
+            return self._open[key]
+
+    def close(self, planned: ExportSpec) -> None:
+        """Remove the files of an extract, or of the one that replaced it."""
+        with self._opening:
+            files = self._open.pop(self._replaced.get(planned.key, planned.key), None)
+        if files:
+            files.close()
+
+
+class ExtractFiles:
+    """The files of a finished extract.
+
+    Args:
+        finished: The export.
+        fetch: Fetches a file.
+        workspace: Holds the files.
+        tables: How many tables will be loaded from it.
+    """
+
+    def __init__(
+        self, finished: FinishedExport, fetch: Fetch, workspace: Workspace, tables: int
+    ) -> None:
+        self._finished = finished
+        self._fetch = fetch
+        self._files: Mapping[str, ExportFile] = {file.name: file for file in finished.files}
+        self._folder = workspace.folder()
+        self._archive: Archive | None = None
+        self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
+        self._damaged: set[str] = set()
+        self._failures: dict[str, TapError] = {}
+
+    def table(self, name: str, folder: Path) -> Path | None:
+        """Put one table's CSV file into `folder`; None where the extract has none.
+
+        Raises:
+            TapError: It could not be fetched whole.
+        """
+        file = f"{name}.csv"
+        if self._as_zip and file not in self._damaged:
+            archive = self._unpacked()
+            if file not in {member.name for member in archive.names()}:
+                return None
+            return archive.extract(file, folder)
+        if file not in self._files:
+            return None
+        try:
+            return self._fetch(self._finished, self._files[file], folder)
+        except TapError as error:
+            # What fails for every table of an extract is one failure, reported once.
+            raise self._failures.setdefault(str(error).replace(file, ""), error) from None
+
+    def damaged(self, name: str) -> None:
+        """Use a table's own file from now on, where there is one, and not the ZIP."""
+        file = f"{name}.csv"
+        if file in self._files:
+            self._damaged.add(file)
+        else:
+            self._close_archive()
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._close_archive()
+        self._folder.cleanup()
+
+    def _close_archive(self) -> None:
+        if self._archive:
+            self._archive.close()
+            self._archive = None
+
+    def _unpacked(self) -> Archive:
+        if self._archive is None:
+            path = self._fetch(self._finished, self._files[ZIP], Path(self._folder.name))
+            try:
+                self._archive = Archive(path)
+            except FileError:
+                self._damaged.update(self._files)
+                raise
+        return self._archive

@@ -1,0 +1,146 @@
+"""Data Connector in a run: which extracts to request, and which of their files hold a table."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+from typing_extensions import override
+
+from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
+from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
+from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner, using
+from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
+from tap_autodesk_exports.autodesk.data_connector.service import (
+    DataConnectorService,
+    extract_files,
+)
+from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.loading.dataset import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tap_autodesk_exports.autodesk.context import RunContext
+    from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
+    from tap_autodesk_exports.errors import TapError
+    from tap_autodesk_exports.exports.export import (
+        ExportFile,
+        ExportSpec,
+        FinishedExport,
+        QuotaUsedUp,
+    )
+    from tap_autodesk_exports.loading.dataset import Dataset, Load, Selected
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+
+class DataConnectorSource(Source):
+    """Data Connector as a `Source`: one extract of an account serves many tables."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self.client = DataConnector(context.api)
+        self.service = DataConnectorService(self.client)
+        self._existing = ExistingExtracts(self.client)
+        self._extracts = OpenExtracts(self._fetch, context.workspace)
+        self._tables: list[TableDataset] = []
+        self._instead: dict[str, ExportSpec | None] = {}
+        self._reported: set[str] = set()
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """The accounts of the settings.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        if not self._settings.data_connector_account_ids:
+            msg = (
+                "Setting 'data_connector_account_ids' is missing: name the accounts to extract (a "
+                "hub ID without its 'b.'), or leave 'data_connector' out of 'apis'."
+            )
+            raise ConfigurationError(msg)
+        return self._settings.data_connector_account_ids
+
+    @override
+    def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
+        """Name the extracts that the tables need, for each account."""
+        self._tables = [cast("TableDataset", each.dataset) for each in selected]
+        planner = ExtractPlanner(self._context, self.client, self._existing, selected)
+        plan = planner.plan(self.accounts)
+        for loads in plan.values():
+            self._extracts.expect(loads)
+        return plan
+
+    @override
+    def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
+        """Fetch a table's file, alone or out of the ZIP of all of them."""
+        self._report_new_tables(finished)
+        path = self._extracts.of(finished).table(dataset.name, folder)
+        if path is None:
+            logger.warning(
+                "%s: extract %s has no file for this table, so it is treated as empty.",
+                dataset.name,
+                finished.export_id,
+            )
+            return None
+        return as_csv(path, folder)
+
+    def _fetch(self, finished: FinishedExport, file: ExportFile, folder: Path) -> Path:
+        return self._context.downloader.fetch(self.service, finished, file, folder)
+
+    def _report_new_tables(self, finished: FinishedExport) -> None:
+        """Name the files of selected service groups that belong to no known table, once."""
+        known = {*bundled(), *self._context.streams}
+        groups = {table.service_group for table in self._tables}
+        names = {file.name.removesuffix(".csv") for file in extract_files(finished)}
+        new = sorted(
+            name for name in names - known - self._reported if name.partition("_")[0] in groups
+        )
+        if not new:
+            return
+        self._reported.update(new)
+        logger.warning(
+            "The Data Connector has tables that no stream knows, so they are not loaded: %s. To "
+            "have them as streams, set 'data_connector_schema: live' and refresh the catalog: "
+            "`meltano run --refresh-catalog …`, or `tap-autodesk-exports --discover`. "
+            "`autodesk-exports schema` shows what has changed.",
+            ", ".join(new),
+        )
+
+    @override
+    def instead_of(self, dataset: Dataset, load: Load, error: QuotaUsedUp) -> ExportSpec | None:
+        """Return the newest extract for the snapshots of one that is not available.
+
+        None where there is none, or the settings do not leave the choice to the tap (`auto`).
+        """
+        if self._settings.data_connector_extract != "auto" or dataset.is_dated:
+            return None
+        if load.spec.key not in self._instead:
+            self._instead[load.spec.key] = self._older(load.spec, error)
+        return self._instead[load.spec.key]
+
+    def _older(self, spec: ExportSpec, error: QuotaUsedUp) -> ExportSpec | None:
+        snapshots = frozenset(t.service_group for t in self._tables if not t.is_dated)
+        projects = tuple(spec.body.get("projectIdList", ()))
+        wanted = Wanted(snapshots, projects, spec.body["projectStatus"])
+        existing = self._existing.newest(spec.owner, wanted, since=None)
+        if existing is None:
+            return None
+        older = using(spec, existing)
+        logger.warning("%s The newest extract is loaded instead (%s).", error, existing)
+        self._extracts.replace(spec, older)
+        return older
+
+    @override
+    def damaged(self, dataset: Dataset, finished: FinishedExport) -> None:
+        self._extracts.of(finished).damaged(dataset.name)
+
+    @override
+    def release(self, spec: ExportSpec) -> None:
+        self._extracts.close(spec)

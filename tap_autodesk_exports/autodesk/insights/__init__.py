@@ -1,0 +1,1 @@
+"""Insights: seats and usage of subscriptions."""

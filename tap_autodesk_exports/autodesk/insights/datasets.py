@@ -1,0 +1,181 @@
+"""What Insights exports: columns, keys and dates of each report.
+
+Columns of SUBSCRIPTIONS and of the usage report are observed; those of USERS and USAGE come from
+the documented column tables. Two generations of names are documented, snake_case and Title Case;
+both map to the snake_case one. Types are inferred: the API documents none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.loading.dataset import Dataset
+from tap_autodesk_exports.tables.types import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ALIASES = {
+    "team": "team_alias",
+    "product": "offering_name",
+    "feature": "product_name",
+}
+"""Names of the newer generation that differ in more than their case (the pairs are inferred)."""
+
+
+def column_name(header: str) -> str:
+    """Return the one name of a column for both documented spellings."""
+    name = re.sub(r"[^0-9a-z]+", "_", header.strip().lower()).strip("_")
+    return ALIASES.get(name, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class InsightsDataset(Dataset):
+    """A report of Insights.
+
+    Attributes:
+        report: Its name in a request.
+        is_aggregated: Whether its rows are sums over a whole calendar month, so that a month is
+            always requested from its first day.
+    """
+
+    api: str = Api.INSIGHTS
+    constants: Mapping[str, Type] = dataclasses.field(
+        default_factory=lambda: {"team_id": Type.STRING}
+    )
+    rename: Callable[[str], str] = column_name
+    report: str = ""
+    is_aggregated: bool = False
+
+
+SUBSCRIPTIONS = InsightsDataset(
+    name="insights_subscriptions",
+    report="SUBSCRIPTIONS",
+    natural_key=(
+        "team_id",
+        "team_alias",
+        "contract_number",
+        "subscription_id",
+        "offering_name",
+        "start_date",
+    ),
+    columns={
+        "team_alias": Type.STRING,
+        "offering_name": Type.STRING,
+        "contract_number": Type.STRING,
+        "subscription_id": Type.STRING,
+        "term": Type.STRING,
+        "start_date": Type.TIMESTAMP,
+        "end_date": Type.TIMESTAMP,
+        "autorenew_date": Type.TIMESTAMP,
+        "subscription_status": Type.STRING,
+        "seat_quantity": Type.NUMBER,
+        "reseller_email": Type.STRING,
+        "reseller_name": Type.STRING,
+    },
+)
+
+USERS = InsightsDataset(
+    name="insights_users",
+    report="USERS",
+    natural_key=(
+        "team_id",
+        "team_alias",
+        "autodesk_id",
+        "email",
+        "offering_name",
+        "product_name",
+    ),
+    columns={
+        "autodesk_id": Type.STRING,
+        "email": Type.STRING,
+        "first_name": Type.STRING,
+        "last_name": Type.STRING,
+        "offering_name": Type.STRING,
+        "product_name": Type.STRING,
+        "role": Type.STRING,
+        "team_alias": Type.STRING,
+        "account_status": Type.STRING,
+    },
+)
+
+USAGE = InsightsDataset(
+    name="insights_usage",
+    report="USAGE",
+    is_dated=True,
+    replication_key="day_used",
+    # The hashed ID and not the address identifies a user: addresses change.
+    natural_key=(
+        "team_id",
+        "team_alias",
+        "hashed_autodesk_id",
+        "offering_name",
+        "product_name",
+        "version",
+        "access_option",
+        "day_used",
+    ),
+    columns={
+        "day_used": Type.DATE,
+        "team_alias": Type.STRING,
+        "hashed_autodesk_id": Type.STRING,
+        "autodesk_id": Type.STRING,
+        "email": Type.STRING,
+        "first_name": Type.STRING,
+        "last_name": Type.STRING,
+        "offering_name": Type.STRING,
+        "product_name": Type.STRING,
+        "version": Type.STRING,
+        "access_option": Type.STRING,
+        "usage_type": Type.STRING,
+        "tokens_used": Type.NUMBER,
+    },
+)
+
+USAGE_REPORT = InsightsDataset(
+    name="insights_usage_report",
+    report="USAGE_REPORT",
+    is_dated=True,
+    is_aggregated=True,
+    replication_key="window_end",
+    constants={
+        "team_id": Type.STRING,
+        "window_start": Type.TIMESTAMP,
+        "window_end": Type.TIMESTAMP,
+    },
+    # A later run replaces a month's rows, so nothing that changes within a month is part of the
+    # key: not its end, not the list of versions. A user and an offering make a row (observed).
+    natural_key=(
+        "team_id",
+        "team_alias",
+        "window_start",
+        "hashed_autodesk_id",
+        "offering_name",
+    ),
+    columns={
+        "hashed_autodesk_id": Type.STRING,
+        "first_name": Type.STRING,
+        "last_name": Type.STRING,
+        "email": Type.STRING,
+        "autodesk_id": Type.STRING,
+        "team_alias": Type.STRING,
+        "group": Type.STRING,
+        "offering_name": Type.STRING,
+        "version": Type.STRING,
+        "seat_assignment": Type.STRING,
+        "assigned_date": Type.TIMESTAMP,
+        "unassigned_date": Type.TIMESTAMP,
+        "user_activity": Type.STRING,
+        "days_inactive": Type.NUMBER,
+        "access_option": Type.STRING,
+        "days_used": Type.NUMBER,
+        "monthly_average": Type.NUMBER,
+        "tokens_used": Type.NUMBER,
+        "last_accessed": Type.DATE,
+    },
+)
+
+DATASETS = (SUBSCRIPTIONS, USERS, USAGE, USAGE_REPORT)

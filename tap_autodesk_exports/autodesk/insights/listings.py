@@ -1,0 +1,48 @@
+"""What Insights answers at once: teams, and exports without their links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.loading.listing import STRING, STRINGS, TIMESTAMP, Listing, list_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_autodesk_exports.autodesk.insights.source import InsightsSource
+
+
+def _contexts(source: InsightsSource) -> Iterable[Any]:
+    return source.contexts
+
+
+def _exports(source: InsightsSource) -> Iterable[Any]:
+    return source.client.exports()
+
+
+LISTINGS = (
+    Listing(
+        name="insights_contexts",
+        api=Api.INSIGHTS,
+        primary_keys=("contextId",),
+        schema=list_schema(contextId=STRING, alias=STRING, reportingBenefits=STRINGS),
+        read=_contexts,
+    ),
+    Listing(
+        name="insights_exports",
+        api=Api.INSIGHTS,
+        primary_keys=("id",),
+        schema=list_schema(
+            id=STRING,
+            timestamp=TIMESTAMP,
+            status=STRING,
+            outputFormat=STRING,
+            teamId=STRING,
+            teamName=STRING,
+            reports=STRINGS,
+        ),
+        read=_exports,
+        left_out=frozenset({"downloads"}),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Token Flex: consumption of tokens of enterprise contracts."""

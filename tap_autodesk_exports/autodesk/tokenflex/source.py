@@ -1,0 +1,177 @@
+"""Token Flex in a run: which contracts, dates and usage categories to request."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any, cast
+
+from typing_extensions import override
+
+from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.tokenflex.client import ContractYear, TokenFlex
+from tap_autodesk_exports.autodesk.tokenflex.contracts import Contracts
+from tap_autodesk_exports.autodesk.tokenflex.processed import Processed
+from tap_autodesk_exports.autodesk.tokenflex.service import TokenFlexService
+from tap_autodesk_exports.clock import instant
+from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.loading.dataset import Load, Source
+from tap_autodesk_exports.loading.windows import Window, day_start, years
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tap_autodesk_exports.autodesk.context import RunContext
+    from tap_autodesk_exports.autodesk.tokenflex.datasets import TokenFlexDataset
+    from tap_autodesk_exports.exports.export import FinishedExport
+    from tap_autodesk_exports.loading.dataset import Dataset, Selected
+
+DAY = dt.timedelta(days=1)
+YEAR = dt.timedelta(days=365)
+
+
+class TokenFlexSource(Source):
+    """Token Flex as a `Source`: exports for each contract."""
+
+    def __init__(self, context: RunContext) -> None:
+        self.settings = context.settings
+        self._context = context
+        self.client = TokenFlex(context.api)
+        self.service = TokenFlexService(self.client)
+        self.contracts = Contracts(self.client, context.settings)
+        self._processed = Processed(self.contracts, self.client.clock)
+        self._plan: dict[str, list[Load]] = {}
+
+    # Planned
+
+    @override
+    def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
+        """Name the exports of each dataset, contract by contract."""
+        numbers = self.contracts.numbers
+        for each in selected:
+            loads = [load for number in numbers.items for load in self._loads(each, number)]
+            for at, error in enumerate(numbers.unreadable):
+                loads.append(self._failed(each, f"unreadable {at}", error))
+            self._plan[each.name] = loads
+        return self._plan
+
+    def _loads(self, selected: Selected, number: str) -> list[Load]:
+        """Plan one contract; where that fails, it fails alone."""
+        try:
+            return [Load(spec, _partition(number)) for spec in self._specs(selected, number)]
+        except TapError as error:
+            return [self._failed(selected, number, error)]
+
+    @staticmethod
+    def _failed(selected: Selected, number: str, error: TapError) -> Load:
+        spec = ExportSpec(Api.TOKENFLEX.value, number, selected.name)
+        return Load(spec, _partition(number), error)
+
+    def _specs(self, selected: Selected, number: str) -> Iterator[ExportSpec]:
+        """Yield the exports of one contract, oldest first."""
+        dataset = cast("TokenFlexDataset", selected.dataset)
+        if not dataset.is_dated:
+            yield self._spec(dataset, number, None, dataset.where)
+            return
+        start, end = self._period(selected, number)
+        categories = self._processed.to_request(selected, number, start)
+        if not categories:
+            return
+        wanted = dataclasses.replace(dataset, usage_category=categories)
+        windows = (
+            self._contract_years(selected, number, start, end)
+            if dataset.by_contract_year
+            else ((window, _between(window)) for window in years(day_start(start), end))
+        )
+        for window, where in windows:
+            yield self._spec(wanted, number, window, where)
+
+    def _period(self, selected: Selected, number: str) -> tuple[dt.datetime, dt.datetime]:
+        """Return what to read: from the bookmark less the look-back, or from the start date."""
+        bookmark = selected.bookmarks.position(_partition(number))
+        lookback = dt.timedelta(days=self.settings.lookback_days)
+        return self.settings.period(self.client.clock.now(), bookmark, lookback)
+
+    def _contract_years(
+        self, selected: Selected, number: str, start: dt.datetime, end: dt.datetime
+    ) -> Iterator[tuple[Window, str]]:
+        """Yield whole contract years, because manual entries may come at any time for any day.
+
+        The first time all that are within the period; later the one of the bookmark less the
+        look-back, and the one before, for which entries may still come.
+        """
+        if selected.bookmarks.position(_partition(number)):
+            start -= YEAR
+        answered = self.client.contract(number).entries("contractYears")
+        found = read_each(answered, ContractYear.read)
+        if found.unreadable:
+            raise found.unreadable[0]
+        for year in found.items:
+            begins, ends = instant(year.start_date), instant(year.end_date)
+            if begins and ends and begins < end and ends + DAY > start:
+                window = Window(f"year {year.year}", begins, min(ends + DAY, end))
+                yield window, f"contractYear={year.year}"
+
+    @staticmethod
+    def _spec(
+        dataset: TokenFlexDataset, number: str, window: Window | None, where: str | None
+    ) -> ExportSpec:
+        """Return one export of a contract."""
+        body: dict[str, Any] = {"fields": list(dataset.fields), "metrics": list(dataset.metrics)}
+        if dataset.usage_category:
+            body["usageCategory"] = list(dataset.usage_category)
+        if where:
+            body["where"] = where
+        return ExportSpec(
+            api=Api.TOKENFLEX.value,
+            owner=number,
+            name=dataset.name,
+            slot=window.slot if window else "",
+            body=body,
+            **(window.dates if window else {}),
+        )
+
+    # Fetched
+
+    @override
+    def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
+        """Fetch the one file of an export."""
+        fields = cast("TokenFlexDataset", dataset).fields
+        path = self._context.downloader.fetch(self.service, finished, finished.files[0], folder)
+        return as_csv(path, folder, expected=fields)
+
+    @override
+    def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:
+        """Return the contract, which is in no file."""
+        return {"contract_number": finished.pending.spec.owner}
+
+    # Loaded
+
+    @override
+    def remember(
+        self, dataset: Dataset, load: Load, finished: FinishedExport, state: dict[str, Any]
+    ) -> None:
+        """Note up to where each usage category was processed, with the last load of a contract."""
+        if not dataset.is_dated:
+            return
+        number = load.partition["contract_number"]
+        of_contract = [
+            each for each in self._plan[dataset.name] if each.partition == load.partition
+        ]
+        is_last = of_contract[-1] is load
+        self._processed.remember(dataset, number, finished, state, is_last=is_last)
+
+
+def _partition(number: str) -> dict[str, str]:
+    return {"contract_number": number}
+
+
+def _between(window: Window) -> str:
+    """Return the condition for a window, whole days: the last one is included."""
+    last = window.end - dt.timedelta(microseconds=1)
+    after = last.date() + DAY
+    return f"usageDate >= '{window.start:%Y-%m-%d}' and usageDate < '{after:%Y-%m-%d}'"

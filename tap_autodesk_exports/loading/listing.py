@@ -1,0 +1,104 @@
+"""What an API answers at once, without an export: declared here, and fitted to its schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.clock import canonical, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tap_autodesk_exports.errors import TapError
+
+STRING: dict[str, Any] = {"type": ["string", "null"]}
+NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+BOOLEAN: dict[str, Any] = {"type": ["boolean", "null"]}
+DATE: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+TIMESTAMP: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+STRINGS: dict[str, Any] = {"type": ["array", "null"], "items": {"type": ["string", "null"]}}
+RESCUED: dict[str, Any] = {"type": ["object", "null"], "additionalProperties": True}
+
+Entry = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """A list as an API answers it, with the API's own names.
+
+    What does not fit its type, and what the schema does not know, is kept in `_rescued_data`.
+
+    Attributes:
+        name: Name of the stream.
+        api: Name of the API.
+        primary_keys: The key.
+        schema: JSON schema of the records, as the API has them.
+        read: Takes the API's `Source`; yields the entries, and an error for each part of the list
+            that could not be read.
+        left_out: Fields that are not loaded: whoever has a signed link can read the file.
+    """
+
+    name: str
+    api: str
+    primary_keys: tuple[str, ...]
+    schema: Mapping[str, Any]
+    read: Callable[[Any], Iterable[Mapping[str, Any] | TapError]]
+    left_out: frozenset[str] = frozenset()
+
+    def record(self, entry: Mapping[str, Any]) -> Entry:
+        """Return an entry as a record: each value in its type, the others in `_rescued_data`."""
+        properties: Mapping[str, Any] = self.schema["properties"]
+        record: Entry = dict.fromkeys(properties)
+        rescued: Entry = {}
+        for name, value in entry.items():
+            if name in self.left_out or value is None:
+                continue
+            fits = _fit(value, properties[name]) if name in properties else None
+            if fits is None:
+                rescued[name] = value
+            else:
+                record[name] = fits
+        record["_rescued_data"] = rescued or None
+        return record
+
+
+def list_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a listing."""
+    return {"type": "object", "properties": {**properties, "_rescued_data": RESCUED}}
+
+
+def _fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return a value in the type that its schema asks for; None where it does not fit."""
+    names = schema["type"]
+    match value:
+        case bool():
+            return value if "boolean" in names else None
+        case int() | Decimal():
+            return value if "number" in names else _text(value, names)
+        case str() if schema.get("format") == "date-time":
+            at = instant(value)
+            return canonical(at) if at else None
+        case str():
+            return value if "string" in names else _number(value, names)
+        case list():
+            return [_item(item) for item in value] if "array" in names else None
+        case _:
+            return json.dumps(value, default=str) if "string" in names else None
+
+
+def _text(value: int | Decimal, names: list[str]) -> str | None:
+    return str(value) if "string" in names else None
+
+
+def _number(value: str, names: list[str]) -> int | None:
+    """Return a number that the API wrote as text: sizes and years occur in both forms."""
+    return int(value) if "number" in names and value.isdecimal() else None
+
+
+def _item(item: Any) -> str | None:  # noqa: ANN401
+    if item is None or isinstance(item, str):
+        return item
+    return json.dumps(item, default=str)

@@ -1,0 +1,254 @@
+"""One dataset's loads, in order: wait, fetch, read, send, and only then move the bookmark."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.loading.bookmarks import starts_before
+from tap_autodesk_exports.tables.table import Table
+from tap_autodesk_exports.workspace import full_disk_told
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tap_autodesk_exports.exports.export import FinishedExport
+    from tap_autodesk_exports.loading.dataset import Load, Selected, Source
+    from tap_autodesk_exports.loading.schedule import Schedule
+    from tap_autodesk_exports.tables.engine import Engine
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+Record = dict[str, Any]
+After = tuple[str, str] | None
+"""A column and the bound from which rows are sent; None for all."""
+
+
+class Sink(Protocol):
+    """Where the rows of a dataset go. Nothing here knows what it makes of them."""
+
+    def rows(self, table: Table, after: After) -> Iterable[Record]:
+        """Send the rows of a table. What it yields is handed on to whoever runs the loader."""
+
+    def begin_version(self) -> None:
+        """Prepare to send a new version of the whole table."""
+
+    def activate_version(self) -> None:
+        """Say that all rows of the new version were sent, so that those of others are gone."""
+
+    def state(self) -> None:
+        """Write the state."""
+
+    def fail(self, error: TapError) -> None:
+        """Take note that a load failed or is pending; the others go on."""
+
+
+class Loader:
+    """Loads one dataset into a sink.
+
+    Args:
+        selected: The dataset.
+        source: Its API.
+        schedule: The loads of the run.
+        sink: Where the rows go.
+        engine: Reads the tables.
+        start_date: The setting, for a warning where it has no effect.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        selected: Selected,
+        source: Source,
+        schedule: Schedule,
+        sink: Sink,
+        engine: Engine,
+        *,
+        start_date: dt.datetime | None = None,
+    ) -> None:
+        self._selected = selected
+        self._dataset = selected.dataset
+        self._bookmarks = selected.bookmarks
+        self._source = source
+        self._schedule = schedule
+        self._sink = sink
+        self._engine = engine
+        self._start_date = start_date
+        self._reported: dict[str, set[str]] = {"unknown": set(), "missing": set()}
+
+    def load(self) -> Iterator[Record]:
+        """Load each export; after a failure, nothing more of the same partition.
+
+        Raises:
+            TapError: Nothing of the dataset can be loaded.
+        """
+        loads = self._schedule.loads_of(self._selected.name)
+        unfinished = list(loads)
+        try:
+            self._bookmarks.check()
+            self._warn_of_earlier_start()
+            yield from self._load_all(loads, unfinished)
+        finally:
+            # Those that were not reached, so that what is kept for them is removed.
+            for load in unfinished:
+                self._schedule.finish(load)
+
+    def _load_all(self, loads: Sequence[Load], unfinished: list[Load]) -> Iterator[Record]:
+        self._sink.begin_version()
+        whole = self._selected.has_versions and self._needs_version(loads)
+        ended: list[Mapping[str, str]] = []
+        for load in loads:
+            if load.partition in ended:
+                continue
+            try:
+                yield from self._load(load, unfinished, whole=whole)
+                if self._ends_early(load):
+                    ended.append(load.partition)
+            except TapError as error:
+                ended.append(load.partition)
+                self._sink.fail(error)
+                if isinstance(error, FileError):
+                    # An export whose file is bad is not resumed by the next run.
+                    self._schedule.settle(load)
+        if whole and not ended:
+            self._sink.activate_version()
+            for load in loads:
+                self._bookmarks.close_version(load.partition)
+            self._sink.state()
+
+    def _needs_version(self, loads: Iterable[Load]) -> bool:
+        """Tell whether a new version of the table is due, and every partition is available.
+
+        It replaces the whole table, so it needs the rows of all, also of those that are unchanged.
+        """
+        try:
+            due = [
+                not self._bookmarks.is_loaded(load.partition, self._result(load))
+                or self._bookmarks.version_is_open(load.partition)
+                for load in loads
+            ]
+        except TapError:
+            logger.info(
+                "%s: not every export is available, so rows that are gone are not removed.",
+                self._selected.name,
+            )
+            return False
+        return any(due)
+
+    def _load(self, load: Load, unfinished: list[Load], *, whole: bool) -> Iterator[Record]:
+        newest = None
+        try:
+            finished = self._result(load)
+            if not whole and self._bookmarks.is_loaded(load.partition, finished):
+                logger.debug(
+                    "%s: export %s was loaded before; nothing is sent again.",
+                    self._selected.name,
+                    finished.export_id,
+                )
+            else:
+                if self._selected.has_versions:
+                    self._bookmarks.open_version(load.partition)
+                newest = yield from self._send(load, finished)
+        finally:
+            unfinished.remove(load)
+            self._schedule.finish(load)
+        self._complete(load, finished, newest)
+
+    def _result(self, load: Load) -> FinishedExport:
+        return self._schedule.result(self._selected.name, load)
+
+    def _send(self, load: Load, finished: FinishedExport) -> Generator[Record, Any, str | None]:
+        """Send the rows of an export; return the replication key's greatest value, if it counts."""
+        try:
+            return (yield from self._send_file(load, finished))
+        except FileError as error:
+            # No row of it was sent: a file is read to its end before the first one goes out.
+            logger.warning("%s Downloading it again.", error)
+            self._schedule.discard(self._selected.name, finished)
+            return (yield from self._send_file(load, finished))
+
+    def _send_file(
+        self, load: Load, finished: FinishedExport
+    ) -> Generator[Record, Any, str | None]:
+        name, replication = self._selected.name, self._bookmarks.replication
+        with full_disk_told(), self._schedule.file(name, load, finished) as path:
+            if path is None:
+                return None
+            with self._table(path, finished) as table:
+                self._report_differences(table, path.name)
+                yield from self._sink.rows(table, self._bookmarks.after(load.partition))
+                return table.maximum(str(replication.key)) if replication.is_filtered else None
+
+    def _table(self, path: Path, finished: FinishedExport) -> Table:
+        schema = self._selected.schema
+        values = self._source.constants(self._dataset, finished)
+        constants = {
+            name: (type_, values.get(name)) for name, (type_, _) in schema.constants.items()
+        }
+        return Table(
+            path,
+            dataclasses.replace(schema, constants=constants),
+            export_id=finished.export_id,
+            exported_at=finished.exported_at,
+            engine=self._engine,
+        )
+
+    def _complete(self, load: Load, finished: FinishedExport, newest: str | None) -> None:
+        """Move the bookmark and forget the pending export, in one STATE message."""
+        with self._schedule.lock:
+            state = self._bookmarks.move(load.partition, finished, newest)
+            self._source.remember(self._dataset, load, finished, state)
+            self._schedule.settle(load)
+            self._sink.state()
+
+    def _ends_early(self, load: Load) -> bool:
+        """Tell whether a resumed export of an earlier run ends before the planned window does.
+
+        The bookmark must not pass over the days between: the next run starts with them.
+        """
+        end = self._result(load).pending.spec.end
+        early = self._dataset.is_dated and bool(end and load.spec.end and end < load.spec.end)
+        if early:
+            logger.info(
+                "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
+            )
+        return early
+
+    # What the user should know
+
+    def _warn_of_earlier_start(self) -> None:
+        """Warn of a start date before the one that a dataset was first loaded from."""
+        if not (self._dataset.is_dated and self._start_date):
+            return
+        if first := starts_before(self._start_date, self._bookmarks):
+            logger.warning(
+                "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
+                "has no effect. To load what is before that, run once without the stream's state, "
+                "such as by `meltano run --full-refresh`.",
+                self._selected.name,
+                f"{self._start_date:%Y-%m-%d}",
+                first,
+            )
+
+    def _report_differences(self, table: Table, file: str) -> None:
+        unknown = self._new("unknown", table.unknown)
+        missing = self._new("missing", table.missing)
+        if unknown:
+            logger.warning(
+                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
+                file,
+                ", ".join(unknown),
+                self._dataset.remedy,
+            )
+        if missing:
+            logger.info("Not in '%s', so null: %s.", file, ", ".join(missing))
+
+    def _new(self, kind: str, names: Iterable[str]) -> list[str]:
+        """Return the names that were not reported before."""
+        new = [name for name in names if name not in self._reported[kind]]
+        self._reported[kind].update(new)
+        return new

@@ -1,0 +1,82 @@
+"""Which columns of a stream hold personal data, as the setting `hash_columns` says."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.tables.hashing import Hashing
+from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tap_autodesk_exports.settings import Settings
+
+_NEVER = frozenset({EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID})
+
+
+def hashing_of(stream: str, settings: Settings) -> Hashing | None:
+    """Return which columns of a stream are hashed, and how; None where no setting asks for it."""
+    patterns = settings.hash_columns
+    if not patterns or not settings.hash_key:
+        return None
+
+    def applies(column: str) -> bool:
+        return any(_matches(pattern, stream, column) for pattern in patterns)
+
+    return Hashing(applies, settings.hash_key.encode())
+
+
+def unmatched(settings: Settings, streams: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the patterns that match no column of any stream, such as misspelt ones.
+
+    Args:
+        settings: The settings.
+        streams: Name of a stream -> its columns.
+    """
+    columns = [(name, column) for name, names in streams.items() for column in names]
+    return [
+        pattern
+        for pattern in settings.hash_columns
+        if not any(_matches(pattern, stream, column) for stream, column in columns)
+    ]
+
+
+def _matches(pattern: str, stream: str, column: str) -> bool:
+    return column not in _NEVER and fnmatch.fnmatchcase(
+        f"{stream}.{column}".lower(), pattern.lower()
+    )
+
+
+def hashed_schema(schema: Mapping[str, Any], hashing: Hashing | None) -> dict[str, Any]:
+    """Return a stream's schema with text in place of the type of every hashed column."""
+    text = {"type": ["string", "null"]}
+    return {
+        **schema,
+        "properties": {
+            name: text if hashing and hashing.applies(name) else type_
+            for name, type_ in schema["properties"].items()
+        },
+    }
+
+
+def hashed_record(record: Mapping[str, Any], hashing: Hashing) -> dict[str, Any]:
+    """Return a record of a list, its hashed values and those among what is rescued replaced."""
+    hashed = {
+        name: _hashed(value, hashing) if hashing.applies(name) else value
+        for name, value in record.items()
+    }
+    if rescued := record.get(RESCUED_DATA):
+        hashed[RESCUED_DATA] = hashed_record(rescued, hashing)
+    return hashed
+
+
+def _hashed(value: Any, hashing: Hashing) -> Any:  # noqa: ANN401
+    match value:
+        case None:
+            return None
+        case list():
+            return ",".join(str(_hashed(item, hashing)) for item in value)
+        case _:
+            return hashing.of(str(value))

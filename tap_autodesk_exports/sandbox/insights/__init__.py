@@ -1,0 +1,1 @@
+"""The Insights API (Business Success Plan Reporting): endpoints, exports and their files."""

@@ -1,0 +1,1 @@
+"""The Token Flex Usage Data API: endpoints, and the queries that its exports run."""

@@ -1,0 +1,147 @@
+"""What the streams of one process share; begins the run when it is first needed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_autodesk_exports.loading.personal import unmatched
+from tap_autodesk_exports.loading.report import Report
+from tap_autodesk_exports.run import Run, StateOutput
+from tap_autodesk_exports.sandbox.launch import launch
+from tap_autodesk_exports.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tap_autodesk_exports.clock import Clock
+    from tap_autodesk_exports.loading.dataset import Selected
+    from tap_autodesk_exports.loading.loader import Loader, Sink
+    from tap_autodesk_exports.sandbox.server import Sandbox
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+
+class Output(StateOutput, Protocol):
+    """Where messages are written, one thread at a time."""
+
+    def write_lines(self, lines: bytes) -> None:
+        """Write whole lines that are messages already."""
+
+
+class Session:
+    """The settings, the run and the report of one process.
+
+    Args:
+        config: The settings as they were given.
+        output: Where messages are written.
+        clock: Tells the time and waits.
+
+    Attributes:
+        clock: Taken by the run when it begins.
+        stop: Set when the run must end.
+        report: What became of each stream.
+        pending: The exports that the last run left pending; set from the state.
+        selected: Returns what this run loads; set when the streams are known.
+        columns: Returns name of a stream -> its columns; set when the streams are known.
+        is_dry_run: Whether only a few records are wanted, so that nothing is fetched ahead.
+    """
+
+    def __init__(self, config: Mapping[str, Any], output: Output, clock: Clock) -> None:
+        self._config = config
+        self.clock = clock
+        self.output = output
+        self.stop = threading.Event()
+        self.report = Report()
+        self.pending: list[dict[str, Any]] = []
+        self.selected: Callable[[], Sequence[Selected]] = list
+        self.columns: Callable[[], Mapping[str, Iterable[str]]] = dict
+        self.is_dry_run = False
+        self._has_begun = False
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings as typed values.
+
+        Raises:
+            ConfigurationError: One cannot be read.
+        """
+        return Settings.from_config(self._config)
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """What this run is made of; put together when it is first needed.
+
+        Raises:
+            ConfigurationError: The credentials are incomplete or contradict one another.
+        """
+        settings = self.settings
+        if settings.sandbox:
+            settings = Settings.from_config({**self._config, **self._sandbox.settings()})
+            logger.warning("The built-in sandbox answers: none of this is real data.")
+        return Run(
+            settings,
+            self.output,
+            self.pending,
+            streams=self.columns(),
+            stop=self.stop,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def _sandbox(self) -> Sandbox:
+        return launch()
+
+    def begin(self) -> Run:
+        """Have all exports of the run requested, side by side, before the first stream waits.
+
+        Called by each stream, from the main thread; only the first call does something.
+        """
+        run = self.run
+        if not self._has_begun:
+            self._has_begun = True
+            self._warn_of_unmatched_patterns()
+            fetch_ahead = not self.is_dry_run
+            run.begin(self.selected(), self.report.stopwatch, fetch_ahead=fetch_ahead)
+        return run
+
+    def loader(self, name: str, sink: Sink) -> Loader:
+        """Return what loads a dataset into a sink."""
+        return self.begin().loader(name, sink)
+
+    def _warn_of_unmatched_patterns(self) -> None:
+        for pattern in unmatched(self.settings, self.columns()):
+            logger.warning(
+                "The pattern '%s' of 'hash_columns' matches no column of any stream, so it hides "
+                "nothing: it is compared with `stream.column`.",
+                pattern,
+            )
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run to close."""
+        return "run" in self.__dict__
+
+    def close(self, write_state: Callable[[], None]) -> int:
+        """End the run, write the last state, and report what became of it.
+
+        Args:
+            write_state: Writes the last state and closes the output; only called after a run.
+
+        Returns:
+            Exit code: 0, or 1 where a stream failed or is pending.
+        """
+        if self.has_run:
+            self.run.close()
+            write_state()
+        if "_sandbox" in self.__dict__:
+            self._sandbox.stop()
+        self.report.log()
+        return 0 if self.report.succeeded else 1
+
+    def abandon(self) -> None:
+        """Remove the temporary files of a run that does not come to its end."""
+        if self.has_run:
+            self.run.workspace.close()

@@ -1,0 +1,1 @@
+"""`autodesk-exports shapes`: what the APIs really answer, in names and kinds, never in values."""

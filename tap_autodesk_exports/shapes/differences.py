@@ -1,0 +1,93 @@
+"""What an API answers otherwise than this release expects, as lines of names and kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from tap_autodesk_exports.autodesk.expected import Fields
+    from tap_autodesk_exports.loading.dataset import Dataset
+    from tap_autodesk_exports.shapes.files import FileShape
+    from tap_autodesk_exports.shapes.observer import Shape
+
+_TEXTS = {
+    "text",
+    "empty text",
+    "date",
+    "date-time",
+    "time",
+    "number as text",
+    "boolean as text",
+}
+_ALLOWED = {
+    "text": _TEXTS | {"number"},
+    "number": {"number", "number as text", "empty text"},
+    "boolean": {"boolean"},
+    "date": {"date", "empty text"},
+    "date-time": {"date-time", "date", "empty text"},
+}
+"""Kind that is expected -> kinds that are read without loss."""
+
+
+def of_endpoint(name: str, shape: Shape, expected: Fields | None) -> Iterator[str]:
+    """Yield how an endpoint differs from what is expected.
+
+    Args:
+        name: The endpoint.
+        shape: What it answered.
+        expected: Its fields; None where this release does not call it.
+    """
+    if expected is None:
+        yield f"{name}: this release does not know the endpoint"
+        return
+    if not any(status < 300 for status in shape.statuses):  # noqa: PLR2004 - 2xx
+        yield f"{name}: answered {', '.join(map(str, sorted(shape.statuses)))}"
+        return
+    for field, kinds in sorted(shape.fields.items()):
+        if field not in expected:
+            if not any(known.startswith(f"{field}.") for known in expected):
+                yield f"{name}: unknown field {field} ({', '.join(sorted(kinds))})"
+            continue
+        wanted = expected[field].removesuffix("?")
+        if odd := sorted(kind for kind in kinds if not _fits(kind, wanted)):
+            yield f"{name}: field {field} is {', '.join(odd)}, expected {wanted}"
+    for field, kind in sorted(expected.items()):
+        nested = any(seen.startswith(f"{field}.") for seen in shape.fields)
+        if shape.entries and not kind.endswith("?") and field not in shape.fields and not nested:
+            yield f"{name}: field {field} is missing"
+
+
+def _fits(kind: str, wanted: str) -> bool:
+    if kind == "null":
+        return True
+    if wanted == "list":
+        return kind.startswith("list") or kind in {"empty list", "text", "empty text"}
+    return kind in _ALLOWED[wanted]
+
+
+def of_file(
+    name: str, shape: FileShape, dataset: Dataset, optional: Collection[str]
+) -> Iterator[str]:
+    """Yield how a file's header differs from the columns that are expected.
+
+    Args:
+        name: The file.
+        shape: What it is.
+        dataset: What it should be.
+        optional: Columns that it may lack.
+    """
+    if shape.problem:
+        yield f"{name}: the file cannot be read as a table ({shape.problem})"
+        return
+    columns: Mapping[str, str] = {dataset.rename(header): header for header in shape.columns}
+    expected = [name for name in dataset.columns if name not in dataset.copies]
+    for column, header in columns.items():
+        if column not in expected:
+            yield f"{name}: unknown column {header}"
+        elif column != header:
+            yield f"{name}: column {column} is spelled {header}"
+    for column in expected:
+        if column not in columns and column not in optional:
+            yield f"{name}: column {column} is missing"

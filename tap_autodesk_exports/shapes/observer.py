@@ -1,0 +1,128 @@
+"""Looks at every answer that the clients get, and keeps its shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.shapes.kinds import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import requests
+
+_WORD = re.compile(r"[a-z]+(-[a-z]+)*|refreshUrl")
+"""A part of a path that is no ID."""
+WRAPPERS = ("exports", "results")
+"""Keys of a page that hold its entries."""
+
+
+@dataclasses.dataclass
+class Shape:
+    """What an endpoint answers.
+
+    Attributes:
+        statuses: HTTP status codes.
+        content_types: Content types, without parameters.
+        wrapper: Names and kinds of a page around its entries.
+        fields: Names of the fields, nested ones as `a.b` -> their kinds.
+        entries: How many objects were seen.
+        largest: Bytes of the largest answer.
+    """
+
+    statuses: set[int] = dataclasses.field(default_factory=set)
+    content_types: set[str] = dataclasses.field(default_factory=set)
+    wrapper: dict[str, set[str]] = dataclasses.field(default_factory=dict)
+    fields: dict[str, set[str]] = dataclasses.field(default_factory=dict)
+    entries: int = 0
+    largest: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it with sorted lists."""
+        return {
+            "statuses": sorted(self.statuses),
+            "content_types": sorted(self.content_types),
+            "wrapper": {name: sorted(kinds) for name, kinds in sorted(self.wrapper.items())},
+            "fields": {name: sorted(kinds) for name, kinds in sorted(self.fields.items())},
+            "entries": self.entries,
+            "largest_bytes": self.largest,
+        }
+
+
+class Observer:
+    """The shapes of all endpoints that were called."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, Shape] = {}
+        self._lock = threading.Lock()
+
+    def for_api(self, api: str) -> _ApiObserver:
+        """Return what observes the answers of one API."""
+        return _ApiObserver(self, api)
+
+    def note(self, api: str, method: str, path: str, answer: requests.Response) -> None:
+        """Keep the shape of an answer."""
+        with self._lock:
+            shape = self.shapes.setdefault(f"{api} {method} {template(path)}", Shape())
+            shape.statuses.add(answer.status_code)
+            content_type = answer.headers.get("Content-Type", "none").partition(";")[0]
+            shape.content_types.add(content_type)
+            shape.largest = max(shape.largest, len(answer.content))
+            if not answer.ok:
+                return  # errors have shapes of their own, and may quote what was sent
+            try:
+                body = json.loads(answer.content or b"null")
+            except ValueError:
+                return
+            self._note_body(shape, body)
+
+    def _note_body(self, shape: Shape, body: Any) -> None:  # noqa: ANN401
+        entries: Any = body
+        if isinstance(body, dict):
+            key = next((key for key in WRAPPERS if isinstance(body.get(key), list)), None)
+            if key:
+                entries = body[key]
+                for name, value in body.items():
+                    shape.wrapper.setdefault(name, set()).add(
+                        "list" if name == key else kind_of(value)
+                    )
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if isinstance(entry, dict):
+                shape.entries += 1
+                _note_fields(shape.fields, entry)
+            elif entry is not None:
+                shape.entries += 1
+                shape.fields.setdefault("(entry)", set()).add(kind_of(entry))
+
+
+@dataclasses.dataclass(frozen=True)
+class _ApiObserver:
+    observer: Observer
+    api: str
+
+    def __call__(self, method: str, path: str, answer: requests.Response) -> None:
+        self.observer.note(self.api, method, path, answer)
+
+
+def _note_fields(fields: dict[str, set[str]], entry: Mapping[str, Any], prefix: str = "") -> None:
+    for name, value in entry.items():
+        match value:
+            case dict():
+                _note_fields(fields, value, f"{prefix}{name}.")
+            case [dict(), *_]:
+                for item in value:
+                    if isinstance(item, dict):
+                        _note_fields(fields, item, f"{prefix}{name}.")
+            case _:
+                fields.setdefault(prefix + name, set()).add(kind_of(value))
+
+
+def template(path: str) -> str:
+    """Return a path without IDs: `/contract/:id/enrichment`."""
+    return "/".join(
+        part if _WORD.fullmatch(part) or not part else ":id" for part in path.split("/")
+    )

@@ -1,0 +1,164 @@
+"""The tap as a program: its options, its settings, its sentences, its exit code."""
+
+from __future__ import annotations
+
+import abc
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, cast
+
+from singer_sdk import Tap
+from singer_sdk.tap_base import CliTestOptionValue
+from typing_extensions import override
+
+from tap_autodesk_exports.autodesk.sources import known
+from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.settings.config import (
+    ENVIRONMENT,
+    check_config,
+    from_environment,
+    parse_object,
+    read_sources,
+)
+from tap_autodesk_exports.settings.schema import json_schema
+from tap_autodesk_exports.signals import Signals
+from tap_autodesk_exports.streams.log import quiet
+from tap_autodesk_exports.streams.output import Output
+from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import click
+
+    from tap_autodesk_exports.session import Session
+
+
+class CommandLine(Tap, abc.ABC):
+    """A tap whose failures are sentences, and whose exit code says how a run went."""
+
+    config_jsonschema = json_schema(Settings)
+    message_writer_class = Output
+
+    session: Session
+
+    @abc.abstractmethod
+    def close(self) -> int:
+        """End the run; return the exit code."""
+
+    @property
+    def output(self) -> Output:
+        """Standard output."""
+        return cast("Output", self.message_writer)
+
+    # Settings
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings in our own words, also for discovery: the SDK's show the values."""
+        check_config(self._config, known(self._config))
+        return []
+
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        """Settings from the environment, where a value that cannot be read is a sentence."""
+        return from_environment()
+
+    # Options
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        with cls._in_sentences():
+            tap = cls._from_cli(config, state, catalog)
+            tap.finish(tap.sync_all)
+
+    @classmethod
+    @override
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> ConfigInput:
+        files = [file for file in value if file != ENVIRONMENT]
+        with cls._in_sentences():
+            return ConfigInput(read_sources(files), parse_env=ENVIRONMENT in value)
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value == CliTestOptionValue.All.value:
+            with cls._in_sentences():
+                tap = cls._from_cli(ctx.params.get("config"))
+                tap.session.is_dry_run = True
+                tap.finish(tap.run_connection_test)
+        super().cb_test(ctx, param, value)
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        with cls._in_sentences():
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    def _from_cli(
+        cls,
+        config: ConfigInput | None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> Self:
+        config = config or ConfigInput()
+        return cls(
+            config=config.config,
+            state=_read(state, "state"),
+            catalog=_read(catalog, "catalog"),
+            parse_env_config=config.parse_env,
+            validate_config=True,
+        )
+
+    # Start and end of the process
+
+    @override
+    def _setup_signal_handlers(self) -> None:
+        """Nothing: a run waits for signals in a thread, and all else just ends."""
+
+    def finish(self, sync: Callable[[], object]) -> NoReturn:
+        """Sync, and leave the process with the exit code that says how it went.
+
+        It is 0, 1 where a stream failed or is pending, 128 and the signal's number where one came.
+        """
+        signals = Signals(self.session.stop, self.output.lock, self.session.abandon)
+        signals.begin()
+        self.output.gone = self.session.stop.set
+        try:
+            # Bad settings fail here, once, and not in every stream.
+            self.session.run.redaction.guard()
+            quiet()
+            sync()
+        finally:
+            code = self.close()
+        sys.exit(128 + signals.received if signals.received else code)
+
+    @classmethod
+    @contextmanager
+    def _in_sentences(cls) -> Iterator[None]:
+        """Report an error of this tap as what it is: sentences, without a traceback."""
+        try:
+            yield
+        except TapError as error:
+            cls.logger.error("%s", error)  # noqa: TRY400
+            sys.exit(1)
+
+
+def _read(file: IO[str] | None, what: str) -> dict[str, Any] | None:
+    return None if file is None else parse_object(file.read(), f"{what} {file.name}")

@@ -1,0 +1,232 @@
+"""A dataset as a Singer stream: RECORD lines, BATCH files, ACTIVATE_VERSION, and its bookmarks."""
+
+from __future__ import annotations
+
+import functools
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
+
+from singer_sdk.mapper import SameRecordTransform
+from typing_extensions import override
+
+from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.errors import ConfigurationError, Stopped
+from tap_autodesk_exports.loading.bookmarks import Bookmarks, Replication
+from tap_autodesk_exports.loading.dataset import Selected
+from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
+from tap_autodesk_exports.streams.stream import TapStream
+from tap_autodesk_exports.tables.encoding import Encoding
+from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
+from tap_autodesk_exports.tables.types import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers import types
+
+    from tap_autodesk_exports.loading.dataset import Dataset
+    from tap_autodesk_exports.loading.loader import After
+    from tap_autodesk_exports.session import Session
+    from tap_autodesk_exports.streams.stream import Record
+    from tap_autodesk_exports.tables.table import Table
+
+    Send = Callable[[Table, After], Iterable[Record]]
+
+ENCODINGS = MappingProxyType(
+    {
+        ("jsonl", "none"): Encoding.JSONL,
+        ("jsonl", "gzip"): Encoding.JSONL_GZIP,
+        ("parquet", "none"): Encoding.PARQUET,
+        ("parquet", "zstd"): Encoding.PARQUET,
+    }
+)
+"""Format and compression of a `batch_config` -> how files are written."""
+
+
+class DatasetStream(TapStream):
+    """A dataset, and the `Sink` of its rows."""
+
+    def __init__(self, tap: Tap, session: Session, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.selected_by_default = dataset.selected_by_default
+        schema = export_schema(dataset.columns, dataset.constants)
+        self._cell_schemas: Mapping[str, Any] = schema["properties"]
+        super().__init__(
+            tap,
+            session,
+            name=dataset.name,
+            schema=schema,
+            primary_keys=dataset.primary_keys,
+        )
+        self.replication_key = dataset.replication_key
+        self._send: Send = self._as_records
+
+    # What the catalog made of the dataset
+
+    def as_selected(self) -> Selected:
+        """Return the dataset as the catalog selects it, with its bookmarks in the state."""
+        properties = self.effective_schema["properties"]
+        own = {*self.dataset.constants, *PROVENANCE}
+        columns = tuple(self._column(name) for name in properties if name not in own)
+        key = self.replication_key
+        replication = Replication(
+            self.replication_method,
+            self.dataset.is_dated,
+            key,
+            type_of(properties[key]) if key in properties else None,
+        )
+        return Selected(
+            self.dataset,
+            Bookmarks(self, replication, self._selected_columns(), self._hashing),
+            self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing),
+            self.has_versions,
+        )
+
+    def _column(self, name: str) -> Column:
+        """Return a column with the type that its cells have; the catalog shows a hash as text."""
+        schema = self.effective_schema["properties"][name]
+        if self._hashing and self._hashing.applies(name):
+            schema = self._cell_schemas.get(name, schema)
+        return Column(name, type_of(schema))
+
+    def _selected_columns(self) -> list[str]:
+        """Return the selected columns, in the catalog's order."""
+        return [
+            name for name in self.effective_schema["properties"] if self.mask["properties", name]
+        ]
+
+    @property
+    @override
+    def has_versions(self) -> bool:
+        """Not for what is read by date: a run does not have all rows, so none can be removed."""
+        return super().has_versions and not self.dataset.is_dated
+
+    # Bookmarks in the state of the tap
+
+    def of(self, partition: Mapping[str, str]) -> dict[str, Any]:
+        """Return the bookmark of a partition, made where there is none."""
+        state: dict[str, Any] = self.get_context_state(dict(partition))
+        return state
+
+    def known_partitions(self) -> Sequence[dict[str, Any]]:
+        """Return the bookmarks of all partitions, each with its `context`."""
+        found: Sequence[dict[str, Any]] = self.stream_state.get("partitions") or ()
+        return found
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Nothing: each load has written the state that it left."""
+
+    def state(self) -> None:
+        """Write the state."""
+        self._write_state_message()
+
+    # Rows
+
+    @override
+    def get_records(self, context: types.Context | None) -> Iterable[Record]:
+        return self._load(self._as_records)
+
+    @override
+    def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
+        if self._needs_sdk_records or not write_messages:
+            return super()._records(context, write_messages=write_messages)
+        return self._load(self._as_lines)
+
+    @override
+    def _batches(
+        self, batch_config: BatchConfig, context: types.Context | None
+    ) -> Iterable[Record]:
+        if self._needs_sdk_records:
+            return self._records(context, write_messages=True)
+        return self._load(functools.partial(self._as_batches, batch_config))
+
+    @property
+    def _needs_sdk_records(self) -> bool:
+        """Whether each record must pass through the SDK: for its maps, or to be counted."""
+        maps = self.stream_maps
+        unmapped = (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+        )
+        return self.is_dry_run or not unmapped
+
+    def _load(self, send: Send) -> Iterable[Record]:
+        self._send = send
+        return self.session.loader(self.name, self).load()
+
+    def rows(self, table: Table, after: After) -> Iterable[Record]:
+        """Send the rows of a table."""
+        self._report.is_changed = True
+        return self._send(table, after)
+
+    def _as_records(self, table: Table, after: After) -> Iterable[Record]:
+        return table.records(self._selected_columns(), after=after)
+
+    def _as_lines(self, table: Table, after: After) -> Iterable[Record]:
+        with self.get_record_counter() as counter:
+            for lines in table.lines(
+                self.name,
+                self._selected_columns(),
+                version=self._stream_version,
+                time_extracted=canonical(self.session.run.clock.now()),
+                after=after,
+            ):
+                with self.session.report.stopwatch.write():
+                    self.session.output.write_lines(lines)
+                rows = lines.count(b"\n")
+                counter.increment(rows)
+                self._report.rows += rows
+                if self.session.stop.is_set():
+                    raise Stopped
+        return ()
+
+    def _as_batches(self, config: BatchConfig, table: Table, after: After) -> Iterable[Record]:
+        """Write the rows to files of the storage, and a BATCH message for each."""
+        encoding = batch_encoding(config)
+        storage, rows = config.storage, config.batch_size
+        name = f"{storage.prefix or ''}{self.tap_name}--{self.name}-{uuid4()}"
+        suffix = encoding.value.replace("+gzip", ".gz")
+
+        def create(number: int) -> AbstractContextManager[IO[bytes]]:
+            return storage.open(f"{name}-{number}.{suffix}", "wb")
+
+        with self.get_batch_counter() as counter:
+            for number in table.batches(
+                create,
+                self._selected_columns(),
+                encoding=encoding,
+                rows_per_file=rows,
+                after=after,
+            ):
+                url = storage.get_url(f"{name}-{number}.{suffix}")
+                self._tap.write_message(
+                    SDKBatchMessage(self.name, config.encoding, [url], self._stream_version)
+                )
+                self._write_state_message()
+                counter.increment()
+                if self.session.stop.is_set():
+                    raise Stopped
+        self._report.rows += table.count()
+        return ()
+
+
+def batch_encoding(config: BatchConfig) -> Encoding:
+    """Return how the files of a batch configuration are written.
+
+    Raises:
+        ConfigurationError: It is something that this tap does not write.
+    """
+    wanted = (config.encoding.format, config.encoding.compression or "none")
+    found = ENCODINGS.get(wanted)
+    if found is None:
+        msg = (
+            f"Setting 'batch_config' asks for {wanted[0]} with compression '{wanted[1]}': choose "
+            "jsonl with 'gzip' or 'none', or parquet without one."
+        )
+        raise ConfigurationError(msg)
+    return found

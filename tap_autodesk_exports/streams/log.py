@@ -1,0 +1,34 @@
+"""Which log lines of the SDK a person does not need: those about every stream, changed or not."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from typing_extensions import override
+
+CHATTER = (
+    "Skipping deselected stream",
+    "Beginning sync of",
+    "METRIC: ",
+    "Parsing env var for settings config",
+    "Skipping parse of env var settings",
+)
+"""How the lines begin, before their arguments are filled in."""
+CONFIGURED = "SINGER_SDK_LOG_CONFIG"
+"""Names a file with a logging configuration: who has one chooses the lines, metrics among them."""
+
+
+class _NoChatter(logging.Filter):
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO or not str(record.msg).startswith(CHATTER)
+
+
+def quiet() -> None:
+    """Keep the SDK's lines about every stream out of the log, unless it is configured by a file."""
+    if os.environ.get(CONFIGURED):
+        return
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(each, _NoChatter) for each in handler.filters):
+            handler.addFilter(_NoChatter())

@@ -1,0 +1,33 @@
+"""Every private name of the Singer SDK that this tap uses; no other module imports one.
+
+`RELIED_ON` names the methods and attributes that the streams override or use. The test of this room
+checks that each exists, so that a new release of the SDK that changes one is noticed.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from singer_sdk import Stream, Tap
+from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.plugin_base import _ConfigInput as ConfigInput
+
+__all__ = ["RELIED_ON", "BatchConfig", "ConfigInput", "SDKBatchMessage", "classproperty"]
+
+RELIED_ON = MappingProxyType(
+    {
+        Stream: (
+            "_increment_stream_state",
+            "_initialized_at",
+            "_stream_version",
+            "_sync_batches",
+            "_sync_records",
+            "_tap",
+            "_write_activate_version_message",
+            "_write_starting_replication_value",
+            "_write_state_message",
+        ),
+        Tap: ("_config", "_env_var_config", "_setup_signal_handlers", "_validate_config"),
+    }
+)

@@ -1,0 +1,175 @@
+"""What all streams have in common: one that fails is reported and stops nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream
+from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib import Schema, StateMessage
+from typing_extensions import override
+
+from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.exports.export import NotFinished
+from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
+from tap_autodesk_exports.loading.report import StreamOutcome, StreamReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers import types
+    from singer_sdk.singerlib import Catalog
+
+    from tap_autodesk_exports.session import Session
+    from tap_autodesk_exports.streams.sdk import BatchConfig
+
+Record = dict[str, Any]
+
+
+class TapStream(Stream):
+    """A stream of this tap: fails alone, and says so."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(
+        self,
+        tap: Tap,
+        session: Session,
+        *,
+        name: str,
+        schema: Mapping[str, Any],
+        primary_keys: Sequence[str],
+    ) -> None:
+        self.session = session
+        self._hashing = hashing_of(name, session.settings)
+        self._report = StreamReport()
+        super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
+        self.primary_keys = tuple(primary_keys)
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the catalog; its `table-key-properties` prevail, as only a user changes them.
+
+        Key and hashed columns are written back to the catalog, which the SDK's maps are made from.
+        """
+        if entry := catalog.get_stream(self.name):
+            chosen = getattr(entry.metadata.get(()), "table_key_properties", None)
+            if chosen and tuple(chosen) != tuple(self.primary_keys):
+                entry.key_properties = chosen
+            hashed = hashed_schema(entry.schema.to_dict(), self._hashing)
+            entry.schema = Schema.from_dict(hashed)
+        super().apply_catalog(catalog)
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the tap is being tested, with a limit on records."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    # Alone
+
+    @override
+    def _sync_records(
+        self, context: types.Context | None = None, *, write_messages: bool = True
+    ) -> Generator[Record, Any, Any]:
+        """Write the stream's messages; a failure ends the stream and not the run."""
+        yield from self._isolated(lambda: self._records(context, write_messages=write_messages))
+
+    @override
+    def _sync_batches(
+        self, batch_config: BatchConfig, context: types.Context | None = None
+    ) -> None:
+        """Write BATCH messages where the stream can, else records."""
+        for _ in self._isolated(lambda: self._batches(batch_config, context)):
+            pass
+
+    def _batches(
+        self,
+        batch_config: BatchConfig,  # noqa: ARG002
+        context: types.Context | None,
+    ) -> Iterable[Record]:
+        return self._records(context, write_messages=True)
+
+    def _isolated(self, sync: Callable[[], Iterable[Record]]) -> Generator[Record, Any, Any]:
+        with self.session.report.of(self.name) as self._report:
+            if self.session.stop.is_set():
+                self.fail(Stopped())
+                return
+            try:
+                yield from sync()
+            except (AbortedSyncFailedException, AbortedSyncPausedException):
+                raise
+            except TapError as error:
+                self.fail(error)
+            except Exception as error:
+                self.logger.exception("A defect of this tap, or something that it did not expect")
+                self.fail(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
+
+    def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
+        for record in super()._sync_records(context, write_messages=write_messages):
+            self._report.rows += 1
+            yield record
+
+    def fail(self, error: TapError) -> None:
+        """Report that something of the stream failed or is pending."""
+        pending = isinstance(error, (NotFinished, Stopped))
+        outcome = StreamOutcome.PENDING if pending else StreamOutcome.FAILED
+        self.session.report.note(self.name, outcome, str(error))
+
+    # The state, which is written by the load and not by the record
+
+    @property
+    @override
+    def partitions(self) -> None:
+        """None: the loader keeps the bookmarks of partitions, and the SDK would sync each."""
+        return
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: types.Record, *, context: types.Context | None = None
+    ) -> None:
+        """Leave the bookmark alone: it moves when a whole export is loaded, not by the record."""
+
+    @override
+    def _write_starting_replication_value(self, context: types.Context | None) -> None:
+        """Nothing: where a window starts follows from bookmark, look-back and settings."""
+
+    @override
+    def _write_state_message(self) -> None:
+        self._tap.write_message(StateMessage(self.tap_state))
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Write the state; there are no progress markers to finalize."""
+        self._write_state_message()
+
+    @override
+    def get_replication_key_signpost(self, context: types.Context | None = None) -> None:
+        """No signpost: bookmarks are ends of windows."""
+        return
+
+    # Versions of a whole table
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False, because the SDK activates a version before its rows are there."""
+        return False
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether the user wants ACTIVATE_VERSION messages, and the stream can have them."""
+        return self.replication_method == "FULL_TABLE" and bool(
+            self.config.get("emit_activate_version_messages")
+        )
+
+    def begin_version(self) -> None:
+        """Give the records that follow a new version, where the stream has versions."""
+        if self.has_versions:
+            self._stream_version = self._initialized_at
+
+    def activate_version(self) -> None:
+        """Say that all rows of the new version were sent."""
+        if self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)

@@ -1,0 +1,11 @@
+"""The encodings of batch files."""
+
+from enum import StrEnum
+
+
+class Encoding(StrEnum):
+    """How the rows stand in a batch file."""
+
+    JSONL = "jsonl"
+    JSONL_GZIP = "jsonl+gzip"
+    PARQUET = "parquet"

@@ -1,0 +1,142 @@
+"""What tells a row apart from all others: `_row_id`, and the rows that share their key."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.cells import typed
+from tap_autodesk_exports.tables.engine import one_row
+from tap_autodesk_exports.tables.pieces import array, concat
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import duckdb
+
+    from tap_autodesk_exports.tables.columns import ColumnSql
+    from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
+    from tap_autodesk_exports.tables.reading import Scan
+
+
+class Identity:
+    """SQL of `_row_id` and of what it is made of."""
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        engine: Engine,
+        database: duckdb.DuckDBPyConnection,
+        schema: TableSchema,
+        match: HeaderMatch,
+        scan: Scan,
+        columns: ColumnSql,
+    ) -> None:
+        """Remember what is known of the file.
+
+        Args:
+            engine: Gives the memory that many rows with one key need.
+            database: Where the file is read.
+            schema: Names the natural key.
+            match: Which cell belongs to which column.
+            scan: How the file is read.
+            columns: SQL of the file's columns.
+        """
+        self._engine = engine
+        self._database = database
+        self._schema = schema
+        self._match = match
+        self._scan = scan
+        self._columns = columns
+
+    def row_id(self) -> str:
+        """Return SQL of the id, over the middle level: the MD5 of the key as a JSON array.
+
+        Where rows share a key, `#` and a number follow the array for all but the first. Where part
+        of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
+        """
+        key = self._schema.natural_key
+        irregular = dict(self._columns.irregular(key))
+        pieces = array(
+            [f"k_{irregular[name]}"] if name in irregular else self._columns.member(name)
+            for name in key
+        )
+        if self._has_duplicates:
+            pieces.append("CASE WHEN place > 0 THEN '#' || place ELSE '' END")
+        sql = f"md5({concat(pieces)})"
+        hashed = any(map(self._schema.is_hashed, key))
+        return f"left(mac({sql}), 32)" if hashed else sql
+
+    def middle(self) -> dict[str, str]:
+        """Return SQL of what `row_id` is made of, by its names in the middle level."""
+        key, columns = self._schema.natural_key, self._columns
+        return {
+            **{f"j_{cell}": columns.joinable(name) for name, cell in columns.cells(key)},
+            **{f"k_{cell}": columns.key_json(name) for name, cell in columns.irregular(key)},
+            "place": "place" if self._has_duplicates else "0",
+        }
+
+    def source(self) -> str:
+        """Return SQL of the rows, with their `place` among those of the same key if any share one.
+
+        Only rows that share their key are sorted; the others stay in the file.
+        """
+        if not self._has_duplicates:
+            return self._scan.source
+        others = f"SELECT *, 0 AS place FROM {self._scan.source}"  # noqa: S608
+        width = len({*self._match.known.values(), *self._match.unknown.values()})
+        cells = ", ".join(f"c{at}" for at in range(width))
+        return (
+            f"({others} WHERE {self._hash()} NOT IN (FROM shared)"  # noqa: S608
+            f" UNION ALL SELECT {cells}, place FROM duplicates)"
+        )
+
+    @functools.cached_property
+    def _has_duplicates(self) -> bool:
+        """Find the rows that share their key and number them, whatever their order in the file."""
+        key, columns = self._schema.natural_key, self._columns
+        if not columns.irregular(key) and self._scan.distinct == self._scan.rows:
+            return False
+        source, hashed = self._scan.source, self._hash()
+        self._engine.execute(
+            self._database,
+            f"CREATE TEMP TABLE shared AS SELECT {hashed} AS hash FROM {source}"  # noqa: S608
+            " GROUP BY hash HAVING count(*) > 1",
+        )
+        (shared,) = one_row(self._database, "SELECT count(*) FROM shared")
+        if not shared:
+            return False
+        known = self._content([column.name for column in self._schema.columns])
+        unknown = ", ".join(self._match.unknown.values()) or "NULL"
+        self._engine.execute(
+            self._database,
+            "CREATE TEMP TABLE duplicates AS"  # noqa: S608
+            f" SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"
+            f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
+            f" FROM (SELECT *{columns.innermost([*self._schema.types])} FROM {source}"
+            f" WHERE {hashed} IN (FROM shared))",
+        )
+        return True
+
+    def _hash(self) -> str:
+        """SQL of a quick hash of the key: the same key has the same hash, not always vice versa."""
+        cells = [
+            cell
+            if cell in self._scan.regular
+            else f"coalesce({typed(cell, self._columns.type(name))}, {cell})"
+            for name, cell in self._columns.cells(self._schema.natural_key)
+        ]
+        return f"hash({', '.join(cells)})" if cells else "0"
+
+    def _content(self, names: Collection[str]) -> str:
+        """SQL of the JSON array of values, over the innermost level."""
+        columns = self._columns
+        irregular, filled = dict(columns.irregular(names)), dict(columns.cells(names))
+        return concat(
+            array(
+                [columns.key_json(name)]
+                if name in irregular
+                else [columns.json(name) if name in filled else columns.constant(name)]
+                for name in names
+            )
+        )

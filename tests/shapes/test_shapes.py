@@ -1,0 +1,138 @@
+"""`autodesk-exports shapes`: what differs is listed, and nothing that is anybody's."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.processes import BIN, clean_environment
+from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.shapes.kinds import form_of, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def shapes(server, tmp_path) -> Callable[..., dict[str, Any]]:
+    """Run the command over the sandbox; return its report."""
+
+    def run(*options: str, **config: Any) -> dict[str, Any]:
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps({**server.settings(), **config}))
+        done = subprocess.run(
+            [str(BIN / "autodesk-exports"), "shapes", "--config", str(file), "--json", *options],
+            capture_output=True,
+            text=True,
+            env=clean_environment(),
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        odd = bool(report["differences"] or report["failures"])
+        assert done.returncode == int(odd), done.stderr
+        return report
+
+    return run
+
+
+def test_the_sandbox_answers_as_this_release_expects(shapes):
+    report = shapes()
+    assert report["differences"] == report["failures"] == []
+    assert len(report["endpoints"]) > 15
+    assert {"insights_users file 1", "tokenflex_usage file 1", "admin_users.csv"} <= set(
+        report["files"]
+    )
+    day = report["files"]["insights_usage file 1"]
+    assert day["columns"]["day_used"] == ["date"]
+    assert day["forms"]["day_used"] == ["9999-99-99"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "difference"),
+    [
+        (
+            {"api": "insights", "endpoint": "contexts", "edits": {"*.region": "EU"}},
+            "insights GET /contexts: unknown field region (text)",
+        ),
+        (
+            {"api": "tokenflex", "endpoint": "last", "edits": {"*.lastUsageDate": 7.5}},
+            "tokenflex GET /usage/:id/last: field lastUsageDate is number, expected date",
+        ),
+        (
+            {"api": "tokenflex", "endpoint": "contracts", "edits": {"*.isActive": "yes"}},
+            "tokenflex GET /contract: field isActive is text, expected boolean",
+        ),
+        (
+            {"api": "data_connector", "endpoint": "jobs", "edits": {"results.*.region": {"a": 1}}},
+            "data_connector GET /accounts/:id/jobs: unknown field region.a (number)",
+        ),
+    ],
+)
+def test_a_changed_field_of_an_answer_is_the_one_difference(server, shapes, fault, difference):
+    server.faults.add("edit", times=None, **fault)
+    report = shapes()
+    assert report["differences"] == [difference]
+
+
+def test_another_spelling_of_columns_is_listed(server, shapes):
+    server.insights.columns = "title"
+    report = shapes(apis=["insights"])
+    assert "insights_users file 1: column email is spelled Email" in report["differences"]
+    assert not [line for line in report["differences"] if "unknown" in line or "missing" in line]
+
+
+def test_it_holds_no_value_name_or_id(server, shapes):
+    text = json.dumps(shapes())
+    served = b"".join(one.path.read_bytes() for one in server.served if one.path)
+    people = set(re.findall(r"[\w.+-]+@[\w.-]+", served.decode(errors="ignore")))
+    known = {server.account_id, *people, *server.secrets()}
+    known |= {export.id for export in server.exports}
+    assert len(known) > 20
+    assert [value for value in known if value in text] == []
+
+
+def test_no_export_is_requested_where_none_is_wanted(server, shapes):
+    report = shapes("--no-exports")
+    assert server.exports == []
+    assert report["files"] == {}
+
+
+def test_a_refusal_is_a_failure_and_names_no_id(server, shapes):
+    server.faults.add("status", api="tokenflex", endpoint="contracts", status=403, times=None)
+    report = shapes()
+    assert report["differences"] == ["tokenflex GET /contract: answered 403"]
+    assert "tokenflex exports: ApiError 403" in report["failures"]
+    assert any(name.startswith("insights_users") for name in report["files"])
+
+
+def test_it_is_written_as_markdown_or_json(server, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**server.settings(), "apis": ["insights"]}))
+    for name, start in (("shapes.md", "# Shapes"), ("shapes.json", "{")):
+        command = [str(BIN / "autodesk-exports"), "shapes", "--config", str(config), "--output"]
+        done = subprocess.run(
+            [*command, str(tmp_path / name)], capture_output=True, text=True, check=True
+        )
+        assert "0 differences, 0 failures" in done.stdout
+        assert (tmp_path / name).read_text().startswith(start)
+
+
+def test_kinds_tell_no_value():
+    assert kind_of(None) == "null"
+    assert kind_of(True) == "boolean"  # noqa: FBT003
+    assert kind_of(["a", 1]) == "list of number or text"
+    assert kind_of("2026-01-31 04:05") == "date-time"
+    assert kind_of("2026-01-31") == "date"
+    assert kind_of("someone@example.com") == "text"
+    assert form_of("2026-01-31 04:05") == "9999-99-99 99:99"
