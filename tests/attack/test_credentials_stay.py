@@ -7,27 +7,12 @@ import pytest
 from support import hostile
 from support.attack import APIS, POINTS, STREAMS, TOKEN, set_links
 from support.hostile import redirect
-from tap_autodesk_exports.sandbox import credentials
 
 pytestmark = pytest.mark.kind(1)
 
 HOST = "developer.autodesk.test"
 STORAGE = "storage.autodesk.test"
 CODES = (301, 302, 303, 307, 308)
-WITH_PAT = {
-    "auth_flow": "client_credentials",
-    "access_token": None,
-    "client_id": credentials.CLIENT_ID,
-    "client_secret": credentials.CLIENT_SECRET,
-    "personal_access_token": credentials.PERSONAL_ACCESS_TOKEN,
-}
-WITH_REFRESH_TOKEN = {
-    "auth_flow": "refresh_token",
-    "access_token": None,
-    "client_id": credentials.CLIENT_ID,
-    "client_secret": credentials.CLIENT_SECRET,
-    "refresh_token": credentials.REFRESH_TOKEN,
-}
 ELSEWHERE = {
     "another port": "http://{stranger}/x",
     "another name of this host": "http://localhost:{port}/x",
@@ -99,7 +84,7 @@ REDIRECTED = [
 def test_a_call_is_not_redirected_to_another_origin(lab, code, where, point, api):
     """A call of an API follows no redirect to another host, scheme or port."""
     lab.front.on(POINTS[api][point], redirect(code, elsewhere(lab, where)))
-    flow = WITH_PAT if api == "insights" else {}
+    flow = lab.with_pat if api == "insights" else {}
     run = lab.run(lab.config(api, **flow), streams=STREAMS[api])
     assert_stayed(lab)
     run.assert_sentence("redirect|elsewhere|another (host|address)|" + str(code))
@@ -132,12 +117,12 @@ def test_a_post_is_never_repeated_by_a_redirect(lab, api, code, where):
 
 
 SIGNED_IN = [
-    *(("a client secret", WITH_PAT, code, "another port") for code in CODES),
-    *(("a refresh token", WITH_REFRESH_TOKEN, code, "another port") for code in CODES),
-    ("a refresh token", WITH_REFRESH_TOKEN, 307, "here"),
-    ("a refresh token", WITH_REFRESH_TOKEN, 308, "another name of this host"),
-    ("a client secret", WITH_PAT, 307, "no scheme"),
-    ("a client secret", WITH_PAT, 308, "another scheme"),
+    *(("a client secret", "with_pat", code, "another port") for code in CODES),
+    *(("a refresh token", "with_refresh_token", code, "another port") for code in CODES),
+    ("a refresh token", "with_refresh_token", 307, "here"),
+    ("a refresh token", "with_refresh_token", 308, "another name of this host"),
+    ("a client secret", "with_pat", 307, "no scheme"),
+    ("a client secret", "with_pat", 308, "another scheme"),
 ]
 
 
@@ -150,7 +135,8 @@ def test_a_sign_in_is_not_redirected(lab, flow, code, where):
     """What a sign-in sends goes to the token endpoint and nowhere else."""
     location = f"{lab.front.url}/repeated" if where == "here" else elsewhere(lab, where)
     lab.front.on(f"POST {TOKEN}", redirect(code, location))
-    run = lab.run(lab.config("insights", **flow), streams=STREAMS["insights"])
+    config = lab.config("insights", **getattr(lab, flow))
+    run = lab.run(config, streams=STREAMS["insights"])
     assert lab.front.seen("* /repeated") == []
     assert_stayed(lab)
     run.assert_sentence("redirect|elsewhere|another (host|address)|" + str(code))
@@ -163,7 +149,7 @@ def test_the_companion_keeps_credentials_as_well(lab, command, code):
     lab.front.on("GET /insights/*", redirect(code, lab.stranger.url))
     lab.front.on("GET /tokenflex/*", redirect(code, f"//{lab.stranger.netloc}/x"))
     lab.front.on("GET /data-connector/*", redirect(code, lab.stranger.url))
-    run = lab.run(lab.config(**WITH_PAT), command, program="autodesk-exports")
+    run = lab.run(lab.config(**lab.with_pat), command, program="autodesk-exports")
     assert_stayed(lab)
     assert run.code == 1
 
@@ -191,7 +177,7 @@ def test_netrc_is_not_read(lab, name, api):
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     given = {key: value.format(home=lab.home) for key, value in env.items()}
-    run = lab.run(lab.config(api, **WITH_REFRESH_TOKEN), streams=STREAMS[api], env=given)
+    run = lab.run(lab.config(api, **lab.with_refresh_token), streams=STREAMS[api], env=given)
     run.assert_ok()
     for request in lab.front.requests:
         # The app's own name and secret may stand there: those of the file may not.
@@ -334,7 +320,7 @@ def test_a_link_to_this_machine_is_not_followed_past_the_proxy(lab, proxied, cer
 )
 def test_a_redirected_download_carries_nothing(lab, code, api):
     """Where a download is redirected to another host, nothing of ours goes along."""
-    flow = WITH_PAT if api == "insights" else {}
+    flow = lab.with_pat if api == "insights" else {}
     target = f"http://localhost:{lab.stranger.port}/file"
     lab.front.on(POINTS[api]["file"], redirect(code, target))
     lab.stranger.on("GET /file", hostile.answer(200, b"not,a,table\n", Content_Type="text/csv"))

@@ -15,7 +15,6 @@ import pytest
 
 from support import hostile
 from support.attack import APIS, COMPANION, POINTS, STREAMS, TOKEN, serve
-from tap_autodesk_exports.sandbox import credentials
 
 pytestmark = pytest.mark.kind(5)
 
@@ -25,13 +24,6 @@ BOUND = 45.0
 """Seconds in which a run ends with these settings, its retries included, on a busy machine."""
 GRACE = 12.0
 """Seconds in which a run ends after a signal: ten are promised, two are for a busy machine."""
-FLOW = {
-    "auth_flow": "client_credentials",
-    "access_token": None,
-    "client_id": credentials.CLIENT_ID,
-    "client_secret": credentials.CLIENT_SECRET,
-    "personal_access_token": credentials.PERSONAL_ACCESS_TOKEN,
-}
 POINTS_OF_SIGN_IN = {"sign-in": f"POST {TOKEN}"}
 
 
@@ -100,7 +92,7 @@ def test_a_request_has_an_end(lab, name, api, point):
 def test_a_sign_in_has_an_end(lab, name):
     """A sign-in takes no longer than any other call, whatever the token endpoint drips."""
     lab.front.on(f"POST {TOKEN}", BEHAVIOURS[name])
-    config = lab.config("insights", **FLOW, **QUICK)
+    config = lab.config("insights", **lab.with_pat, **QUICK)
     run = lab.run(config, streams=STREAMS["insights"], within=BOUND)
     run.assert_sentence("sign|token|reach")
 
@@ -193,7 +185,7 @@ def test_a_dead_host_costs_its_time_once(lab, flow):
         filler.setblocking(False)
         filler.connect_ex(dead.getsockname())
         fillers.append(filler)
-    config = lab.config(**(FLOW if flow == "client_credentials" else {}), **QUICK, api_url=url)
+    config = lab.config(**(lab.with_pat if flow == "client_credentials" else {}), **QUICK, api_url=url)
     try:
         run = lab.run(config, within=BOUND)
     finally:

@@ -96,7 +96,7 @@ def test_what_is_wrong_in_the_environment_is_said_without_its_secret(lab, name):
     """A malformed environment variable is named in a sentence that holds nothing of a secret."""
     lab.plant(SECRET)
     given = {
-        "ACCESS_TOKEN": credentials.ACCESS_TOKEN,
+        "ACCESS_TOKEN": lab.access_token,
         "API_URL": lab.front.url,
         "APIS": '["insights"]',
     }
@@ -144,14 +144,8 @@ STORES = {
 def test_a_token_store_is_named_without_its_password(lab, name):
     """A `token_store` that cannot be used is named without its password or signature."""
     lab.plant(PASSWORD)
-    flow = {
-        "auth_flow": "refresh_token",
-        "access_token": None,
-        "client_id": credentials.CLIENT_ID,
-        "client_secret": credentials.CLIENT_SECRET,
-        "refresh_token": credentials.REFRESH_TOKEN,
-        "token_store": STORES[name].replace("PASSWORD", PASSWORD),
-    }
+    store = STORES[name].replace("PASSWORD", PASSWORD)
+    flow = {**lab.with_refresh_token, "token_store": store}
     run = lab.run(lab.config(INSIGHTS, **flow), streams=STREAMS[INSIGHTS])
     run.assert_sentence("token.store")
 
@@ -232,7 +226,7 @@ def test_a_private_key_that_cannot_be_used_is_not_printed(lab, name, where):
         "auth_flow": "service_account",
         "access_token": None,
         "client_id": credentials.CLIENT_ID,
-        "client_secret": credentials.CLIENT_SECRET,
+        "client_secret": lab.with_pat["client_secret"],
         "service_account_id": credentials.SERVICE_ACCOUNT_ID,
         "service_account_key_id": credentials.SERVICE_ACCOUNT_KEY_ID,
         "service_account_private_key": key if where == "text" else str(path),
@@ -485,7 +479,7 @@ def test_the_companion_prints_no_secret_of_a_run(lab, arguments):
     config = lab.config() if name == "doctor" else None
     more = [] if name == "doctor" else ["--api-url", f"http://user:{PASSWORD}@{lab.front.netloc}"]
     lab.plant(PASSWORD)
-    lab.front.on("* /tokenflex/*", hostile.answer(403, json.dumps({"detail": credentials.ACCESS_TOKEN})))
+    lab.front.on("* /tokenflex/*", hostile.answer(403, json.dumps({"detail": lab.access_token})))
     lab.run(config, *arguments, *more, program=COMPANION)
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from support import hostile
 from support.attack import APIS, COMPANION, POINTS, STREAMS, TAP, TOKEN, csv_bytes, serve_bytes
-from tap_autodesk_exports.sandbox import credentials
 
 pytestmark = pytest.mark.kind(9)
 
@@ -326,11 +325,7 @@ def test_a_certificate_that_is_no_good_is_named(lab, certificates, name, where):
     else:
         config["api_url"] = bad.url
         if where == "sign-in":
-            config |= {
-                "auth_flow": "client_credentials", "access_token": None,
-                "client_id": credentials.CLIENT_ID, "client_secret": credentials.CLIENT_SECRET,
-                "personal_access_token": credentials.PERSONAL_ACCESS_TOKEN,
-            }  # fmt: skip
+            config |= lab.with_pat
     run = lab.run(config, streams=STREAMS[INSIGHTS][:1], env=env)
     run.assert_sentence("certificate", r"127\.0\.0\.1", "REQUESTS_CA_BUNDLE|CA_BUNDLE|SSL_CERT")
 
@@ -396,10 +391,9 @@ def test_a_secret_that_cannot_be_sent_is_named(lab, name, setting):
     value = UNSENDABLE[name]
     lab.plant(*(part for part in value.split() if "0123" in part and len(part) > 8))
     flow = {"auth_flow": "access_token"} if setting == "access_token" else {
+        **lab.with_pat,
         "auth_flow": "refresh_token" if setting == "refresh_token" else "client_credentials",
-        "access_token": None, "client_id": credentials.CLIENT_ID,
-        "client_secret": credentials.CLIENT_SECRET, "token_store": str(lab.folder / "store.json"),
-        "personal_access_token": credentials.PERSONAL_ACCESS_TOKEN,
+        "token_store": str(lab.folder / "store.json"),
     }  # fmt: skip
     if setting == "refresh_token":
         flow["personal_access_token"] = None
@@ -611,7 +605,7 @@ def test_a_variable_of_the_wrong_kind_is_named(lab, name):
     """An environment variable of the wrong kind is named, and how a list is written is said."""
     variable, value = VARIABLES[name]
     env = {
-        "TAP_AUTODESK_EXPORTS_ACCESS_TOKEN": credentials.ACCESS_TOKEN,
+        "TAP_AUTODESK_EXPORTS_ACCESS_TOKEN": lab.access_token,
         "TAP_AUTODESK_EXPORTS_API_URL": lab.front.url,
         "TAP_AUTODESK_EXPORTS_APIS": '["insights"]',
         f"TAP_AUTODESK_EXPORTS_{variable}": value,

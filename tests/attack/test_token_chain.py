@@ -14,7 +14,6 @@ import pytest
 
 from support import hostile
 from support.attack import COMPANION, STREAMS, TOKEN
-from tap_autodesk_exports.sandbox import credentials
 
 pytestmark = pytest.mark.kind(4)
 
@@ -72,7 +71,7 @@ class Chain:
         """Return a new access token, which the sandbox takes for its own."""
         token = f"AccessToken-{len(self.used)}-{os.urandom(8).hex()}"
         self.lab.plant(token)
-        ready = f"Bearer {credentials.ACCESS_TOKEN}"
+        ready = f"Bearer {self.lab.access_token}"
         self.lab.front.translate[f"Bearer {token}"] = ready
         return token
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from support import hostile, processes
 from support.hostile import Hostile, edit
-from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.sandbox import Sandbox, credentials
 
 if TYPE_CHECKING:
     import ssl
@@ -383,6 +383,35 @@ class Lab:
         self._numbers = iter(range(10**6))
         self._begun: list[Attempt] = []
 
+    @property
+    def access_token(self) -> str:
+        """A user's token, which the sandbox takes."""
+        return str(self.sandbox.settings()["access_token"])
+
+    @property
+    def with_pat(self) -> dict[str, Any]:
+        """Settings of a sign-in with client credentials and a personal access token."""
+        known = self.sandbox.authentication.known
+        return {
+            "auth_flow": "client_credentials",
+            "access_token": None,
+            "client_id": credentials.CLIENT_ID,
+            "client_secret": known.client_secret,
+            "personal_access_token": known.personal_access_token,
+        }
+
+    @property
+    def with_refresh_token(self) -> dict[str, Any]:
+        """Settings of a sign-in with a refresh token."""
+        known = self.sandbox.authentication.known
+        return {
+            "auth_flow": "refresh_token",
+            "access_token": None,
+            "client_id": credentials.CLIENT_ID,
+            "client_secret": known.client_secret,
+            "refresh_token": known.refresh_token,
+        }
+
     def close(self) -> None:
         for attempt in self._begun:
             if attempt.process.returncode is None:
@@ -449,6 +478,7 @@ class Lab:
         stderr: int | None = None,
         limits: Mapping[int, int] | None = None,
         before: Sequence[str] = (),
+        by_name: bool = False,
         cwd: Path | None = None,
         measure_disk: bool = False,
         closed: Sequence[int] = (),
@@ -469,6 +499,7 @@ class Lab:
             stderr: The same for its standard error.
             limits: Resource limits.
             before: A command in front of the command, such as one that drops privileges.
+            by_name: Whether that command is given the program's name and not its path.
             cwd: Working directory.
             measure_disk: Whether to measure its temporary files.
             closed: File descriptors that are closed before it starts.
@@ -484,7 +515,9 @@ class Lab:
                 path = self.folder / f"{name}.json"
                 _write(path, content)
                 files += [f"--{name}", str(path)]
-        if program == TAP and pace != 1:
+        if by_name:
+            command = [program]
+        elif program == TAP and pace != 1:
             command = [sys.executable, str(TESTS / "support" / "paced_tap.py"), str(pace)]
         else:
             command = [str(processes.BIN / program)]
