@@ -39,7 +39,10 @@ SHOW = "ATTACK_TABLE"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kind(number): the kind of attack, see KINDS")
-    config.addinivalue_line("markers", "short(count): trials of a promise in the short form")
+    config.addinivalue_line(
+        "markers",
+        "short(count): so many trials of a promise are in the short form; none without it",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             promises.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for trials in promises.values():
         marker = trials[0].get_closest_marker("short")
-        count = marker.args[0] if marker else 1
+        count = marker.args[0] if marker else 0
         chosen = {len(trials) * turn // count for turn in range(count)}
         for number, item in enumerate(trials):
             if number not in chosen:

@@ -251,7 +251,7 @@ FORBIDDEN = {
     "127.0.0.1 in hexadecimal": "https://0x7f000001/file",
     "127.0.0.1 in hexadecimal parts": "https://0x7f.0.0.1/file",
     "127.0.0.1 in octal": "https://0177.0.0.1/file",
-    "127.0.0.1 in wide digits": "https://１２７.0.0.1/file",
+    "127.0.0.1 in wide digits": "https://\uff11\uff12\uff17.0.0.1/file",
     "127.0.0.1 in IPv6": "https://[::ffff:127.0.0.1]/file",
     "127.0.0.1 in IPv6, hexadecimal": "https://[::ffff:7f00:1]/file",
     "::1": "https://[::1]/file",
@@ -261,7 +261,7 @@ FORBIDDEN = {
     "localhost with a dot": "https://localhost./file",
     "localhost in capitals": "https://LocalHost/file",
     "a name below localhost": "https://storage.localhost/file",
-    "0.0.0.0": "https://0.0.0.0/file",
+    "0.0.0.0": "https://0.0.0.0/file",  # noqa: S104
     "0": "https://0/file",
     "169.254.169.254": "https://169.254.169.254/latest/meta-data",
     "169.254.169.254 without TLS": "http://169.254.169.254/latest/meta-data",
@@ -298,7 +298,9 @@ def test_a_link_to_this_machine_or_without_tls_is_not_followed(lab, proxied, nam
     ("host", "api"),
     [("127.0.0.1", "insights"), ("localhost", "tokenflex"), ("127.0.0.1", "data_connector")],
 )
-def test_a_link_to_this_machine_is_not_followed_past_the_proxy(lab, proxied, certificates, host, api):
+def test_a_link_to_this_machine_is_not_followed_past_the_proxy(
+    lab, proxied, certificates, host, api
+):
     """A link to this machine is not followed where it would not pass the proxy either."""
     here = lab.server(tls=certificates.context("127.0.0.1", "localhost"))
     set_links(lab.proxy, api, lambda _: f"https://{host}:{here.port}/file")
@@ -333,7 +335,7 @@ DOWNGRADED = {
     name: FORBIDDEN[name]
     for name in (
         "no TLS", "a file", "127.0.0.1", "127.0.0.1 in decimal", "::1", "localhost with a dot",
-        "0.0.0.0", "169.254.169.254", "169.254.169.254 without TLS", "169.254.169.254 in IPv6",
+        "0", "169.254.169.254", "169.254.169.254 without TLS", "169.254.169.254 in IPv6",
         "a link-local address in IPv6", "127.0.0.1 behind a user",
     )
 }  # fmt: skip
@@ -345,7 +347,7 @@ DOWNGRADED = {
     ids=[f"{name} ({APIS[n % len(APIS)]})" for n, name in enumerate(DOWNGRADED)],
 )
 def test_a_download_is_not_redirected_to_where_no_link_may_lead(lab, proxied, name, api):
-    """A download is redirected neither to http nor to this machine, as little as a link leads there."""
+    """A download is redirected neither to http nor to this machine."""
     set_links(lab.proxy, api, lambda link: link.replace(HOST, STORAGE))
     lab.proxy.on(f"GET https://{STORAGE}*/*", redirect(302, DOWNGRADED[name]))
     run = proxied(api)

@@ -78,7 +78,11 @@ BROKEN = {
     "a row with cells too few": csv_bytes([HEADER, ROW, ROW[:4]]),
     "a quote that does not end": csv_bytes([HEADER, ROW]) + f'x,y,"{ADDRESS}\n'.encode(),
     "a quote inside a cell": csv_bytes([HEADER, ROW]) + f'x,y,a"{ADDRESS}"b,{NAME}\n'.encode(),
-    "bytes that are no UTF-8": csv_bytes([HEADER, ROW]) + b"\xff\xfe,x," + ADDRESS.encode() + b"," * 6 + b"\n",
+    "bytes that are no UTF-8": csv_bytes([HEADER, ROW])
+    + b"\xff\xfe,x,"
+    + ADDRESS.encode()
+    + b"," * 6
+    + b"\n",
     "a NUL": csv_bytes([HEADER, ROW]) + b"a\0b,x," + ADDRESS.encode() + b"," * 6 + b"\n",
     "no header": csv_bytes([ROW, ROW]),
     "a page": f"<html><body>{ADDRESS} {NAME}</body></html>".encode(),
@@ -153,9 +157,7 @@ OBJECTS = {
 def test_keys_of_json_are_hashed_wherever_they_are(lab, name):
     """A hashed name that a JSON export has twice, nested or escaped leaves nothing in clear."""
     text = OBJECTS[name].replace("ADDRESS", ADDRESS).replace("NAME", NAME)
-    run = users(
-        lab, f"[{text}]".encode(), kind="application/json", insights_output_format="JSON"
-    )
+    run = users(lab, f"[{text}]".encode(), kind="application/json", insights_output_format="JSON")
     assert run.code == (1 if name == "a broken object" else run.code)
     assert run.code in {0, 1}
 
@@ -220,7 +222,8 @@ def test_no_address_of_any_stream_is_in_clear(lab, name, form):
         }
     run = lab.run(lab.config(**EVERYTHING[name], **more))
     run.assert_ok()
-    files = [gzip.open(path).read() for path in (lab.folder / "batches").glob("**/*.gz")]
+    paths = (lab.folder / "batches").glob("**/*.gz")
+    files = [gzip.decompress(path.read_bytes()) for path in paths]
     text = run.raw.decode() + b"".join(files).decode()
     assert "insights_users" in text
     assert mail_of(text) == []
@@ -278,8 +281,9 @@ LISTS = {
         "GET /insights/v1/exports",
         "insights_exports",
         lambda page: {**page, "exports": [
-            {"id": "1", "status": "ERROR", "reports": ["USERS"], "timestamp": "2026-08-01T00:00:00Z",
-             "outputFormat": "CSV", "downloads": [], "requestedBy": [{"Email": ADDRESS}]},
+            {"id": "1", "status": "ERROR", "reports": ["USERS"],
+             "timestamp": "2026-08-01T00:00:00Z", "outputFormat": "CSV",
+             "downloads": [], "requestedBy": [{"Email": ADDRESS}]},
         ], "pagination": {"offset": 0, "limit": 100, "totalResults": 1}},
     ),
     "jobs, in capitals": (

@@ -64,8 +64,14 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("age", ["new", "a month old"])
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    ("name", "age"),
+    [
+        *((name, ("a month old", "new")[n % 2]) for n, name in enumerate(PLANTED)),
+        ("a checkout", "a month old"),
+        ("an empty folder like a workspace", "a month old"),
+    ],
+)
 @pytest.mark.short(2)
 def test_what_is_only_named_like_ours_stays(lab, name, age):
     """A file or folder in TMPDIR that is only named like the tap's own stays."""
@@ -88,8 +94,15 @@ def listing(path):
     )
 
 
-@pytest.mark.parametrize("name", ["tap-autodesk-exports-abcd1234", "tap-autodesk-exports"])
-@pytest.mark.parametrize("target", ["a folder", "a file", "nothing"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("tap-autodesk-exports-abcd1234", "a folder"),
+        ("tap-autodesk-exports", "a folder"),
+        ("tap-autodesk-exports", "a file"),
+        ("tap-autodesk-exports", "nothing"),
+    ],
+)
 def test_a_link_named_like_ours_and_what_it_leads_to_stay(lab, name, target):
     """A symbolic link named like the tap's own stays, and so does what it leads to."""
     precious = lab.folder / "precious"
@@ -201,7 +214,7 @@ def test_two_users_do_not_delete_each_others(lab, killed):
 
 
 PLACES = {
-    "a name with blanks and quotes": "it's a \"folder\" of mine",
+    "a name with blanks and quotes": 'it\'s a "folder" of mine',
     "a name with letters of any kind": "временно-一時",
     "a name with a percent sign": "100%25 %s {x}",
     "a name that looks like an option": "-rf",
@@ -211,8 +224,10 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("api", ["insights", "data_connector"])
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize(
+    ("name", "api"),
+    [(name, ("insights", "data_connector")[n % 2]) for n, name in enumerate(PLACES)],
+)
 def test_any_folder_serves_for_temporary_files(lab, name, api):
     """A TMPDIR of any name serves, and what else is in it stays."""
     place = lab.folder / PLACES[name]
@@ -256,7 +271,7 @@ def test_files_beside_batches_stay(lab):
         API, batch_config={"encoding": {"format": "parquet"}, "storage": {"root": root.as_uri()}}
     )
     lab.run(config, streams=STREAMS[API]).assert_ok()
-    now = {name: text for name, text in safe_listing(root)}
+    now = dict(safe_listing(root))
     assert {name: now.get(name) for name, _ in before} == dict(before)
 
 

@@ -1,4 +1,4 @@
-"""Kind 10: a sandbox that serves a real extract opens to whoever has its token, and to nobody else."""
+"""Kind 10: a sandbox that serves a real extract opens to its token, and to nothing else."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ class Door:
                 client.putheader("Content-Length", str(len(data)))
             client.endheaders(data)
             answer = client.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode("utf-8", "replace")
+            return (
+                answer.status,
+                dict(answer.getheaders()),
+                answer.read().decode("utf-8", "replace"),
+            )
 
     def bearer(self, token):
         return {"Authorization": f"Bearer {token}"}
@@ -93,17 +97,17 @@ class Door:
         body = json.dumps({"serviceGroups": ["admin"], "effectiveFrom": "2026-01-01T00:00:00Z"})
         with contextlib.suppress(ValueError, KeyError, IndexError):
             auth = self.bearer(token)
-            status, _, text = self.ask("POST", f"{base}/requests", body,
+            _, _, text = self.ask("POST", f"{base}/requests", body,
                                        Content_Type="application/json", **auth)  # fmt: skip
             seen.append(text)
             time.sleep(0.1)
-            status, _, text = self.ask("GET", f"{base}/jobs", **auth)
+            _, _, text = self.ask("GET", f"{base}/jobs", **auth)
             seen.append(text)
             job = json.loads(text)["results"][-1]["id"]
-            status, _, text = self.ask("GET", f"{base}/jobs/{job}/data/admin_roles.csv", **auth)
+            _, _, text = self.ask("GET", f"{base}/jobs/{job}/data/admin_roles.csv", **auth)
             seen.append(text)
             link = urlsplit(json.loads(text)["signedUrl"])
-            status, _, text = self.ask("GET", f"{link.path}?{link.query}")
+            _, _, text = self.ask("GET", f"{link.path}?{link.query}")
             seen.append(text)
         return "\n".join(seen)
 
@@ -158,8 +162,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize("path", ["/sandbox/secrets", "/data-connector/v1/accounts/{account}/jobs"])
-def test_no_other_token_opens_anything(door, name, path):
+def test_no_other_token_opens_anything(door, name):
     """No token but the one that the start printed opens an admin page or an API."""
     value = WRONG[name].format(
         start=door.token[:-1],
@@ -168,14 +171,14 @@ def test_no_other_token_opens_anything(door, name, path):
         basic=base64.b64encode(f"user:{door.token}".encode()).decode(),
     )
     headers = {"Authorization": value} if value else {}
-    status, _, text = door.ask("GET", path.format(account=door.account), **headers)
-    assert_shut(door, status, text)
+    for path in ("/sandbox/secrets", f"/data-connector/v1/accounts/{door.account}/jobs"):
+        status, _, text = door.ask("GET", path, **headers)
+        assert_shut(door, status, text)
 
 
 def test_the_token_opens_it(door):
     """The token that the start prints opens the admin pages and the extract."""
-    status, _, text = door.ask("GET", "/sandbox/settings", **door.bearer(door.token))
-    assert status == 200
+    assert door.ask("GET", "/sandbox/settings", **door.bearer(door.token))[0] == 200
     assert CELL in door.steal(door.token)
 
 
@@ -263,8 +266,9 @@ def test_a_sign_in_page_alone_opens_nothing(door, client):
 
 
 TRAVERSALS = (
-    "../beside.csv", "..%2fbeside.csv", "%2e%2e/beside.csv", "%2e%2e%2fbeside.csv", "..\\beside.csv",
-    "..%5cbeside.csv", "/etc/passwd", "%2fetc%2fpasswd", "....//beside.csv", "admin_roles.csv/../../beside.csv",
+    "../beside.csv", "..%2fbeside.csv", "%2e%2e/beside.csv", "%2e%2e%2fbeside.csv",
+    "..\\beside.csv", "..%5cbeside.csv", "/etc/passwd", "%2fetc%2fpasswd", "....//beside.csv",
+    "admin_roles.csv/../../beside.csv",
     "..%c0%afbeside.csv", "admin_roles.csv%00.csv", "file:///etc/passwd",
 )  # fmt: skip
 
@@ -293,7 +297,9 @@ def test_a_page_of_another_site_may_read_nothing(door):
     """No answer lets a page of another site read it."""
     for path in ("/sandbox/settings", "/insights/v1/contexts"):
         for method in ("GET", "OPTIONS"):
-            _, headers, _ = door.ask(method, path, Origin="https://evil.test", **door.bearer(door.token))
+            _, headers, _ = door.ask(
+                method, path, Origin="https://evil.test", **door.bearer(door.token)
+            )
             lower = {name.lower() for name in headers}
             assert "access-control-allow-origin" not in lower
 
@@ -322,8 +328,7 @@ def test_a_link_is_good_for_its_file_alone(door):
             status, _, text = door.ask("GET", f"{link.path}?{changed}")
             assert status >= 400, (name, value)
             assert CELL not in text
-    status, _, text = door.ask("GET", link.path)
-    assert status >= 400
+    assert door.ask("GET", link.path)[0] >= 400
 
 
 def test_every_start_has_its_own_token(door, tmp_path):
@@ -371,9 +376,11 @@ def test_odd_requests_do_not_end_it(door):
     """Requests that are none do not end it, and tell nothing."""
     for data in (b"\0\0\0\0\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"\r\n" * 1000,
                  b"GET /" + quote("☃" * 5000).encode() + b" HTTP/1.1\r\n\r\n"):  # fmt: skip
-        with socket.create_connection(door.netloc.split(":"), timeout=20) as connection:
-            with contextlib.suppress(OSError):
-                connection.sendall(data)
-                connection.shutdown(socket.SHUT_WR)
-                assert CELL.encode() not in connection.recv(65536)
+        with (
+            socket.create_connection(door.netloc.split(":"), timeout=20) as connection,
+            contextlib.suppress(OSError),
+        ):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            assert CELL.encode() not in connection.recv(65536)
     assert door.ask("GET", "/sandbox/settings", **door.bearer(door.token))[0] == 200

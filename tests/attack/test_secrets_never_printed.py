@@ -28,7 +28,9 @@ SECRET_SETTINGS = (
 )  # fmt: skip
 MALFORMED = {
     "credentials as text": {"credentials": SECRET},
-    "credentials as JSON in text": {"credentials": json.dumps({INSIGHTS: {"access_token": SECRET}})},
+    "credentials as JSON in text": {
+        "credentials": json.dumps({INSIGHTS: {"access_token": SECRET}})
+    },
     "credentials as a list": {"credentials": [SECRET]},
     "credentials as a list of objects": {"credentials": [{INSIGHTS: {"client_secret": SECRET}}]},
     "credentials of an API as text": {"credentials": {INSIGHTS: SECRET}},
@@ -69,7 +71,9 @@ def test_what_is_wrong_with_a_setting_is_said_without_its_secret(lab, name):
     run.assert_sentence(f"{next(iter(MALFORMED[name]))}|credentials|auth_flow|service_account")
 
 
-@pytest.mark.parametrize("name", [name for name in MALFORMED if name.startswith("credentials")][::2])
+@pytest.mark.parametrize(
+    "name", [name for name in MALFORMED if name.startswith("credentials")][::2]
+)
 def test_the_companion_says_it_without_a_secret_as_well(lab, name):
     """The companion's commands name a malformed setting without its secret too."""
     lab.plant(SECRET)
@@ -100,7 +104,9 @@ def test_what_is_wrong_in_the_environment_is_said_without_its_secret(lab, name):
         "API_URL": lab.front.url,
         "APIS": '["insights"]',
     }
-    env = {f"TAP_AUTODESK_EXPORTS_{key}": value for key, value in (given | ENVIRONMENT[name]).items()}
+    env = {
+        f"TAP_AUTODESK_EXPORTS_{key}": value for key, value in (given | ENVIRONMENT[name]).items()
+    }
     run = lab.run(None, "--config=ENV", env=env)
     run.assert_sentence("credentials|lookback_days|apis")
 
@@ -155,7 +161,9 @@ PLACES_OF_URLS = {
     "api_url, a live host": ({"api_url": "http://somebody:PASSWORD@FRONT"}, {}),
     "api_url, a bad port": ({"api_url": "http://somebody:PASSWORD@127.0.0.1:port"}, {}),
     "api_url, another scheme": ({"api_url": "ftp://somebody:PASSWORD@FRONT"}, {}),
-    "api_url, in the query": ({"api_url": "http://FRONT/?key=PASSWORD&X-Amz-Signature=PASSWORD"}, {}),
+    "api_url, in the query": (
+        {"api_url": "http://FRONT/?key=PASSWORD&X-Amz-Signature=PASSWORD"}, {},
+    ),
     "a proxy, dead": ({}, {"HTTP_PROXY": "http://somebody:PASSWORD@127.0.0.1:9"}),
     "a proxy, live": ({}, {"HTTP_PROXY": "http://somebody:PASSWORD@FRONT"}),
     "a proxy, a bad port": ({}, {"HTTP_PROXY": "http://somebody:PASSWORD@127.0.0.1:port"}),

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from support import hostile
-from support.attack import APIS, COMPANION, POINTS, STREAMS, TAP, TOKEN, csv_bytes, serve_bytes
+from support.attack import APIS, COMPANION, POINTS, STREAMS, TOKEN, csv_bytes, serve_bytes
 
 pytestmark = pytest.mark.kind(9)
 
@@ -27,8 +27,9 @@ WAITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("name", WAITS)
+@pytest.mark.parametrize(
+    ("name", "status"), [(name, (429, 503)[n % 2]) for n, name in enumerate(WAITS)]
+)
 @pytest.mark.short(1)
 def test_an_absurd_retry_after_is_survived(lab, name, status):
     """A `Retry-After` that makes no sense is survived: the request is tried again."""
@@ -45,8 +46,8 @@ def test_an_absurd_retry_after_is_survived(lab, name, status):
         assert run.records(STREAMS[api][0]) is not None
 
 
-STATUSES = (201, 202, 204, 205, 206, 300, 304, 305, 402, 405, 406, 408, 410, 411, 413, 414, 415,
-            418, 421, 422, 425, 451, 501, 505, 511, 520, 599, 600, 799, 999)  # fmt: skip
+STATUSES = (201, 202, 204, 206, 300, 304, 402, 405, 408, 410, 413, 415, 418, 422, 451, 501, 505,
+            511, 600, 999)  # fmt: skip
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -59,8 +60,9 @@ def test_a_post_that_is_answered_oddly_is_a_sentence(lab, status):
     run.assert_sentence(str(status))
 
 
-@pytest.mark.parametrize("status", STATUSES[::4])
-@pytest.mark.parametrize("point", ["list", "poll"])
+@pytest.mark.parametrize(
+    ("status", "point"), [(s, ("list", "poll")[n % 2]) for n, s in enumerate(STATUSES[::2])]
+)
 def test_a_get_that_is_answered_oddly_is_a_sentence(lab, status, point):
     """A GET that is answered by a status that no document names ends in a sentence."""
     api = APIS[(status + len(point)) % 3]
@@ -73,8 +75,8 @@ def test_a_get_that_is_answered_oddly_is_a_sentence(lab, status, point):
 
 GONE = object()
 WRONG = {
-    "missing": GONE, "null": None, "a number": 7, "a list": ["x"], "an object": {"x": 1}, "empty": "",
-    "true": True,
+    "missing": GONE, "null": None, "a number": 7, "a list": ["x"], "an object": {"x": 1},
+    "empty": "", "true": True,
 }  # fmt: skip
 
 
@@ -84,12 +86,11 @@ def spoiled(content, name, value):
         return [spoiled(entry, name, value) for entry in content]
     if not isinstance(content, dict):
         return content
-    changed = {
+    return {
         key: value if key == name else spoiled(entry, name, value)
         for key, entry in content.items()
         if not (key == name and value is GONE)
     }
-    return changed
 
 
 FIELDS = {
@@ -190,7 +191,8 @@ WIRES = {
     "chunks that are cut": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n[]",
     "a chunk of no size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n[]\r\n",
     "a chunk of a negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n[]",
-    "gzip that is none": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]",
+    "gzip that is none": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n"
+    b"\r\n[]",
     "gzip that is cut": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n"
     b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xcb\x48",
     "deflate that is none": b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: 2\r\n"
@@ -242,8 +244,11 @@ def test_a_closed_output_is_a_sentence(lab):
     run.assert_sentence("standard output|stdout|target")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--discover"], ["--about"], ["--about", "--format=json"]],
-                         ids=lambda a: " ".join(a) or "a run")  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--discover"], ["--about"], ["--about", "--format=json"]],
+    ids=lambda given: " ".join(given) or "a run",
+)
 def test_a_full_output_is_a_sentence(lab, arguments):
     """A standard output that is full ends in a sentence: a run, discovery and --about."""
     full = os.open("/dev/full", os.O_WRONLY)
@@ -295,7 +300,9 @@ def test_a_closed_input_does_no_harm(lab):
 def test_the_companion_says_it_of_its_output_as_well(lab, arguments):
     """The companion's commands say in a sentence that their output cannot be written."""
     full = os.open("/dev/full", os.O_WRONLY)
-    config, more = (lab.config(), []) if arguments == ["doctor"] else (None, ["--api-url", lab.front.url])
+    config, more = (
+        (lab.config(), []) if arguments == ["doctor"] else (None, ["--api-url", lab.front.url])
+    )
     run = lab.run(config, *arguments, *more, program=COMPANION, stdout=full)
     os.close(full)
     assert run.code != 0
@@ -304,9 +311,20 @@ def test_the_companion_says_it_of_its_output_as_well(lab, arguments):
 # TLS.
 
 
-@pytest.mark.parametrize("where", ["an API", "the storage", "sign-in"])
-@pytest.mark.parametrize("name", ["of an unknown authority", "that is past", "that is to come",
-                                  "of another name", "of no name at all"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("of an unknown authority", "an API"),
+        ("of an unknown authority", "the storage"),
+        ("of an unknown authority", "sign-in"),
+        ("that is past", "an API"),
+        ("that is past", "the storage"),
+        ("that is to come", "sign-in"),
+        ("of another name", "an API"),
+        ("of another name", "the storage"),
+        ("of no name at all", "sign-in"),
+    ],
+)
 @pytest.mark.short(1)
 def test_a_certificate_that_is_no_good_is_named(lab, certificates, name, where):
     """A certificate that is no good is named, with its host and the setting that helps."""
@@ -321,7 +339,9 @@ def test_a_certificate_that_is_no_good_is_named(lab, certificates, name, where):
     if where == "the storage":
         from support.attack import set_links
 
-        set_links(lab.front, INSIGHTS, lambda _: f"{bad.url}/file?Signature=5iGnAtUrE0123456789ABCD")
+        set_links(
+            lab.front, INSIGHTS, lambda _: f"{bad.url}/file?Signature=5iGnAtUrE0123456789ABCD"
+        )
     else:
         config["api_url"] = bad.url
         if where == "sign-in":
@@ -345,7 +365,7 @@ def test_https_on_a_port_of_http_is_named(lab, certificates):
 
 
 @pytest.mark.parametrize("where", ["is not there", "is a folder", "is no certificate", "is empty"])
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE"])
 def test_a_bundle_that_cannot_be_read_is_named(lab, certificates, where, variable):
     """A bundle of certificates that cannot be read is named with its variable."""
     secure = lab.server(lab.sandbox.url, tls=certificates.context("127.0.0.1"))
@@ -381,7 +401,7 @@ SECRETS = ("access_token", "personal_access_token", "client_secret", "client_id"
 @pytest.mark.parametrize(
     ("name", "setting"),
     [
-        *((name, "access_token") for name in UNSENDABLE),
+        *((name, "access_token") for name in list(UNSENDABLE)[::2]),
         *((name, SECRETS[1 + n % 4]) for n, name in enumerate(UNSENDABLE)),
     ],
 )
@@ -447,7 +467,7 @@ def test_an_api_url_that_is_none_is_named(lab, name):
         run.assert_sentence("api_url")
 
 
-@pytest.mark.parametrize("name", list(ADDRESSES)[:8])
+@pytest.mark.parametrize("name", list(ADDRESSES)[:8:2])
 def test_the_companion_names_a_url_that_is_none(lab, name):
     """`autodesk-exports schema` names a URL that is none."""
     arguments = ["schema", f"--api-url={ADDRESSES[name]}"]
@@ -471,14 +491,21 @@ PROXIES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        *((name, ("https", "http")[n % 2]) for n, name in enumerate(PROXIES)),
+        ("that wants credentials", "http"),
+    ],
+)
 @pytest.mark.short(1)
 def test_a_proxy_that_does_not_serve_is_named(lab, name, scheme):
     """A proxy that wants credentials, or fails otherwise, is named as the proxy."""
     url, status = PROXIES[name]
-    action = hostile.answer(status, b"", Proxy_Authenticate='Basic realm="x"') if status else (
-        hostile.raw(b"hello\r\n")
+    action = (
+        hostile.answer(status, b"", Proxy_Authenticate='Basic realm="x"')
+        if status
+        else (hostile.raw(b"hello\r\n"))
     )
     lab.front.on("* *", action)
     env = {f"{scheme.upper()}_PROXY": url.replace("FRONT", lab.front.netloc)}
@@ -532,7 +559,9 @@ def test_an_input_that_cannot_be_read_is_named(lab, what, name):
     assert run.code in {1, 2}
 
 
-@pytest.mark.parametrize("name", ["is not there", "is no JSON", "is a list", "is empty", "is a folder"])
+@pytest.mark.parametrize(
+    "name", ["is not there", "is no JSON", "is a list", "is empty", "is a folder"]
+)
 def test_the_companion_names_a_config_that_cannot_be_read(lab, name):
     """The companion names a config that is missing or no JSON as well."""
     path = lab.folder / "given.json"
@@ -556,7 +585,9 @@ CATALOGS = {
         "streams": [{"tap_stream_id": "x", "stream": "x", "schema": {}, "metadata": []}]
     },
     "metadata that is an object": {
-        "streams": [{"tap_stream_id": "insights_users", "schema": {"properties": {}}, "metadata": {}}]
+        "streams": [
+            {"tap_stream_id": "insights_users", "schema": {"properties": {}}, "metadata": {}}
+        ]
     },
     "no streams": {},
 }
@@ -635,7 +666,8 @@ SETTINGS = {
         "tokenflex_exports": [{"name": "", "fields": ["usageDate"]}], "apis": ["tokenflex"],
     },
     "an own export with a name of two words": {
-        "tokenflex_exports": [{"name": "my ../ own", "fields": ["usageDate"]}], "apis": ["tokenflex"],
+        "tokenflex_exports": [{"name": "my ../ own", "fields": ["usageDate"]}],
+        "apis": ["tokenflex"],
     },
     "account IDs that are no IDs": {
         "apis": ["data_connector"], "data_connector_account_ids": ["../x", "a b", ""],
@@ -659,7 +691,9 @@ SETTINGS = {
     "a map of a stream that is not there": {"stream_maps": {"nothing": {"a": "b"}}},
     "a map that breaks off": {"stream_maps": {"insights_users": {"a": "email +"}}},
     "a map of a column that is not there": {"stream_maps": {"insights_users": {"a": "nothing"}}},
-    "a map that drops the key": {"stream_maps": {"insights_users": {"mail": "email", "__else__": None}}},
+    "a map that drops the key": {
+        "stream_maps": {"insights_users": {"mail": "email", "__else__": None}}
+    },
     "a filter that fails": {"stream_maps": {"insights_users": {"__filter__": "1/0"}}},
     "flattening without a depth": {"flattening_enabled": True},
     "a setting that nobody knows": {"insights_team_id": ["5"]},
@@ -692,8 +726,10 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("api", ["insights", "data_connector"])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    ("name", "api"),
+    [(name, ("insights", "data_connector")[n % 2]) for n, name in enumerate(CELLS)],
+)
 def test_any_text_in_a_cell_is_loaded(lab, name, api):
     """Any text in a cell arrives as it is."""
     row = CELLS[name]
@@ -738,7 +774,8 @@ def test_odd_arguments_are_sentences(lab, name):
 def test_a_sign_in_that_is_refused_is_a_sentence(lab):
     """A sign-in that is refused names the setting that is wrong."""
     flow = {"auth_flow": "client_credentials", "access_token": None, "client_id": "nobody",
-            "client_secret": "nothing-0123456789", "personal_access_token": "pat-0123456789"}  # fmt: skip
+            "client_secret": "nothing-0123456789",
+            "personal_access_token": "pat-0123456789"}  # fmt: skip
     run = lab.run(lab.config(INSIGHTS, **flow), streams=STREAMS[INSIGHTS])
     run.assert_sentence("client_id|client_secret")
     assert lab.front.seen(f"POST {TOKEN}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -209,7 +210,9 @@ FURTHER = {
     "no content type": lambda c: lambda e: e.reply(200, json.dumps(c).encode()),
     "201": lambda c: lambda e: e.reply(201, json.dumps(c).encode()),
     "a long refresh token": lambda c: c,
-    "a dripping answer": lambda c: hostile.drip([bytes([b]) for b in json.dumps(c).encode()], 0.005),
+    "a dripping answer": lambda c: hostile.drip(
+        [bytes([b]) for b in json.dumps(c).encode()], 0.005
+    ),
     "chunks": lambda c: hostile.chunked([bytes([b]) for b in json.dumps(c).encode()]),
 }
 
@@ -364,7 +367,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_store_is_named_and_a_new_seed_serves(lab, chain, settings, store, name):
-    """A store that cannot be read is named, or the seed of the settings is used; nothing crashes."""
+    """A store that cannot be read is named, or the seed of the settings is used."""
     lab.run(settings, streams=STREAM).assert_ok()
     text = store.read_bytes()
     content = DAMAGED[name]
@@ -413,8 +416,8 @@ def test_on_a_full_disk_no_token_is_lost(lab, chain, settings):
         config = {**settings, "token_store": str(small / "tokens.json")}
         lab.run(config, streams=STREAM).assert_ok()
         filler = small / "filler"
-        with pytest.raises(OSError, match="space"), filler.open("wb", buffering=0) as file:
-            while True:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:  # until no space is left
                 file.write(bytes(4096))
         good = chain.current
         run = lab.run(config, streams=STREAM)
@@ -474,7 +477,7 @@ def test_a_signal_waits_for_the_companion_as_well(lab, chain, settings, signals)
 
 
 def test_a_silent_endpoint_does_not_hold_a_signal_for_ever(lab, chain, settings):
-    """Where the token endpoint never answers, a signal ends the run within a minute all the same."""
+    """Where the token endpoint never answers, a signal ends the run within a minute."""
     rule = lab.front.on(f"POST {TOKEN}", hostile.silent)
     attempt = lab.begin({**settings, "request_timeout_seconds": 120}, streams=STREAM)
     attempt.wait_until(lambda: rule.met)

@@ -92,7 +92,9 @@ def test_actions_are_pinned():
     """Every action of CI is pinned to a commit."""
     uses = re.findall(r"uses:\s*([^\s#]+)", workflows())
     assert uses
-    loose = [use for use in uses if not use.startswith("./") and not re.search("@[0-9a-f]{40}$", use)]
+    loose = [
+        use for use in uses if not use.startswith("./") and not re.search("@[0-9a-f]{40}$", use)
+    ]
     assert loose == []
 
 
@@ -113,7 +115,9 @@ def test_a_report_has_its_way():
 
 def test_what_is_shipped_holds_no_secret_and_no_place():
     """Nothing that is shipped names a place of its making or holds a key."""
-    names = re.compile(r"/work/|/root/|BEGIN (RSA |EC )?PRIVATE KEY|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{20}")
+    names = re.compile(
+        r"/work/|/root/|BEGIN (RSA |EC )?PRIVATE KEY|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{20}"
+    )
     found = [
         str(path)
         for path in (ROOT / "tap_autodesk_exports").rglob("*")

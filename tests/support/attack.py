@@ -17,7 +17,6 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from support import hostile, processes
+from support.forks import Fork, Forks
 from support.hostile import Hostile, edit
 from tap_autodesk_exports.sandbox import Sandbox, credentials
 
@@ -207,6 +207,7 @@ class Attempt:
         command: Sequence[str],
         env: Mapping[str, str],
         *,
+        pace: float | None,
         stdout: int | None,
         stderr: int | None,
         limits: Mapping[int, int],
@@ -231,16 +232,23 @@ class Attempt:
 
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.started = time.monotonic()
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out if stdout is None else stdout,
-                stderr=err if stderr is None else stderr,
-                env=env,
-                cwd=cwd,
-                start_new_session=True,
-                preexec_fn=prepare if limits or closed else None,  # noqa: PLW1509
-            )
+            given_out = out.fileno() if stdout is None else stdout
+            given_err = err.fileno() if stderr is None else stderr
+            if pace is not None:
+                self.process: subprocess.Popen[bytes] | Fork = _forks().begin(
+                    command, env, cwd, pace, given_out, given_err
+                )
+            else:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=given_out,
+                    stderr=given_err,
+                    env=env,
+                    cwd=cwd,
+                    start_new_session=True,
+                    preexec_fn=prepare if limits or closed else None,  # noqa: PLW1509
+                )
         self.pid = self.process.pid
 
     def log(self) -> str:
@@ -260,12 +268,21 @@ class Attempt:
             os.kill(self.pid, number)
 
     def _reaped(self) -> int | None:
-        if self.process.returncode is None:
+        """Return how it ended, or None while it runs."""
+        if isinstance(self.process, Fork):
+            self.process.poll()
+            self._peak = max(self._peak, self.process.peak)
+        elif self.process.returncode is None:
             pid, status, used = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 self._peak = max(self._peak, used.ru_maxrss * 1024)
                 self.process.returncode = os.waitstatus_to_exitcode(status)
         return self.process.returncode
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _sample(self) -> None:
         self._peak = max(self._peak, sum(_resident(pid) for pid in _family(self.pid)))
@@ -285,10 +302,7 @@ class Attempt:
             time.sleep(self._pause)
         seconds = time.monotonic() - self.started
         if code is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            _, status = os.waitpid(self.pid, 0)
-            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self._kill()
         left = self._processes_left()
         raw = self.out.read_bytes()
         messages = [
@@ -333,8 +347,8 @@ def _parsed(line: bytes) -> Any:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     with contextlib.suppress(OSError, ValueError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            children = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children = (task / "children").read_text(encoding="ascii")
             for child in children.split():
                 yield from _family(int(child))
 
@@ -494,7 +508,8 @@ class Lab:
             catalog: Its catalog: an object, or the text of the file.
             env: Further environment variables.
             program: The tap or its companion.
-            pace: Length of its pauses; 1 runs the installed program itself.
+            pace: Length of its pauses. The installed program itself runs where it is 1, and where
+                the process begins in another way: behind a command, with limits, without a file.
             stdout: File descriptor of its standard output, in place of a file.
             stderr: The same for its standard error.
             limits: Resource limits.
@@ -515,18 +530,15 @@ class Lab:
                 path = self.folder / f"{name}.json"
                 _write(path, content)
                 files += [f"--{name}", str(path)]
-        if by_name:
-            command = [program]
-        elif program == TAP and pace != 1:
-            command = [sys.executable, str(TESTS / "support" / "paced_tap.py"), str(pace)]
-        else:
-            command = [str(processes.BIN / program)]
+        is_forked = pace != 1 and not (before or limits or closed)
+        command = [program if by_name or is_forked else str(processes.BIN / program)]
         if program != TAP:  # a companion's command comes before its options
             files, arguments = [*arguments[:1], *files], arguments[1:]
         attempt = Attempt(
             self,
             [*before, *command, *files, *arguments],
             self.environment(**(env or {})),
+            pace=pace if is_forked else None,
             stdout=stdout,
             stderr=stderr,
             limits=limits or {},
@@ -600,7 +612,7 @@ class Lab:
 
     def is_planted(self, name: str) -> bool:
         """Whether a file in the temporary folder was put there by the trial."""
-        return name.split("/")[0] in self.planted_files
+        return name.split("/", maxsplit=1)[0] in self.planted_files
 
     def assert_nothing_told(self, text: str) -> None:
         secrets = told(text, self.known_secrets())
@@ -620,13 +632,19 @@ class Lab:
 def _end_of_trace(text: str, trace: str) -> str:
     """Return the line that names the exception, or what follows the mark of a trace."""
     lines = text[text.index(trace) :].splitlines()
-    named = [line for line in lines[1:] if line[:1].isalpha() and ": " in line or "Error" in line]
+    named = [line for line in lines[1:] if (line[:1].isalpha() and ": " in line) or "Error" in line]
     return " / ".join([*lines[:1], *named[:1]])[:400]
 
 
 def _around(text: str, what: str, width: int = 160) -> str:
     at = text.index(what)
     return repr(text[max(0, at - width) : at + width])
+
+
+@functools.cache
+def _forks() -> Forks:
+    """Return what forks this test process's runs; it ends with the test process."""
+    return Forks(processes.clean_environment())
 
 
 def _write(path: Path, content: Any) -> None:
@@ -639,7 +657,7 @@ def _write(path: Path, content: Any) -> None:
 
 def period() -> dict[str, str]:
     """Three weeks of a past month, which every trial asks for."""
-    from support.cases import _period  # noqa: PLC0415
+    from support.cases import _period
 
     return _period()
 
@@ -691,7 +709,7 @@ class Certificates:
             days: From and to when it is good, counted from today.
             trusted: Whether the authority of `bundle` signs it, or another one.
         """
-        import ssl  # noqa: PLC0415
+        import ssl
 
         authority = self._authority if trusted else _authority("Nobody's authority")
         with self._lock:
@@ -707,14 +725,14 @@ def _authority(name: str) -> tuple[Any, Any]:
 
 
 def _pem(certificate: Any) -> bytes:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization
 
     pem: bytes = certificate.public_bytes(serialization.Encoding.PEM)
     return pem
 
 
 def _leaf(authority: tuple[Any, Any], names: Sequence[str], days: tuple[int, int]) -> bytes:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization
 
     certificate, key = _certificate(names[0], names, days, authority)
     private: bytes = key.private_bytes(
@@ -728,12 +746,12 @@ def _leaf(authority: tuple[Any, Any], names: Sequence[str], days: tuple[int, int
 def _certificate(
     subject: str, names: Sequence[str], days: tuple[int, int], issuer: tuple[Any, Any] | None
 ) -> tuple[Any, Any]:
-    import datetime as dt  # noqa: PLC0415
-    import ipaddress  # noqa: PLC0415
+    import datetime as dt
+    import ipaddress
 
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])

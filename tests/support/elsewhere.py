@@ -12,11 +12,11 @@ import sys
 
 MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix_ipc", "readline",
            "syslog", "crypt", "spwd")  # fmt: skip
-OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups", "killpg", "setsid",
-         "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown", "fchown", "lchown", "fchmod",
-         "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4", "wait3", "nice", "getloadavg",
-         "sched_getaffinity", "pread", "pwrite", "posix_spawn", "register_at_fork", "WNOHANG",
-         "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "sync", "openpty")  # fmt: skip
+OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups", "killpg",
+         "setsid", "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown",
+         "fchown", "lchown", "fchmod", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4", "wait3", "nice",
+         "getloadavg", "sched_getaffinity", "pread", "pwrite", "posix_spawn",
+         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "sync", "openpty")  # fmt: skip
 OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
              "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGWINCH", "pthread_sigmask", "pthread_kill",
              "sigwait", "sigpending", "setitimer", "alarm", "pause", "siginterrupt")  # fmt: skip
@@ -24,13 +24,13 @@ OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "S
 
 def main() -> None:
     # What is loaded by now needs no other system: only what the program asks for is at stake.
-    import multiprocessing.util  # noqa: F401, PLC0415
-    import platform  # noqa: PLC0415
-    import subprocess  # noqa: F401, PLC0415
-    import tempfile  # noqa: F401, PLC0415
+    import multiprocessing.util  # noqa: F401
+    import platform
+    import subprocess  # noqa: F401
+    import tempfile  # noqa: F401
 
-    import filelock  # noqa: F401, PLC0415
-    import platformdirs  # noqa: F401, PLC0415
+    import filelock  # noqa: F401
+    import platformdirs  # noqa: F401
 
     platform.uname()
     for name in MODULES:
@@ -41,11 +41,11 @@ def main() -> None:
     program, *arguments = sys.argv[1:]
     sys.argv = [program, *arguments]
     if program == "tap-autodesk-exports":
-        from tap_autodesk_exports.tap import TapAutodeskExports  # noqa: PLC0415
+        from tap_autodesk_exports.tap import TapAutodeskExports
 
         TapAutodeskExports.cli(arguments, prog_name=program)
     else:
-        from tap_autodesk_exports import cli  # noqa: PLC0415
+        from tap_autodesk_exports import cli
 
         cli.main(arguments, prog_name=program)
 

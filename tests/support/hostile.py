@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.client
 import json
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Mapping
 
     Action = Callable[["Exchange"], None]
@@ -393,6 +394,12 @@ def edit(how: Callable[[Any], Any]) -> Action:
 def _fresh(pieces: Pieces) -> Iterable[bytes]:
     """Return the pieces of one answer; what can be iterated over once is given as a function."""
     return pieces() if callable(pieces) else pieces
+
+
+def lazily(make: Callable[[], Action]) -> Action:
+    """Make an action when it is first needed: a large answer is not made to collect the trials."""
+    made = functools.cache(make)
+    return lambda exchange: made()(exchange)  # noqa: PLW0108 - made() now would be too early
 
 
 def drip(
