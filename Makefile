@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requirements/uv.txt \
-	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt
+	requirements/target-duckdb.txt requirements/target-postgres.txt requirements/target-jsonl.txt \
+	requirements/dbt.txt
 
 # uv and Meltano's installs look where pip is told to look, unless uv is told otherwise. Bytecode is
 # written once, at set-up, so that no start pays for it where Python may not write it.
@@ -16,8 +17,11 @@ INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" 
 # ARGS="-n0 tests/streams/test_state.py" runs one file in one process.
 WORKERS := -n 2 --no-loadscope-reorder
 
+# Licences that may be shipped with an Apache-2.0 program.
+LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage faults year tables bench lint format docs lock set-up plugins clean
+.PHONY: help demo test coverage faults year tables bench lint licences sbom format docs lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,10 +29,10 @@ help: ## Show this list
 demo: plugins ## Load all three APIs from the sandbox into DuckDB with `meltano run`
 	@$(BIN)/python demo/run.py
 
-test: plugins lint ## Run every check
+test: plugins lint licences ## Run every check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist loadfile $(ARGS)
 
-coverage: plugins lint ## Run every check as `make test` does, and measure by branch what they reach
+coverage: plugins lint licences ## Run every check as `make test` does, and measure by branch what they reach
 	@rm -f .coverage .coverage.*
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coverage run -m pytest $(WORKERS) --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -54,6 +58,16 @@ lint: set-up ## Run ruff, mypy and import-linter
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+
+licences: set-up ## Check the licences of all that an installation brings along
+	@$(BIN)/pip-licenses --python $(BIN)/python --partial-match --format=plain-vertical \
+		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements/tap.txt) \
+		--allow-only="$(LICENCES)" >/dev/null && echo "All licences are known and permissive."
+
+sbom: set-up ## Write dist/sbom.json: a bill of materials of an installation (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py requirements requirements/tap.txt --pyproject pyproject.toml \
+		--output-format JSON --output-file dist/sbom.json --output-reproducible
 
 format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff check --fix
@@ -86,9 +100,10 @@ plugins: .meltano/.ready
 COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url $(UPGRADE)
 lock: set-up ## Write requirements/*.txt anew
-	@$(COMPILE) pyproject.toml --extra sandbox --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --extra report --group dev -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --constraint requirements/dev.txt -o requirements/tap.txt
 	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
+	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt
 	@for name in build target-duckdb target-postgres target-jsonl; do \
 		$(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 

@@ -1,8 +1,9 @@
 # ruff: noqa: INP001, T201, S603 - a script
-"""`make demo`: load all three APIs from the sandbox into DuckDB, and compare what arrived.
+"""`make demo`: load all three APIs from the sandbox into DuckDB, compare what arrived, and draw it.
 
 A real `meltano run tap-autodesk-exports target-duckdb`, with the sandbox in Autodesk's place. What
-the sandbox says that it served is held against what stands in the warehouse, stream by stream.
+the sandbox says that it served is held against what stands in the warehouse, stream by stream. Then
+`meltano run dbt-duckdb:build dbt-duckdb:report` makes a page of pictures of it.
 """
 
 from __future__ import annotations
@@ -60,11 +61,38 @@ def main() -> int:
         print(f"Served and loaded differ in: {', '.join(differences)}.")
         return 1
     print("The warehouse holds every row that was served. It is there to be queried:\n")
-    shown = database.relative_to(Path.cwd()) if database.is_relative_to(Path.cwd()) else database
     query = "SELECT offering_name, count(*) FROM autodesk.insights_usage GROUP BY 1 ORDER BY 2 DESC"
-    code = f"import duckdb; db = duckdb.connect('{shown}'); db.sql('{query}').show()"
+    code = f"import duckdb; db = duckdb.connect('{shown(database)}'); db.sql('{query}').show()"
     print(f'  .venv/bin/python -c "{code}"')
+    print("\n$ meltano run dbt-duckdb:build dbt-duckdb:report", flush=True)
+    page = database.with_suffix(".html")
+    print(answer(database, page))
+    print(
+        f"{time.monotonic() - begin:.0f} seconds in all. The page of pictures:\n\n  {shown(page)}"
+    )
     return 0
+
+
+def shown(path: Path) -> Path:
+    """Return a path as a person in the present folder would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def answer(database: Path, page: Path) -> str:
+    """Build and test the marts and write the page; return what dbt counts at its end."""
+    done = subprocess.run(
+        [str(BIN / "meltano"), "run", "--no-install", "dbt-duckdb:build", "dbt-duckdb:report"],
+        cwd=ROOT,
+        env={**os.environ, "DBT_DUCKDB_PATH": str(database), "DBT_DUCKDB_REPORT_PATH": str(page)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    log = done.stdout + done.stderr
+    counted = re.search(r"PASS=\d+ .*TOTAL=\d+", log)
+    if done.returncode or not counted:
+        sys.exit(f"{log[-4000:]}\nThe marts or the page could not be made: the log is above.")
+    return f"dbt: {counted[0]}"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from typing_extensions import override
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "login": "tap_autodesk_exports.signin.login",
+    "plugin": "tap_autodesk_exports.plugin.command",
+    "report": "tap_autodesk_exports.report_page.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",
     "shapes": "tap_autodesk_exports.shapes.command",
     "schema": "tap_autodesk_exports.autodesk.data_connector.schema.command",

@@ -16,6 +16,8 @@ from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
 from tap_autodesk_exports.streams.output import TargetGone
+from tap_autodesk_exports.streams.selection import is_meltanos_default
+from tap_autodesk_exports.streams.state import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,12 +65,19 @@ class TapAutodeskExports(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        """Have the streams amend the catalog before the SDK's mapper reads it."""
+        """Have the streams amend the catalog before the SDK's mapper reads it.
+
+        What is selected only because Meltano selects everything by default is deselected.
+        """
         _ = self.streams
+        if is_meltanos_default():
+            for stream in self._left_out():
+                stream.selected = False
         super().setup_mapper()
 
     def _selected(self) -> Sequence[Selected]:
         """Return the selected streams that need exports; in a dry run, those of the default."""
+        self._report_left_out()
         return [
             stream.as_selected()
             for stream in self.streams.values()
@@ -77,14 +86,34 @@ class TapAutodeskExports(CommandLine):
             and (stream.selected_by_default or not stream.is_dry_run)
         ]
 
+    def _left_out(self) -> list[DatasetStream]:
+        """Return the streams that are not selected by default."""
+        return [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, DatasetStream) and not stream.selected_by_default
+        ]
+
+    def _report_left_out(self) -> None:
+        """Name the service groups that Meltano's default would select, and the tap does not."""
+        left_out = {stream.name.partition("_")[0] for stream in self._left_out()}
+        if left_out and is_meltanos_default():
+            self.logger.info(
+                "Nothing is selected in the project, so what the tap does not select by default is "
+                "left out: %s. To load some of it, name it, such as "
+                '`select: ["*.*", "activities_*.*"]`.',
+                ", ".join(sorted(left_out)),
+            )
+
     def _columns(self) -> Mapping[str, Sequence[str]]:
         return {name: list(stream.schema["properties"]) for name, stream in self.streams.items()}
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
+        state = usable(state)
         super().load_state(state)
         self.state.setdefault("bookmarks", {})
-        pending: list[dict[str, Any]] = state.get("exports") or []
+        pending: list[dict[str, Any]] = state["exports"]
         self.session.pending = pending
         self.output.take_bookmarks(self.state["bookmarks"])
         self.output.pending = lambda: pending

@@ -75,7 +75,7 @@ class Workspace:
 
 def own_name() -> str:
     """Return the name of this tap and user among the temporary files of all users."""
-    return f"{NAME}-{os.getuid()}" if hasattr(os, "getuid") else NAME
+    return f"{NAME}.{os.getuid()}" if hasattr(os, "getuid") else NAME
 
 
 def own_folder() -> Path:
@@ -87,7 +87,7 @@ def own_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / own_name()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
+    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}."))
 
 
 def _is_ours(folder: Path) -> bool:

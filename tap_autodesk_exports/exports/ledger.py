@@ -12,7 +12,7 @@ from tap_autodesk_exports.exports.export import ExportSpec, PendingExport
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -41,8 +41,7 @@ class Ledger:
     ) -> None:
         self.lock = lock
         self._publish = publish
-        pending = (_from_entry(entry) for entry in entries)
-        self._asked = {item.spec.key: item for item in pending}
+        self._asked = {item.spec.key: item for item in _readable(entries)}
         self._entries = {key: dataclasses.asdict(item) for key, item in self._asked.items()}
 
     def pending(self, key: str) -> PendingExport | None:
@@ -92,5 +91,46 @@ class Ledger:
             return list(self._entries.values())
 
 
+def _readable(entries: Iterable[Entry]) -> Iterator[PendingExport]:
+    """Yield what the entries say; warn of those that cannot be read, and ignore them.
+
+    Keys that this release does not know are left out: a newer one may have written them.
+    """
+    unreadable = 0
+    for entry in entries:
+        try:
+            yield _from_entry(entry)
+        except (TypeError, ValueError):
+            unreadable += 1
+    if unreadable:
+        logger.warning(
+            "%d pending exports of the state cannot be read and are ignored; what they stood for "
+            "is requested again. Is it the state of a newer release?",
+            unreadable,
+        )
+
+
 def _from_entry(entry: Entry) -> PendingExport:
-    return PendingExport(**{**entry, "spec": ExportSpec(**entry["spec"])})
+    """Read an entry.
+
+    Raises:
+        TypeError: A key is missing, or a value is not what it must be.
+    """
+    given = entry.get("spec")
+    if not isinstance(given, dict):
+        msg = "an entry has no export"
+        raise TypeError(msg)
+    spec = ExportSpec(**{name: value for name, value in given.items() if name in _SPEC})
+    texts = (spec.api, spec.owner, spec.name, spec.slot, entry.get("asked_at"))
+    optional = (spec.start, spec.end, spec.existing, entry.get("id"))
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(text is None or isinstance(text, str) for text in optional)
+        or not isinstance(spec.body, dict)
+    ):
+        msg = "a value of an entry is of another type"
+        raise TypeError(msg)
+    return PendingExport(spec, str(entry["asked_at"]), mark=entry.get("mark"), id=entry.get("id"))
+
+
+_SPEC = frozenset(field.name for field in dataclasses.fields(ExportSpec))

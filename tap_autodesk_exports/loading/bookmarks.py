@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.clock import canonical, instant
@@ -122,7 +122,17 @@ class Bookmarks:
         """Return the bookmark of the replication key; None where it belongs to another key."""
         state = self.states.of(partition)
         value: str | None = state.get("replication_key_value")
-        return value if state.get("replication_key") == self.replication.key else None
+        if state.get("replication_key") != self.replication.key or not self._can_be(value):
+            return None
+        return value
+
+    def _can_be(self, value: str | None) -> bool:
+        """Tell whether a text can be a bookmark: one that is compared must be of its type."""
+        if value is None:
+            return False
+        if self.replication.is_dated:
+            return instant(value) is not None
+        return self.replication.key_type is not Type.NUMBER or _is_number(value)
 
     def after(self, partition: Mapping[str, str]) -> tuple[str, str] | None:
         """Return replication key and bound of the rows of a snapshot to send; None for all."""
@@ -155,7 +165,8 @@ class Bookmarks:
     def earliest_start(self) -> str | None:
         """Return where the first load of any partition started, in the canonical form."""
         states = self.states.known_partitions() or [self.states.of({})]
-        return min((state["start"] for state in states if "start" in state), default=None)
+        starts = (str(state.get("start")) for state in states)
+        return min((start for start in starts if instant(start)), default=None)
 
     # What was sent before
 
@@ -219,6 +230,13 @@ class Bookmarks:
         """Note that the version was activated."""
         # Not removed: where Meltano merges two states, it would come back.
         self.states.of(partition)[VERSION_IS_OPEN] = False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def starts_before(start: dt.datetime, bookmarks: Bookmarks) -> str | None:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.hashing import Hashing
 
 
+def not_personal(_column: str) -> bool:
+    """Tell that a column holds no personal data."""
+    return False
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A table that is made of the files of exports: what is known of it before any run.
@@ -48,6 +53,7 @@ class Dataset:
         copies: Columns that are in no file and repeat another one: name -> name of that one.
         newest: Column that orders versions of a row, where a file may hold several.
         remedy: What to do about columns of a file that the catalog does not know.
+        is_personal: Takes the name of a column, known or not; tells whether it holds personal data.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Dataset:
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     newest: str | None = None
     remedy: str = "A newer release of this tap may know them."
+    is_personal: Callable[[str], bool] = not_personal
 
     @property
     def replication(self) -> Replication:

@@ -39,6 +39,7 @@ class Listing:
         read: Takes the API's `Source`; yields the entries, and an error for each part of the list
             that could not be read.
         left_out: Fields that are not loaded: whoever has a signed link can read the file.
+        is_personal: Takes the name of a field, known or not; tells whether it holds personal data.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Listing:
     schema: Mapping[str, Any]
     read: Callable[[Any], Iterable[Mapping[str, Any] | TapError]]
     left_out: frozenset[str] = frozenset()
+    is_personal: Callable[[str], bool] = lambda _: False
 
     def record(self, entry: Mapping[str, Any]) -> Entry:
         """Return an entry as a record: each value in its type, the others in `_rescued_data`."""

@@ -1,4 +1,4 @@
-"""Which columns of a stream hold personal data, as the setting `hash_columns` says."""
+"""Which columns are hashed, as the settings `hash_columns` and `hash_personal_data` say."""
 
 from __future__ import annotations
 
@@ -9,20 +9,30 @@ from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_autodesk_exports.settings import Settings
 
 _NEVER = frozenset({EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID})
 
 
-def hashing_of(stream: str, settings: Settings) -> Hashing | None:
-    """Return which columns of a stream are hashed, and how; None where no setting asks for it."""
+def hashing_of(
+    stream: str, settings: Settings, is_personal: Callable[[str], bool]
+) -> Hashing | None:
+    """Return which columns of a stream are hashed, and how; None where no setting asks for it.
+
+    Args:
+        stream: Name of the stream.
+        settings: The settings.
+        is_personal: Tells whether a column holds personal data, for `hash_personal_data`.
+    """
     patterns = settings.hash_columns
-    if not patterns or not settings.hash_key:
+    if not (patterns or settings.hash_personal_data) or not settings.hash_key:
         return None
 
     def applies(column: str) -> bool:
+        if settings.hash_personal_data and column not in _NEVER and is_personal(column):
+            return True
         return any(_matches(pattern, stream, column) for pattern in patterns)
 
     return Hashing(applies, settings.hash_key.encode())
@@ -44,8 +54,11 @@ def unmatched(settings: Settings, streams: Mapping[str, Iterable[str]]) -> list[
 
 
 def _matches(pattern: str, stream: str, column: str) -> bool:
-    return column not in _NEVER and fnmatch.fnmatchcase(
-        f"{stream}.{column}".lower(), pattern.lower()
+    # A second column of a name, `email#2`, is hashed as the first one is.
+    name = column.partition("#")[0]
+    return column not in _NEVER and any(
+        fnmatch.fnmatchcase(f"{stream}.{each}".lower(), pattern.lower())
+        for each in dict.fromkeys((column, name))
     )
 
 

@@ -54,13 +54,7 @@ class DatasetStream(TapStream):
         self.selected_by_default = dataset.selected_by_default
         schema = export_schema(dataset.columns, dataset.constants)
         self._cell_schemas: Mapping[str, Any] = schema["properties"]
-        super().__init__(
-            tap,
-            session,
-            name=dataset.name,
-            schema=schema,
-            primary_keys=dataset.primary_keys,
-        )
+        super().__init__(tap, session, dataset, schema)
         self.replication_key = dataset.replication_key
         self._send: Send = self._as_records
 

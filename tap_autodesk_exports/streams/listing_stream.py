@@ -28,13 +28,7 @@ class ListingStream(TapStream):
 
     def __init__(self, tap: Tap, session: Session, listing: Listing) -> None:
         self._listing = listing
-        super().__init__(
-            tap,
-            session,
-            name=listing.name,
-            schema=listing.schema,
-            primary_keys=listing.primary_keys,
-        )
+        super().__init__(tap, session, listing, listing.schema)
 
     @override
     def get_records(self, context: types.Context | None) -> Iterable[Record]:

@@ -16,12 +16,14 @@ from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
 from tap_autodesk_exports.loading.report import StreamOutcome, StreamReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers import types
     from singer_sdk.singerlib import Catalog
 
+    from tap_autodesk_exports.loading.dataset import Dataset
+    from tap_autodesk_exports.loading.listing import Listing
     from tap_autodesk_exports.session import Session
     from tap_autodesk_exports.streams.sdk import BatchConfig
 
@@ -37,16 +39,14 @@ class TapStream(Stream):
         self,
         tap: Tap,
         session: Session,
-        *,
-        name: str,
+        declared: Dataset | Listing,
         schema: Mapping[str, Any],
-        primary_keys: Sequence[str],
     ) -> None:
         self.session = session
-        self._hashing = hashing_of(name, session.settings)
+        self._hashing = hashing_of(declared.name, session.settings, declared.is_personal)
         self._report = StreamReport()
-        super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=name)
-        self.primary_keys = tuple(primary_keys)
+        super().__init__(tap, schema=hashed_schema(schema, self._hashing), name=declared.name)
+        self.primary_keys = tuple(declared.primary_keys)
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:

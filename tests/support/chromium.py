@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -22,6 +23,9 @@ class Chromium:
 
     Args:
         folder: Where its profile goes.
+
+    Attributes:
+        events: What the page did, as DevTools tells it, once `watch` was called.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,6 +53,7 @@ class Chromium:
         os.close(to_browser)
         os.close(from_browser)
         self._numbers = itertools.count(1)
+        self.events: list[dict[str, Any]] = []
         self._left = b""
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)[
@@ -67,6 +72,35 @@ class Chromium:
     def go(self, address: str) -> None:
         """Open an address."""
         self._ask("Page.navigate", session=self._session, url=address)
+
+    def watch(self) -> None:
+        """Note requests, console messages and errors of the page from now on."""
+        for domain in ("Network", "Runtime", "Log", "Page"):
+            self._ask(f"{domain}.enable", session=self._session)
+
+    def show(self, width: int, height: int, scheme: str = "light", media: str = "") -> None:
+        """Be a screen of this size with this colour scheme; or paper, with `media="print"`."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            session=self._session,
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self._ask(
+            "Emulation.setEmulatedMedia",
+            session=self._session,
+            media=media,
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
+
+    def screenshot(self) -> bytes:
+        """Return a PNG of the whole page."""
+        taken = self._ask(
+            "Page.captureScreenshot", session=self._session, captureBeyondViewport=True
+        )
+        return base64.b64decode(taken["data"])
 
     def run(self, script: str) -> Any:
         """Run JavaScript in the page and return its value."""
@@ -92,6 +126,8 @@ class Chromium:
             answer = self._message()
             if answer.get("id") == number:
                 return dict(answer.get("result", {}))
+            if "method" in answer:
+                self.events.append(answer)
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._left:

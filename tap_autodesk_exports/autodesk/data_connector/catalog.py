@@ -7,6 +7,7 @@ schema (documented: names, order and types; inferred: keys, with a confidence ea
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
@@ -16,6 +17,7 @@ from tap_autodesk_exports.autodesk.data_connector.schema.registry import (
     from_catalog,
     renewed,
 )
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
 from tap_autodesk_exports.tables.layout import EXPORT_ID, PROVENANCE, ROW_ID, type_of
 from tap_autodesk_exports.tables.types import Type
@@ -53,6 +55,10 @@ TYPES = {
     "timestamp: SQL": Type.TIMESTAMP,
 }
 """The nine types of the published schema; another one is text. UUIDs stay as they are written."""
+PEOPLE = frozenset({"admin_users", "cdcadmin_users", "cdcv2admin_users"})
+"""Tables of people."""
+OF_PEOPLE = frozenset({"name", "address_line1", "address_line2"})
+"""Columns that are personal in those tables, and those of companies and things elsewhere."""
 REMEDY = (
     "To have them as columns, set 'data_connector_schema: live' and refresh the catalog: "
     "`meltano run --refresh-catalog …`, or `tap-autodesk-exports --discover`. "
@@ -145,6 +151,7 @@ def _dataset(name: str, table: Mapping[str, Any], *, with_deletions: bool) -> Ta
     if is_delta and with_deletions and DELETED_AT in columns:
         copies[SDC_DELETED_AT] = DELETED_AT
         columns[SDC_DELETED_AT] = Type.TIMESTAMP
+    ids = frozenset(name for name, type_ in table["columns"].items() if type_ == "string: UUID")
     is_sure = table["primary_key_confidence"] in SURE
     return TableDataset(
         name=name,
@@ -156,5 +163,17 @@ def _dataset(name: str, table: Mapping[str, Any], *, with_deletions: bool) -> Ta
         selected_by_default=table["group_in_request_enum"] and not is_dated,
         copies=copies,
         newest=table["replication_key"] if is_delta else None,
+        is_personal=functools.partial(_is_personal, name, ids),
         service_group=group,
     )
+
+
+def _is_personal(table: str, ids: frozenset[str], column: str) -> bool:
+    """Tell whether a column of a table holds personal data.
+
+    IDs that the Data Connector gives people itself (UUIDs) are none, so that tables can be joined
+    by them also with `admin_users.id`.
+    """
+    if column in ids:
+        return False
+    return is_personal(column) or (table in PEOPLE and column in OF_PEOPLE)

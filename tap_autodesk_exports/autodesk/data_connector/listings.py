@@ -9,6 +9,7 @@ from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.data_connector.client import Job, project_id_list
 from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.listing import (
     BOOLEAN,
@@ -105,6 +106,7 @@ LISTINGS = (
             updatedAt=TIMESTAMP,
             lastQueuedAt=TIMESTAMP,
         ),
+        is_personal=is_personal,
         read=_by_account(_requests),
     ),
     Listing(
@@ -131,6 +133,7 @@ LISTINGS = (
             lastDownloadedBy=STRING,
             lastDownloadedAt=TIMESTAMP,
         ),
+        is_personal=is_personal,
         read=_by_account(_jobs),
     ),
     Listing(
@@ -140,6 +143,7 @@ LISTINGS = (
         schema=list_schema(
             account_id=STRING, job_id=STRING, name=STRING, size=NUMBER, createdAt=TIMESTAMP
         ),
+        is_personal=is_personal,
         read=_by_account(_files),
     ),
 )

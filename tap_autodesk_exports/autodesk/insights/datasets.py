@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
 from tap_autodesk_exports.tables.types import Type
 
@@ -47,6 +48,7 @@ class InsightsDataset(Dataset):
         default_factory=lambda: {"team_id": Type.STRING}
     )
     rename: Callable[[str], str] = column_name
+    is_personal: Callable[[str], bool] = is_personal
     report: str = ""
     is_aggregated: bool = False
 

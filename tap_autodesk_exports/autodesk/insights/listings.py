@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.listing import STRING, STRINGS, TIMESTAMP, Listing, list_schema
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ LISTINGS = (
         api=Api.INSIGHTS,
         primary_keys=("contextId",),
         schema=list_schema(contextId=STRING, alias=STRING, reportingBenefits=STRINGS),
+        is_personal=is_personal,
         read=_contexts,
     ),
     Listing(
@@ -42,6 +44,7 @@ LISTINGS = (
             teamName=STRING,
             reports=STRINGS,
         ),
+        is_personal=is_personal,
         read=_exports,
         left_out=frozenset({"downloads"}),
     ),

@@ -11,11 +11,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tap_autodesk_exports.settings import TokenFlexExport
 
@@ -54,6 +55,7 @@ class TokenFlexDataset(Dataset):
     constants: Mapping[str, Type] = dataclasses.field(
         default_factory=lambda: {"contract_number": Type.STRING}
     )
+    is_personal: Callable[[str], bool] = is_personal
     fields: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     usage_category: tuple[str, ...] | None = None

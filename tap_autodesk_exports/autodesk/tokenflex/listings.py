@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import Answer
+from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.autodesk.tokenflex.client import TITLE
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.listing import (
@@ -83,6 +84,7 @@ LISTINGS = (
             contractEndDate=DATE,
             isActive=BOOLEAN,
         ),
+        is_personal=is_personal,
         read=_contracts,
     ),
     Listing(
@@ -102,6 +104,7 @@ LISTINGS = (
             multiyearConsumedTokens=NUMBER,
             multiyearProvisionedTokens=NUMBER,
         ),
+        is_personal=is_personal,
         read=functools.partial(_by_contract, _years),
     ),
     Listing(
@@ -110,6 +113,7 @@ LISTINGS = (
         api=Api.TOKENFLEX,
         primary_keys=("contractNumber", "field"),
         schema=list_schema(contractNumber=STRING, field=STRING, position=NUMBER, label=STRING),
+        is_personal=is_personal,
         read=functools.partial(_by_contract, _enrichments),
     ),
     Listing(
@@ -125,6 +129,7 @@ LISTINGS = (
             uniqueUsers=NUMBER,
             tokensConsumed=NUMBER,
         ),
+        is_personal=is_personal,
         read=functools.partial(_by_contract, _summary),
     ),
     Listing(
@@ -138,6 +143,7 @@ LISTINGS = (
             lastUsageDate=DATE,
             lastProcessDate=DATE,
         ),
+        is_personal=is_personal,
         read=functools.partial(_by_contract, _last),
     ),
     Listing(
@@ -155,6 +161,7 @@ LISTINGS = (
             scheduleId=STRING,
             readFlag=STRING,
         ),
+        is_personal=is_personal,
         read=functools.partial(_by_contract, _requests),
         left_out=frozenset({"downloadUrl"}),
     ),

@@ -11,12 +11,15 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.sandbox.data.habits import habits
 from tap_autodesk_exports.sandbox.data.usage import Usage
 from tap_autodesk_exports.sandbox.data.world import EPOCH, PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from random import Random
 
+    from tap_autodesk_exports.sandbox.data.habits import Habit
     from tap_autodesk_exports.sandbox.data.names import Names
     from tap_autodesk_exports.sandbox.data.usage import Use
     from tap_autodesk_exports.sandbox.data.world import Person, Team, World
@@ -119,10 +122,27 @@ class Reports:
                 if number % 3
                 else None,
                 "subscription_status": "Active",
-                "seat_quantity": rng.randrange(1, 40),
+                "seat_quantity": self._seats(team, number, start, rng),
                 "reseller_email": "orders@example.com" if number % 2 else None,
                 "reseller_name": "Reseller, Example" if number % 2 else "Autodesk Inc",
             }
+
+    def _seats(self, team: Team, number: int, start: dt.datetime, rng: Random) -> int:
+        """Return the seats of a subscription: a little above the need when its term began.
+
+        An offering with two subscriptions has two thirds of its seats in the first one.
+        """
+        offering = PRODUCTS[number].offering
+        parts = [place for place, product in enumerate(PRODUCTS) if product.offering == offering]
+        need = sum(
+            offering in {PRODUCTS[product].offering for product in person.products}
+            and offering not in habits(self._world)[person.index].by_tokens
+            for person in self._members(team, start)
+        )
+        seats = need * rng.uniform(1.05, 1.4) + rng.randrange(1, 3)
+        if len(parts) > 1:
+            seats *= 2 / 3 if number == parts[0] else 1 / 3
+        return max(1, round(seats))
 
     def _users(self, team: Team, people: list[Person]) -> Iterator[Line]:
         for person in people:
@@ -171,7 +191,8 @@ class Reports:
                 for offering in dict.fromkeys(PRODUCTS[p].offering for p in person.products):
                     found = uses.get((person.index, offering), [])
                     for part in _by_option(found, scope) if scope.mixed_access else [found]:
-                        line = _summary(person, offering, part, scope.period)
+                        habit = habits(self._world)[person.index]
+                        line = _summary(person, habit, offering, part, scope.period)
                         if _passes(line, person, offering, scope.filters):
                             yield {
                                 **line,
@@ -219,22 +240,24 @@ def _first_day(start: dt.datetime) -> dt.date:
 
 def _summary(
     person: Person,
+    habit: Habit,
     offering: str,
     uses: list[Use],
     period: tuple[dt.datetime, dt.datetime],
 ) -> Line:
     days = {use.day for use in uses}
-    flex = any(use.flex for use in uses)
+    flex = any(use.flex for use in uses) if uses else offering in habit.by_tokens
     months = max(1.0, (period[1] - period[0]).days / 30.4)
     last = max(days, default=None)
     inactive = (period[1].date() - last).days if last else None
-    assigned = (person.index + len(offering)) % 9 != 0
+    taken = habit.unassigned.get(offering)
+    assigned = taken is None or taken > period[1].date()
     versions = Counter(use.version for use in uses if use.version)
     return {
         "version": ",".join(sorted(versions)) or None,
         "seat_assignment": "assigned" if assigned else "unassigned",
         "assigned_date": f"{person.joined:%Y-%m-%dT%H:%M:%SZ}",
-        "unassigned_date": None if assigned else f"{person.joined:%Y-%m-%dT23:59:59Z}",
+        "unassigned_date": None if assigned else f"{taken}T23:59:59Z",
         "user_activity": "inactive" if inactive is None or inactive > INACTIVE_DAYS else "active",
         "days_inactive": inactive,
         "access_option": _option(flex=flex),

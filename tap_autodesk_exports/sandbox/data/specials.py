@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.sandbox.data.dialect import timestamp
+from tap_autodesk_exports.sandbox.data.habits import last_sign_in
 from tap_autodesk_exports.sandbox.data.world import EPOCH
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ class Special:
     born: Callable[[int], dt.datetime]
     project: Callable[[int], int | None]
     cells: Callable[[int, dt.datetime], Cells]
+    """Makes the cells of a row as they are at a moment."""
 
 
 def specials(world: World) -> dict[str, Special]:
@@ -196,7 +199,7 @@ def specials(world: World) -> dict[str, Special]:
             len(people),
             lambda i: people[i].joined,
             lambda _: 0,
-            lambda i, _: _user(world, people[i]),
+            lambda i, now: _user(world, people[i], now),
         ),
         "admin_project_users": member(
             lambda project, person: {
@@ -268,6 +271,8 @@ def _project(world: World, project: Project) -> Cells:
         "id": project.id,
         "name": project.name,
         "status": project.status,
+        "start_date": timestamp(project.phase[0]),
+        "end_date": timestamp(project.phase[1]),
         "value": f"{(project.index + 1) * 1_250_000}.50",
         "currency": "EUR",
         "timezone": "Europe/Berlin",
@@ -281,9 +286,9 @@ def _project(world: World, project: Project) -> Cells:
     }
 
 
-def _user(world: World, person: Person) -> Cells:
+def _user(world: World, person: Person, now: dt.datetime) -> Cells:
     """Return a user's cells; these booleans are written 0/1, unlike all others (observed)."""
-    seen = person.joined + dt.timedelta(days=9, hours=person.index % 24)
+    seen = last_sign_in(world, person, now)
     return {
         "id": person.id,
         "autodesk_id": person.autodesk_id,
@@ -292,7 +297,7 @@ def _user(world: World, person: Person) -> Cells:
         "first_name": person.first_name,
         "last_name": person.last_name,
         "address_line2": "",
-        "last_sign_in": f"{seen:%Y-%m-%d %H:%M:%S} UTC" if person.index % 3 else None,
+        "last_sign_in": f"{seen:%Y-%m-%d %H:%M:%S} UTC" if seen else None,
         "access_level_account_admin": str(int(person.index == 0)),
         "access_level_project_admin": str(int(person.index < len(world.projects))),
         "access_level_project_member": "1",

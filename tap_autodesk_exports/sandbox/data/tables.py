@@ -16,6 +16,7 @@ from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.dialect import timestamp
 from tap_autodesk_exports.sandbox.data.rows import Life, Row
 from tap_autodesk_exports.sandbox.data.specials import DAILY, SIZES, links, specials
+from tap_autodesk_exports.sandbox.data.stories import DERIVED, EVENTFUL, TELLERS, Stories
 from tap_autodesk_exports.sandbox.data.values import maker, options
 from tap_autodesk_exports.sandbox.data.world import EPOCH
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 GROWTH = dt.timedelta(days=730)
 """Half of a table's rows are there from the beginning, the other half come within this time."""
 BASE = dt.timedelta(days=60)
+STEADY = dt.timedelta(days=895)
+"""Within this time the rows of a table that grows steadily come."""
 MAX_ACTIVITY_LAG_MINUTES = 20
 """Activities reach an extract up to this much later (documented)."""
 DELETED_SHARE = 0.06
@@ -59,6 +62,7 @@ class Tables:
                 if column not in columns:
                     columns.append(column)
         self.life = functools.lru_cache(maxsize=None)(self._life)
+        self._stories = Stories(world, self.life)
         self._makers = functools.cache(self._compile)
 
     def rows(self, name: str, snapshot: Snapshot) -> Iterator[list[str | None]]:
@@ -169,7 +173,11 @@ class Tables:
         """Return how many rows were born until `now`, give or take the last ones."""
         if special := self._specials.get(name):
             return special.count
+        if derived := DERIVED.get(name):
+            return derived.steps * (self.count(derived.target, now) + 1)
         size = self._size(name)
+        if name in EVENTFUL:
+            return math.floor(size * max(0.0, (now - EPOCH) / STEADY))
         grown = max(0.0, (now - EPOCH - BASE) / GROWTH)
         return size - size // 2 + math.floor(size // 2 * grown)
 
@@ -182,22 +190,29 @@ class Tables:
         return max(4, size) if name in self._pointed_at else size
 
     def _life(self, name: str, index: int) -> Life:
+        if name in DERIVED:
+            return self._step(name, index)
         table = self.registry[name]
         rng = self.world.random("life", name, index)
         special = self._specials.get(name)
         born = special.born(index) if special else self._born(name, index, rng)
         project = (special.project(index) if special else None) or index % len(self.world.projects)
+        # The first link decides the project, unless the row has a story.
+        decides = name not in TELLERS
+        if not decides:
+            project = self._stories.project(name, index, born)
         parents: dict[str, int | None] = {}
         for position, (column, (target, _)) in enumerate(self._links[name].items()):
             if target == name:
                 # Points to a row well before itself, if at all.
                 parent = rng.randrange(index // 8) if index >= 16 and index % 2 else None  # noqa: PLR2004
             else:
-                parent = self._parent(target, born, project if position else None, rng)
+                within = project if position or not decides else None
+                parent = self._parent(target, born, within, rng)
             parents[column] = parent
             if parent is not None and target != name:
                 life = self.life(target, parent)
-                if not position:
+                if not position and decides:
                     project = life.project
                 born = max(born, life.created + dt.timedelta(minutes=rng.randrange(5, 300)))
         changed = tuple(
@@ -207,16 +222,30 @@ class Tables:
             )
         )
         changed = tuple(at.replace(microsecond=at.microsecond // 1000 * 1000) for at in changed)
+        told = self._stories.changes(name, index, born)
+        changed = changed if told is None else tuple(told)
         end = self._end(table, changed, born, rng)
         if table.group == "activities":
             changed, end = (), None  # what has happened does not change
         return Life(index, project, born, changed, end, parents)
+
+    def _step(self, name: str, index: int) -> Life:
+        """Return the life of a row that is a step in the life of another one."""
+        derived = DERIVED[name]
+        born = self._stories.begins(name, index)
+        parent = self.life(derived.target, index // derived.steps)
+        parents: dict[str, int | None] = dict.fromkeys(self._links[name])
+        parents[derived.column] = parent.index
+        changed = tuple(self._stories.changes(name, index, born) or ())
+        return Life(index, parent.project, born, changed, None, parents)
 
     def _born(self, name: str, index: int, rng: Random) -> dt.datetime:
         precision = rng.choice((1_000_000, 1_000, 1_000, 10_000, 1))
         if self.registry[name].group == "activities":
             per_day = DAILY.get(name, 0.4) * self.world.scale
             seconds = (index + rng.random()) / per_day * 86400
+        elif name in EVENTFUL:
+            seconds = (index + rng.random()) / self._size(name) * STEADY.total_seconds()
         else:
             size = self._size(name)
             base = size - size // 2
@@ -257,7 +286,8 @@ class Tables:
         made = {column: make(row) for column, make in self._makers(table.name)}
         made |= self._fixed(table, life, now)
         if special := self._specials.get(table.name):
-            made |= special.cells(life.index, life.created)
+            made |= special.cells(life.index, now)
+        made |= self._stories.cells(table.name, life, now, made)
         return {column: made[column] for column in table.columns}
 
     def _compile(self, name: str) -> list[tuple[str, Maker]]:

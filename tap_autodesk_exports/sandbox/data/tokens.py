@@ -11,7 +11,8 @@ import datetime as dt
 import functools
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.sandbox.data.usage import VERSIONS, arrival
+from tap_autodesk_exports.sandbox.data.habits import habits, season
+from tap_autodesk_exports.sandbox.data.usage import arrival
 from tap_autodesk_exports.sandbox.data.world import EPOCH, PRODUCTS
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ LABELS = ("GEO", "Department", "Team", "Cost centre", "地理", "", "", "", "", 
 """Labels of the ten custom fields; they can be empty (documented)."""
 SERVICES = (("Cloud Rendering", "CLDRND"), ("Structural Analysis", "STRANL"))
 RESTATED_SHARE = 0.02
+YEARLY = 100_000
+"""Tokens that a company of scale 1 uses in a year, roughly."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,24 +103,32 @@ class Tokens:
             yield from (charge for charge in self._day(contract, day) if charge.known <= now)
             day += dt.timedelta(days=1)
 
+    def provisioned(self) -> int:
+        """Return the tokens of a contract year: about as many as are used, a few more or less."""
+        share = self._world.random("provisioned").uniform(0.93, 1.04)
+        return round(YEARLY * self._world.scale * share / 500) * 500
+
     def _generate(self, contract: Contract, day: dt.date) -> tuple[Charge, ...]:
         rng = self._world.random("tokens", day)
-        busy = day.weekday() < 5  # noqa: PLR2004
+        everybody = habits(self._world)
         people = [p for p in self._world.people if p.joined.date() <= day]
-        if not people:
+        # Nobody is chosen who does not work; a weekend's few are as likely as any.
+        weights = [everybody[p.index].share(day) for p in people]
+        if not any(weights):
             return ()
-        scale = self._world.scale
+        growth = len(people) / len(self._world.people)
+        busy = season(day) * growth * rng.uniform(0.85, 1.15) * self._world.scale
         counts = (
-            (DESKTOP, round((34 if busy else 3) * scale)),
-            (CLOUD, round((14 if busy else 2) * scale)),
-            (SERVICE, round((7 if busy else 1) * scale)),
+            (DESKTOP, round(40 * busy)),
+            (CLOUD, round(17 * busy)),
+            (SERVICE, round(8 * busy)),
             (CONSUMPTION, int(day.weekday() == 0)),
             (ADJUSTMENT, int(day.day in {1, 15})),
         )
         return tuple(
-            self._charge(rng, contract, day, rng.choice(people), (category, number))
+            self._charge(rng, contract, day, person, (category, number))
             for category, count in counts
-            for number in range(count)
+            for number, person in enumerate(rng.choices(people, weights, k=count))
         )
 
     def _charge(
@@ -146,9 +157,10 @@ class Tokens:
             known = dt.datetime.combine(entered, dt.time(14), dt.UTC)
             fields |= _manual(rng, category, entered)
         elif category == DESKTOP:
-            fields |= _desktop(rng, day, person)
+            release = habits(self._world)[person.index].release(rng, day)
+            fields |= _desktop(rng, day, person, release)
         else:
-            fields |= _cloud(rng, category)
+            fields |= _cloud(rng, category, person)
         late = rng.random() < RESTATED_SHARE and category == DESKTOP
         restated = known + dt.timedelta(days=rng.randint(2, 25)) if late else None
         return Charge(day, category, fields, known, restated)
@@ -159,18 +171,20 @@ def _custom(person: Person) -> tuple[str, ...]:
             "", "", "", "", "")  # fmt: skip
 
 
-def _desktop(rng: Random, day: dt.date, person: Person) -> Item:
-    product = PRODUCTS[rng.choice(range(6))]
-    minutes = rng.randrange(2, 600)
+def _desktop(rng: Random, day: dt.date, person: Person, release: str) -> Item:
+    own = [p for p in person.products if not PRODUCTS[p].cloud]
+    product = PRODUCTS[rng.choice(own or range(6))]
+    minutes = round(rng.triangular(2, 600, 90))
+    # On the clock of the licence server: most begin in the morning.
     start = dt.datetime.combine(day, dt.time(7), dt.UTC) + dt.timedelta(
-        seconds=rng.randrange(12 * 3600)
+        seconds=round(rng.triangular(0, 11 * 3600, 2 * 3600))
     )
     free = minutes < 5  # noqa: PLR2004
     return {
         "productLineCode": product.feature,
         "productName": product.name,
-        "productVersion": rng.choice(VERSIONS),
-        "productFeatureCode": f"8{rng.randrange(9999):04}{product.feature}_2026_0F",
+        "productVersion": release,
+        "productFeatureCode": f"8{rng.randrange(9999):04}{product.feature}_{release}_0F",
         "machineName": f"WS-{person.index:04}",
         "licenseServerName": f"lic{person.company}.example.com",
         "licenseServerTimeZoneOffset": "-8:00" if person.company % 2 else "1:00",
@@ -184,12 +198,13 @@ def _desktop(rng: Random, day: dt.date, person: Person) -> Item:
     }
 
 
-def _cloud(rng: Random, category: str) -> Item:
+def _cloud(rng: Random, category: str, person: Person) -> Item:
     if category == SERVICE:
         name, code = rng.choice(SERVICES)
         tokens = rng.randrange(1, 40) / 4
     else:
-        product = rng.choice(PRODUCTS[6:])
+        own = [p for p in person.products if PRODUCTS[p].cloud]
+        product = PRODUCTS[rng.choice(own or (6, 7))]
         name, code, tokens = product.name, product.code, float(product.tokens)
     return {
         "productLineCode": code,

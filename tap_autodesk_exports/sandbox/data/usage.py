@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.sandbox.data.habits import FURTHER_PRODUCTS, habits
 from tap_autodesk_exports.sandbox.data.world import EPOCH, PRODUCTS
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.sandbox.data.world import Person, Product, World
 
-VERSIONS = ("2024", "2025", "2026", "2027")
-FLEX_SHARE = 0.2
 LATE_SHARE = 0.03
 MAX_LATE_DAYS = 30
 """Offline use of a single-user licence is reported up to 30 days late (documented)."""
@@ -59,25 +58,24 @@ class Usage:
 
     def _generate(self, day: dt.date) -> tuple[Use, ...]:
         rng = self._world.random("usage", day)
-        share = 0.62 if day.weekday() < 5 else 0.04  # noqa: PLR2004
+        everybody = habits(self._world)
         uses: list[Use] = []
         for person in self._world.people:
-            draw = rng.random()
-            if draw >= share or person.joined.date() > day:
-                continue
-            second = draw < share / 4
-            chosen = person.products[: 2 if second else 1]
-            uses.extend(self._use(rng, day, person, product) for product in chosen)
+            habit = everybody[person.index]
+            share = habit.share(day) if person.joined.date() <= day else 0.0
+            for product, further in zip(person.products, FURTHER_PRODUCTS, strict=False):
+                if rng.random() < share * further and product not in habit.unused:
+                    uses.append(self._use(rng, day, person, product))
         return tuple(uses)
 
     def _use(self, rng: Random, day: dt.date, person: Person, product: int) -> Use:
-        flex = (person.index + product) % round(1 / FLEX_SHARE) == 0
+        habit = habits(self._world)[person.index]
         return Use(
             day=day,
             person=person,
             product=PRODUCTS[product],
-            version="" if PRODUCTS[product].cloud else rng.choice(VERSIONS[1:3]),
-            flex=flex,
+            version="" if PRODUCTS[product].cloud else habit.release(rng, day),
+            flex=PRODUCTS[product].offering in habit.by_tokens,
             known=arrival(rng, day),
         )
 

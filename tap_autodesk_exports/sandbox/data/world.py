@@ -16,6 +16,8 @@ EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 PEOPLE = 120
 PROJECTS = 8
+ALL_BEGUN_DAYS = 900
+"""The projects begin within this time."""
 
 _FIRST = (
     "Ada", "Bruno", "Chiara", "Dinesh", "Elif", "Farid", "Greta", "Hanne", "Ivo", "Jana", "Kenji",
@@ -104,7 +106,10 @@ class Person:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Project:
-    """A project of the Data Connector account; its first member is there from the beginning."""
+    """A project of the Data Connector account; its first member is there from the beginning.
+
+    `phase` is when it is built: the projects begin one after another, the archived ones first.
+    """
 
     index: int
     id: str
@@ -112,6 +117,7 @@ class Project:
     status: str
     created: dt.datetime
     members: tuple[int, ...]
+    phase: tuple[dt.datetime, dt.datetime]
 
 
 class World:
@@ -188,6 +194,7 @@ def _project(world: World, index: int, among: int) -> Project:
     rng = world.random("project", index)
     count = max(4, len(world.people) // 5)
     others = rng.sample(range(1, len(world.people)), min(count, len(world.people)) - 1)
+    start = EPOCH + dt.timedelta(days=round(ALL_BEGUN_DAYS * (among - 1 - index) / among) - 60)
     return Project(
         index=index,
         id=world.uuid("project", index),
@@ -195,4 +202,5 @@ def _project(world: World, index: int, among: int) -> Project:
         status="archived" if index >= among - 2 else "active",
         created=EPOCH + dt.timedelta(hours=index, milliseconds=rng.randrange(1000)),
         members=(0, *sorted(others)),
+        phase=(start, start + dt.timedelta(days=rng.randrange(420, 700))),
     )

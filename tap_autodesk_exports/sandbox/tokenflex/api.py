@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 LINK_SECONDS = 256
 """Documented example: a request of 22:43:13 has a link that expires at 22:47:29."""
 MAX_REQUESTED = 50
-PROVISIONED = 150_000
 LEGACY = {
     DESKTOP: "PRODUCT_CONSUMPTION",
     SERVICE: "CLOUD_CONSUMPTION",
@@ -136,6 +135,7 @@ class TokenFlex(TokenFlexBehaviour):
     def _contract_detail(self, number: str) -> flask.Response:
         contract = self._contract(number)
         now = self._services.clock.now()
+        provisioned = self._tokens.provisioned()
         years = []
         for year in range(1, contract.years + 1):
             first, last = contract.year(year)
@@ -148,9 +148,9 @@ class TokenFlex(TokenFlexBehaviour):
                     "year": year,
                     "startDate": first.isoformat(),
                     "endDate": last.isoformat(),
-                    "provisionedTokens": PROVISIONED,
+                    "provisionedTokens": provisioned,
                     "consumedTokens": used,
-                    "remainingTokens": PROVISIONED - used,
+                    "remainingTokens": provisioned - used,
                     "multiyearTokensAtStart": 0,
                     "multiyearConsumedTokens": 0,
                 }

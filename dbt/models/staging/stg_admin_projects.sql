@@ -1,0 +1,1 @@
+{{ loaded('admin_projects', {'id': 'text', 'name': 'text', 'status': 'text', 'currency': 'text'}) }}

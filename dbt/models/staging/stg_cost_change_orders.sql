@@ -1,0 +1,1 @@
+{{ loaded('cost_change_orders', {'bim360_project_id': 'text', 'id': 'text', 'contract_id': 'text', 'form_type': 'text', 'cost_status': 'text', 'estimated': 'number', 'approved': 'number'}, newest_of='bim360_project_id') }}

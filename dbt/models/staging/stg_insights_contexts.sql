@@ -1,0 +1,1 @@
+{{ loaded('insights_contexts', {'context_id': 'text', 'alias': 'text'}) }}

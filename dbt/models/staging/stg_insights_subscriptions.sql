@@ -1,0 +1,1 @@
+{{ loaded('insights_subscriptions', {'team_id': 'text', 'team_alias': 'text', 'offering_name': 'text', 'contract_number': 'text', 'subscription_id': 'text', 'start_date': 'date', 'end_date': 'date', 'subscription_status': 'text', 'seat_quantity': 'number'}) }}

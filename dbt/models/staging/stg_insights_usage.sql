@@ -1,0 +1,1 @@
+{{ loaded('insights_usage', {'team_id': 'text', 'team_alias': 'text', 'hashed_autodesk_id': 'person', 'autodesk_id': 'person', 'email': 'person', 'first_name': 'text', 'last_name': 'text', 'offering_name': 'text', 'product_name': 'text', 'version': 'text', 'day_used': 'date', 'access_option': 'text'}) }}

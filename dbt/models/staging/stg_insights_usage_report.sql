@@ -1,0 +1,1 @@
+{{ loaded('insights_usage_report', {'team_id': 'text', 'team_alias': 'text', 'window_start': 'timestamp', 'window_end': 'timestamp', 'hashed_autodesk_id': 'person', 'autodesk_id': 'person', 'email': 'person', 'first_name': 'text', 'last_name': 'text', 'offering_name': 'text', 'seat_assignment': 'text', 'assigned_date': 'date', 'access_option': 'text', 'last_accessed': 'date'}) }}

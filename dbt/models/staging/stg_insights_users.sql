@@ -1,0 +1,1 @@
+{{ loaded('insights_users', {'team_id': 'text', 'team_alias': 'text', 'autodesk_id': 'person', 'email': 'person', 'first_name': 'text', 'last_name': 'text', 'offering_name': 'text', 'product_name': 'text', 'role': 'text', 'account_status': 'text'}, newest_of='team_id') }}

@@ -1,0 +1,1 @@
+{{ loaded('issues_issues', {'bim360_project_id': 'text', 'issue_id': 'text', 'status': 'text', 'due_date': 'timestamp', 'opened_at': 'timestamp', 'closed_at': 'timestamp', 'created_at': 'timestamp', 'updated_at': 'timestamp', 'deleted_at': 'timestamp'}, newest_of='bim360_project_id') }}

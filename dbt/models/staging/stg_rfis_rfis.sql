@@ -1,0 +1,1 @@
+{{ loaded('rfis_rfis', {'bim360_project_id': 'text', 'id': 'text', 'status': 'text', 'due_date': 'timestamp', 'created_at': 'timestamp', 'opened_at': 'timestamp', 'answered_at': 'timestamp', 'responded_at': 'timestamp', 'closed_at': 'timestamp'}, newest_of='bim360_project_id') }}

@@ -1,0 +1,1 @@
+{{ loaded('submittalsacc_items', {'bim360_project_id': 'text', 'id': 'text', 'status_id': 'text', 'status_value': 'text', 'due_date': 'date', 'required_on_job_date': 'date', 'created_at': 'timestamp', 'updated_at': 'timestamp'}, newest_of='bim360_project_id') }}

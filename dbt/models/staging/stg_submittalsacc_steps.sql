@@ -1,0 +1,1 @@
+{{ loaded('submittalsacc_steps', {'bim360_project_id': 'text', 'id': 'text', 'item_id': 'text', 'status': 'text', 'due_date': 'date', 'started_at': 'timestamp', 'completed_at': 'timestamp'}, newest_of='bim360_project_id') }}

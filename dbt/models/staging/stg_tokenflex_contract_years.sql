@@ -1,0 +1,1 @@
+{{ loaded('tokenflex_contract_years', {'contract_number': 'text', 'year': 'number', 'start_date': 'date', 'end_date': 'date', 'provisioned_tokens': 'number', 'consumed_tokens': 'number', 'remaining_tokens': 'number'}) }}

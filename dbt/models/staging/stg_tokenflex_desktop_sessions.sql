@@ -1,0 +1,1 @@
+{{ loaded('tokenflex_desktop_sessions', {'contract_number': 'text', 'usage_date': 'date', 'product_name': 'text', 'product_version': 'text', 'user_name': 'person', 'machine_name': 'person', 'session_start_date': 'timestamp', 'session_end_date': 'timestamp', 'usage_minutes': 'number', 'license_server_time_zone_offset': 'text'}) }}

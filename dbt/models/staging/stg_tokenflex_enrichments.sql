@@ -1,0 +1,1 @@
+{{ loaded('tokenflex_enrichments', {'contract_number': 'text', 'field': 'text', 'label': 'text'}) }}

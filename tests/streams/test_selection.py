@@ -1,0 +1,45 @@
+"""Where a project selects nothing, the tap does not run away; where it does, it gets it all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support import in_process
+from tap_autodesk_exports.sandbox import Sandbox
+
+STREAMS = ("admin_projects", "activities_admin_activities", "cdcadmin_projects")
+
+
+@pytest.fixture
+def server():
+    with Sandbox(scale=0.1, job_seconds=0) as sandbox:
+        yield sandbox
+
+
+def loaded(server, run_tap, select: list[str] | None) -> tuple[set[str], str]:
+    config = {
+        **server.settings(),
+        "apis": ["data_connector"],
+        "data_connector_service_groups": ["admin", "activities", "cdcadmin"],
+        "start_date": f"{server.clock.now():%Y-%m-%d}",
+    }
+    env = {} if select is None else {"MELTANO_EXTRACT__SELECT": json.dumps(select)}
+    run = run_tap(config, catalog=in_process.catalog(config, *STREAMS), env=env)
+    assert run.code == 0, run.stderr
+    return set(run.streams), run.stderr
+
+
+def test_meltanos_default_leaves_out_what_is_not_selected_by_default(server, run_tap):
+    streams, log = loaded(server, run_tap, ["*.*"])
+    assert streams == {"admin_projects"}
+    assert "left out: activities, cdcadmin. To load some of it, name it" in log
+    assert {tuple(export.body["serviceGroups"]) for export in server.exports} == {("admin",)}
+
+
+@pytest.mark.parametrize("select", [["*.*", "activities_*.*"], ["!admin_users.*", "*.*"], None])
+def test_a_selection_of_the_users_own_is_followed(server, run_tap, select):
+    streams, log = loaded(server, run_tap, select)
+    assert streams == set(STREAMS)
+    assert "left out" not in log
