@@ -13,10 +13,11 @@ import sys
 MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix_ipc", "readline",
            "syslog", "crypt", "spwd")  # fmt: skip
 OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups", "killpg",
-         "setsid", "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown",
-         "fchown", "lchown", "fchmod", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4", "wait3", "nice",
-         "getloadavg", "sched_getaffinity", "pread", "pwrite", "posix_spawn",
-         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "sync", "openpty")  # fmt: skip
+         "setsid", "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown", "fchown",
+         "lchown", "fchmod", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4",
+         "wait3", "nice", "getloadavg", "sched_getaffinity", "pread", "pwrite", "posix_spawn",
+         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK",
+         "sync", "openpty")  # fmt: skip
 OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
              "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGWINCH", "pthread_sigmask", "pthread_kill",
              "sigwait", "sigpending", "setitimer", "alarm", "pause", "siginterrupt")  # fmt: skip
