@@ -203,11 +203,6 @@ def nested(depth):
 
 FOREIGN = {
     "an empty object": {},
-    "null": "null",
-    "a list": "[]",
-    "a number": "5",
-    "text": '"state"',
-    "true": "true",
     "bookmarks that are null": {"bookmarks": None},
     "bookmarks that are a list": {"bookmarks": []},
     "exports that are an object": {"exports": {"a": 1}},
@@ -232,7 +227,6 @@ FOREIGN = {
     "numbers that are none": '{"bookmarks": {"insights_usage": {"replication_key_value": NaN}}}',
     "a number beyond all": '{"bookmarks": {"insights_usage": {"start": 1e999}}}',
     "a huge number": '{"bookmarks": {"insights_usage": {"start": ' + "9" * 5000 + "}}}",
-    "a BOM": "\ufeff{}",
     "blank lines around": "\n\n {} \n",
 }  # fmt: skip
 
@@ -242,6 +236,19 @@ FOREIGN = {
 def test_a_foreign_state_is_survived(lab, name):
     """A state of another tap, of another form or of any JSON is survived."""
     assert_survived(lab, "insights", FOREIGN[name])
+
+
+NO_OBJECTS = {"null": "null", "a list": "[]", "a number": "5", "text": '"x"', "a BOM": "\ufeff{}"}
+
+
+@pytest.mark.parametrize("name", NO_OBJECTS)
+def test_a_state_that_is_no_object_is_named(lab, name):
+    """A state that is JSON and no object is named in a sentence, or survived."""
+    run = lab.run(lab.config("insights"), streams=STREAMS["insights"], state=NO_OBJECTS[name])
+    if run.code:
+        run.assert_sentence("state")
+    else:
+        assert run.records("insights_users")
 
 
 TIMES = {
