@@ -69,9 +69,10 @@ def spellings(secret: str) -> Mapping[str, str]:
     if "\n" in secret.strip():  # a key in PEM: each of its lines
         lines = (line for line in secret.split("\n") if len(line) > 20 and "-----" not in line)
         return {text: name for line in lines for text, name in spellings(line).items()}
+    secret = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     escaped = json.dumps(secret)[1:-1]
     percent = quote(secret, safe="")
-    utf8 = secret.encode("utf-8", "surrogatepass")
+    utf8 = secret.encode()
     found = {
         "raw": [secret],
         "URL": [
