@@ -699,7 +699,8 @@ SETTINGS = {
     "flattening without a depth": {"flattening_enabled": True},
     "a setting that nobody knows": {"insights_team_id": ["5"]},
 }  # fmt: skip
-HARMLESS = {"apis as text", "a number as text", "flattening without a depth", "a setting that nobody knows", "an end in the far future",
+HARMLESS = {"apis as text", "a number as text", "flattening without a depth",
+            "a setting that nobody knows", "an end in the far future",
             "a map of a stream that is not there", "a timeout that is huge", "a number beyond all",
             "a start in the far past", "a pattern that breaks off"}  # fmt: skip
 

@@ -420,6 +420,7 @@ def test_on_a_full_disk_no_token_is_lost(lab, chain, settings):
             while True:  # until no space is left
                 file.write(bytes(4096))
         good = chain.current
+        lab.front.translate.clear()
         run = lab.run(config, streams=STREAM)
         assert run.code == 1 or chain.current != good
         filler.unlink()

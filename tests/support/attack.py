@@ -604,7 +604,7 @@ class Lab:
         ours = [
             name
             for name in files
-            if not self.is_planted(name) and not (self.temporary / name).is_dir()
+            if not self.is_planted(name) and not _is_hollow(self.temporary / name)
         ]
         if run.code != -signal.SIGKILL:
             assert not ours, f"it left temporary files: {ours[:3]}"
@@ -628,6 +628,11 @@ class Lab:
                 if spelled in text:
                     return _around(text, spelled)
         return ""
+
+
+def _is_hollow(path: Path) -> bool:
+    """Whether nothing is in it: a folder alone, or a lock, which others may wait for."""
+    return path.is_dir() or (path.suffix == ".lock" and path.stat().st_size == 0)
 
 
 def _end_of_trace(text: str, trace: str) -> str:
