@@ -1,6 +1,6 @@
-"""`autodesk-exports`: what surrounds the tap.
+"""`autodesk-exports`: the commands beside the tap.
 
-Each command stands in the room that it belongs to and is loaded only when it is called.
+Each command is in the room that it belongs to and is loaded only when it is called.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time, as something that can be handed in: a test gives a clock of its own."""
+"""Time, as something that can be handed in: a test uses another clock."""
 
 from __future__ import annotations
 

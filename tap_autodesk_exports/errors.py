@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TapError(Exception):
-    """A failure told in complete sentences: what failed, where, and what to do.
+    """A failure in complete sentences: what failed, where, and what to do.
 
     The text is shown as it is, in logs and as the last line of a run, so it holds no secret:
     no token, no key, no query string of a signed link.
@@ -24,7 +24,7 @@ class Stopped(TapError):
     """The run is being ended; what was waited for stays pending."""
 
     def __init__(self) -> None:
-        super().__init__("The run was ended; what is pending is taken up by the next run.")
+        super().__init__("The run was stopped; what is pending is resumed by the next run.")
 
 
 class NoSpace(TapError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tap_autodesk_exports.clock import Clock
+    from tap_autodesk_exports.exports.progress import Progress
     from tap_autodesk_exports.loading.dataset import Selected, Source
     from tap_autodesk_exports.loading.loader import Sink
     from tap_autodesk_exports.loading.report import Stopwatch
@@ -80,10 +81,24 @@ class Run:
         output.pending = self._ledger.entries
         self.workspace = Workspace()
         self._engine = Engine(self.workspace.path)
+        self._downloader = Downloader(
+            clock,
+            stop,
+            self.redaction.keep_link,
+            api_url=settings.api_url,
+            seconds=settings.export_timeout_minutes * 60,
+            request_seconds=settings.request_timeout_seconds,
+        )
         context = RunContext(
             settings,
-            ApiContext(settings.api_url, self.sign_in, clock, stop),
-            Downloader(clock, stop, self.redaction.keep_link),
+            ApiContext(
+                settings.api_url,
+                self.sign_in,
+                clock,
+                stop,
+                request_seconds=settings.request_timeout_seconds,
+            ),
+            self._downloader,
             self._ledger,
             self.workspace,
             frozenset(streams),
@@ -149,6 +164,16 @@ class Run:
             self._engine,
             start_date=self.settings.start_date,
         )
+
+    @property
+    def progress(self) -> Progress:
+        """How far its exports are."""
+        return self._runner.progress
+
+    @property
+    def downloaded(self) -> tuple[int, int]:
+        """How many files were downloaded, and how many bytes they have."""
+        return self._downloader.files, self._downloader.bytes
 
     def close(self) -> None:
         """End waits and threads, and remove temporary files."""

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.loading.personal import unmatched
 from tap_autodesk_exports.loading.report import Report
+from tap_autodesk_exports.progress.display import Display
+from tap_autodesk_exports.progress.facts import Facts, Running
+from tap_autodesk_exports.progress.heartbeat import Heartbeat
 from tap_autodesk_exports.run import Run, StateOutput
 from tap_autodesk_exports.sandbox.launch import launch
 from tap_autodesk_exports.settings import Settings
@@ -60,6 +63,7 @@ class Session:
         self.columns: Callable[[], Mapping[str, Iterable[str]]] = dict
         self.is_dry_run = False
         self._has_begun = False
+        self._display: Display | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -124,6 +128,43 @@ class Session:
         """Whether there is a run to close."""
         return "run" in self.__dict__
 
+    def facts(self) -> Facts:
+        """Return what the run is doing right now."""
+        run, report = self.run, self.report
+        now = run.clock.monotonic()
+        files, downloaded = run.downloaded
+        over = [each for name, each in report.streams.items() if name != report.current]
+        return Facts(
+            is_waiting=report.stopwatch.is_waiting,
+            exports=run.progress.wanted,
+            ready=run.progress.ready,
+            running=[
+                Running(
+                    export.spec.api,
+                    export.spec.title,
+                    now - export.since,
+                    export.said,
+                    export.percent,
+                )
+                for export in run.progress.running()
+            ],
+            streams=sum(not each.sentences for each in over),
+            failed=sum(bool(each.sentences) for each in over),
+            rows=sum(each.rows for each in list(report.streams.values())),
+            seconds=report.stopwatch.seconds,
+            files=files,
+            downloaded=downloaded,
+            current=report.current,
+        )
+
+    def show_progress(self) -> None:
+        """Show what the run is doing: on a terminal as a display, else as lines of the log."""
+        if Display.fits():
+            self._display = Display(self.facts)
+            self._display.start()
+        elif seconds := self.settings.heartbeat_seconds:
+            Heartbeat(self.facts, float(seconds), self.clock, self.stop).start()
+
     def close(self, write_state: Callable[[], None]) -> int:
         """End the run, write the last state, and report what became of it.
 
@@ -133,6 +174,7 @@ class Session:
         Returns:
             Exit code: 0, or 1 where a stream failed or is pending.
         """
+        self._end_display()
         if self.has_run:
             self.run.close()
             write_state()
@@ -143,5 +185,11 @@ class Session:
 
     def abandon(self) -> None:
         """Remove the temporary files of a run that does not come to its end."""
+        self._end_display()
         if self.has_run:
             self.run.workspace.close()
+
+    def _end_display(self) -> None:
+        if self._display:
+            self._display.stop()
+            self._display = None

@@ -22,7 +22,8 @@ from tap_autodesk_exports.errors import NoSpace, TapError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = "tap-autodesk-exports"
+NAME = "autodesk-exports"
+"""Not with `tap-` in front: the first release removes every folder of such a name."""
 MARK_NAME = ".workspace-of-tap-autodesk-exports"
 MARK = b"tap-autodesk-exports removes this folder with all that is in it once its lock is free.\n"
 LOCK_NAME = ".lock"
@@ -50,6 +51,7 @@ class Workspace:
     def __init__(self) -> None:
         try:
             self.path = _made()
+            _remove_orphans(self.path.parent)
             self._lock = _lock_of(self.path)
             self._lock.acquire()
             # Marked once it is locked: until then no other process takes it for an orphan.
@@ -75,7 +77,7 @@ class Workspace:
 
 def own_name() -> str:
     """Return the name of this tap and user among the temporary files of all users."""
-    return f"{NAME}.{os.getuid()}" if hasattr(os, "getuid") else NAME
+    return f"{NAME}-{os.getuid()}" if hasattr(os, "getuid") else NAME
 
 
 def own_folder() -> Path:
@@ -87,7 +89,7 @@ def own_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / own_name()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}."))
+    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
 
 
 def _is_ours(folder: Path) -> bool:
@@ -100,12 +102,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _made() -> Path:
-    """Make a new folder, after removing what killed runs left."""
+    """Make a new folder."""
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
-            parent = own_folder()
-            _remove_orphans(parent)
-            return Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+            return Path(tempfile.mkdtemp(prefix="run-", dir=own_folder()))
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
@@ -134,8 +134,10 @@ def _remove(folder: Path, lock: filelock.BaseFileLock) -> None:
         else:
             with contextlib.suppress(OSError):
                 entry.unlink()
-    lock.release()  # Windows removes no file that is open
+    if os.name == "nt":
+        lock.release()  # Windows removes no file that is open
     shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
 
 
 @contextlib.contextmanager

@@ -120,7 +120,9 @@ def encodings():
             )
 
 
-@pytest.mark.parametrize(("way", "encode"), [*encodings()], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("way", "encode"), [*encodings()], ids=lambda value: value if isinstance(value, str) else ""
+)
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_is_blotted_out_in_every_encoding(secret, way, encode):
     redaction = Redaction(lambda: SECRETS)

@@ -1,47 +1,58 @@
-"""HTTP as all three APIs speak it: sign-in, rate limits, retries, and errors as sentences.
-
-Facts used here: a 401 means that the token is invalid or expired (documented); a gateway's 403 is
-plain text (documented); a 429 carries `Retry-After` in seconds (documented for the platform, not
-for Data Connector's job quota).
-"""
+"""HTTP as all three APIs speak it: sign-in, rate limits, retries, and errors as sentences."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-import email.utils
 import json
 import logging
 import random
-import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateLimiter
+from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
+from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.transport.exchange import (
+    CONNECT,
+    SILENCE,
+    exchange,
+    prepare,
+)
+from tap_autodesk_exports.transport.failures import explain
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_autodesk_exports.apis import Api
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.signin import SignIn
+    from tap_autodesk_exports.transport.failures import Failure
 
 logger = logging.getLogger("tap-autodesk-exports")
 # At DEBUG this library writes the query strings of signed links.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
-TIMEOUT = (15, 120)
+TIMEOUT = (CONNECT, SILENCE)
 """Seconds to connect, and to wait for the next bytes."""
+REQUEST_SECONDS = 300.0
+"""Seconds that a request may take with its whole answer, where the settings do not say."""
 TRIES = 6
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 FIRST_PAUSE_AFTER_429 = 10.0
 """Where the server does not say how long: all documented limits of requests are by the minute."""
 LONGEST_RETRY_AFTER = 900.0
-"""A server that asks for more patience than this (seconds) gets an error instead."""
+"""A server that asks for more patience than this (seconds), in one answer or in all, gets an error
+instead."""
+MOST_BYTES = 64 << 20
+"""Bytes of an answer: a list of 200 000 entries has less. More is no answer of these APIs."""
+MOST_BYTES_OF_A_REFUSAL = 64 << 10
+MOST_REDIRECTS = 5
 TOO_MANY_REQUESTS = 429
 
 
@@ -73,7 +84,9 @@ class ApiContext:
         clock: Tells the time and waits.
         stop: Ends every wait when set.
         observe: Gets method, path and answer of every request that was answered.
-        breaker: Whether the host can be reached.
+        request_seconds: How long a request may take with its whole answer.
+        reach: Whether the host can be reached.
+        server_time: How the host's clock differs from this machine's.
     """
 
     api_url: str
@@ -81,11 +94,14 @@ class ApiContext:
     clock: Clock
     stop: threading.Event
     observe: Callable[[str, str, requests.Response], None] = lambda *_: None
+    request_seconds: float = REQUEST_SECONDS
     reach: CircuitBreaker = dataclasses.field(init=False)
+    server_time: ServerTime = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with a host that is there."""
+        """Begin with a host that is there and whose clock is right."""
         object.__setattr__(self, "reach", CircuitBreaker(self.clock))
+        object.__setattr__(self, "server_time", ServerTime(self.clock))
 
 
 class ApiClient:
@@ -97,7 +113,7 @@ class ApiClient:
         path: Path below the host, such as `/insights/v1`.
         causes_of_403: The usual causes of a refusal, most likely first, each a clause.
         limits: The documented request limits (see `RateLimiter`).
-        surroundings: Host, sign-in, clock and the event that ends the run.
+        context: Host, sign-in, clock and the event that ends the run.
     """
 
     def __init__(  # noqa: PLR0913
@@ -113,14 +129,12 @@ class ApiClient:
         self._api = api
         self._title = title
         self._base = context.api_url + path
+        self._host = urlsplit(self._base).hostname or self._base
         self._causes_of_403 = causes_of_403
-        self._sign_in = context.sign_in
+        self._context = context
         self._clock = context.clock
-        self._stop = context.stop
-        self._observe = context.observe
         self._breaker = context.reach
         self._limiter = RateLimiter(limits, context.clock)
-        self._sessions = threading.local()
         self._limited: dict[str, tuple[float, str]] = {}
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
@@ -182,39 +196,35 @@ class ApiClient:
         begun = self._clock.monotonic()
         for attempt in range(1, TRIES + 1):
             self._wait_for_turn()
-            credentials = self._sign_in.headers(self._api)
+            credentials = self._context.sign_in.headers(self._api)
+            given = _sendable(self._title, {**credentials, **(headers or {})})
             try:
-                answer = self._session().request(
-                    method,
-                    self._base + path,
-                    params=params,
-                    json=body,
-                    headers={**credentials, **(headers or {})},
-                    timeout=TIMEOUT,
-                )
+                answer = self._exchange(method, path, params=params, json=body, headers=given)
             except requests.RequestException as error:
-                failure = self._unreachable(method, path, error)
-                if failure.executed and not repeatable:
+                why = explain(error, self._host)
+                failure = self._unanswered(method, path, why)
+                if why.is_lasting or (why.was_sent and not repeatable):
                     raise failure from None
-                if attempt == TRIES:
-                    self._breaker.lose(begun, type(error).__name__)
-                    raise self._given_up(type(error).__name__) from None
+                if attempt == TRIES or self._is_out_of_patience(begun, attempt):
+                    how = f"in {attempt} tries ({why.what})"
+                    self._breaker.lose(begun, how)
+                    raise self._given_up(how) from None
             else:
                 self._breaker.answered()
-                self._observe(method, path, answer)
-                if answer.ok:
+                self._context.observe(method, path, answer)
+                if _is_success(answer):
                     return self._parse(method, path, answer)
                 if answer.status_code == requests.codes.unauthorized and not renewed:
                     renewed = True
-                    self._sign_in.renew(self._api, credentials)
+                    self._context.sign_in.renew(self._api, credentials)
                     continue
                 failure = self._refusal(method, path, answer)
-                if attempt == TRIES or not _worth_repeating(
-                    answer, repeatable=repeatable, patient=patient
-                ):
-                    raise failure
                 pause = max(pause, self._asked_to_wait(answer))
-                if pause > LONGEST_RETRY_AFTER:
+                if (
+                    attempt == TRIES
+                    or not _worth_repeating(answer, repeatable=repeatable, patient=patient)
+                    or self._clock.monotonic() - begun + pause > LONGEST_RETRY_AFTER
+                ):
                     raise failure
             logger.info("%s Trying again in %.0f s.", failure, pause)
             self._pause(pause)
@@ -222,36 +232,67 @@ class ApiClient:
         msg = f"{self._title}: {method} {path} was refused again after a new sign-in."
         raise ApiError(msg, status=int(requests.codes.unauthorized))
 
+    def _exchange(self, method: str, path: str, **parts: Any) -> requests.Response:  # noqa: ANN401
+        """Send one request and return its answer.
+
+        A redirect is followed by a GET alone, and not to another host, scheme or port: the
+        credentials are for this one. What is not followed is the answer.
+        """
+        request = prepare(method, self._base + path, **parts)
+        origin = _origin(request.url)
+        for _ in range(MOST_REDIRECTS):
+            answer = self._fetch(request)
+            if method != "GET" or not answer.is_redirect:
+                break
+            try:
+                target = urljoin(str(request.url), answer.headers["Location"])
+                request = prepare(method, target, headers=parts["headers"])
+            except (ValueError, requests.RequestException):
+                break
+            if _origin(request.url) != origin:
+                break
+        return answer
+
+    def _fetch(self, request: requests.PreparedRequest) -> requests.Response:
+        connect, silence = TIMEOUT
+        seconds = self._context.request_seconds
+        with exchange(
+            request,
+            seconds=seconds,
+            connect=min(connect, seconds),
+            silence=min(silence, seconds),
+        ) as sent:
+            self._context.server_time.note(sent.answer.headers.get("Date"))
+            if _is_success(sent.answer):
+                return sent.read(MOST_BYTES)
+            return sent.read(MOST_BYTES_OF_A_REFUSAL, cut=True)
+
     def _wait_for_turn(self) -> None:
         if how := self._breaker.lost():
             raise self._given_up(how)
-        self._limiter.take(self._stop)
+        self._limiter.take(self._context.stop)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._sessions, "session", None)
-        if session is None:
-            session = self._sessions.session = requests.Session()
-            session.trust_env = True
-            session.auth = _leave_headers  # a .netrc must not replace the bearer token
-        return session
+    def _is_out_of_patience(self, begun: float, attempt: int) -> bool:
+        """Tell whether a server that takes long was tried for long enough, but more than once."""
+        return attempt > 1 and self._clock.monotonic() - begun > self._context.request_seconds
 
     def _pause(self, seconds: float) -> None:
-        if self._clock.wait(seconds * random.uniform(1.0, 1.25), self._stop):  # noqa: S311
+        jitter = random.uniform(1.0, 1.25)  # noqa: S311
+        if self._clock.wait(seconds * jitter, self._context.stop):
             raise Stopped
 
     def _asked_to_wait(self, answer: requests.Response) -> float:
         seconds = retry_after(answer, self._clock.now())
         if seconds is not None:
             return seconds
-        limited = answer.status_code == requests.codes.too_many_requests
-        return FIRST_PAUSE_AFTER_429 if limited else 0.0
+        return FIRST_PAUSE_AFTER_429 if answer.status_code == TOO_MANY_REQUESTS else 0.0
 
     def _parse(self, method: str, path: str, answer: requests.Response) -> Any:  # noqa: ANN401
-        if not answer.content:
+        if not answer.content and method != "GET":
             return None
         try:
             return json.loads(answer.content, parse_float=Decimal)
-        except ValueError:
+        except (ValueError, RecursionError):
             kind = answer.headers.get("Content-Type", "no content type")
             msg = (
                 f"{self._title}: {method} {path} answered {answer.status_code} with something that "
@@ -259,99 +300,61 @@ class ApiClient:
             )
             raise ApiError(msg, status=answer.status_code, executed=True) from None
 
-    def _unreachable(self, method: str, path: str, error: requests.RequestException) -> ApiError:
-        refused = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-        host = self._base.split("/")[2]
-        what = "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be read"
+    def _unanswered(self, method: str, path: str, why: Failure) -> ApiError:
+        if why.is_lasting:  # the same for every request, so that it is reported once
+            return ApiError(f"{self._title}: {why.what}. {why.advice}", executed=why.was_sent)
         return ApiError(
-            f"{self._title}: {method} {path} failed: {host} "
-            f"{'cannot be reached' if refused else what} ({type(error).__name__}). "
-            "Check the network, the proxy and `api_url`.",
-            executed=not refused,
+            f"{self._title}: {method} {path} failed: {why.what}. {why.advice}",
+            executed=why.was_sent,
         )
 
     def _given_up(self, how: str) -> ApiError:
-        """Return an error that is the same for all requests, so that it is told once."""
-        host = self._base.split("/")[2]
+        """Return an error that is the same for all requests, so that it is reported once."""
         return ApiError(
-            f"{self._title}: {host} cannot be reached, also in {TRIES} tries ({how}). Check the "
-            "network, the proxy and `api_url`. What is pending stays so: run again."
+            f"{self._title}: {self._host} cannot be reached, also {how}. Check the network, the "
+            "proxy and `api_url`. What is pending stays so: run again."
         )
 
     def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:
         status = answer.status_code
-        said = _said(answer)
-        advice = self._advice(answer)
+        what_to_do = advice(answer, self._causes_of_403, self._clock.now())
         kind = NotFound if status == requests.codes.not_found else ApiError
         return kind(
-            f"{self._title}: {method} {path} answered {status}{said}. {advice}",
+            f"{self._title}: {method} {path} answered {status}{said(answer)}. {what_to_do}",
             status=status,
             executed=status >= requests.codes.server_error,
         )
 
-    def _advice(self, answer: requests.Response) -> str:
-        status = answer.status_code
-        match status:
-            case requests.codes.unauthorized:
-                return (
-                    "The access token is invalid or expired, also after a new sign-in: check "
-                    "the credentials in the settings."
-                )
-            case requests.codes.forbidden:
-                causes = "; ".join(
-                    f"({number}) {cause}" for number, cause in enumerate(self._causes_of_403, 1)
-                )
-                return f"Usual causes: {causes}."
-            case requests.codes.too_many_requests:
-                return f"The request limit is used up: run again {self._free_again(answer)}."
-            case requests.codes.not_found:
-                return "There is no such thing for this user: check the IDs in the settings."
-            case _ if status >= requests.codes.server_error:
-                return "The fault is on Autodesk's side: run again later."
-            case _:
-                return "The request was not accepted: check the settings that it is made of."
 
-    def _free_again(self, answer: requests.Response) -> str:
-        now = self._clock.now()
-        seconds = retry_after(answer, now)
-        if seconds is None:
-            return "later"  # the server does not say
-        return f"after {now + dt.timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
+def _is_success(answer: requests.Response) -> bool:
+    status: int = answer.status_code
+    return 200 <= status < 300  # noqa: PLR2004 - the kind of status that success is
 
 
-def _leave_headers(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
+def _origin(url: str | None) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url or "")
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def _sendable(title: str, headers: dict[str, str]) -> dict[str, str]:
+    """Return headers that can be sent.
+
+    Raises:
+        ApiError: One holds a line break, or a character that no header can have.
+    """
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()) or value != value.strip():
+            msg = (
+                f"{title}: the credentials for '{name}' hold a line break, a blank at an end or "
+                "another character that cannot be sent. Check the tokens in the settings; a file "
+                "or a variable that one was copied from may end with a line break."
+            )
+            raise ApiError(msg)
+    return headers
 
 
 def _worth_repeating(answer: requests.Response, *, repeatable: bool, patient: bool) -> bool:
-    if answer.status_code == requests.codes.too_many_requests:
+    if answer.status_code == TOO_MANY_REQUESTS:
         return patient
     return repeatable and answer.status_code >= requests.codes.server_error
-
-
-def retry_after(answer: requests.Response, now: dt.datetime) -> float | None:
-    """Return the seconds that the server asks to wait, from either form of `Retry-After`."""
-    value = answer.headers.get("Retry-After")
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max((at.astimezone(dt.UTC) - now).total_seconds(), 0.0)
-
-
-def _said(answer: requests.Response) -> str:
-    """Return the server's own words, from any of the documented shapes of an error body."""
-    try:
-        body = answer.json()
-    except ValueError:
-        text = answer.text.strip()
-        words = "" if text.startswith("<") else text
-    else:
-        keys = ("developerMessage", "Message", "detail", "message", "title", "userMessage", "error")
-        found = body if isinstance(body, dict) else {}
-        words = next((str(found[key]) for key in keys if found.get(key)), "")
-    return f" ({' '.join(words.split())[:300].rstrip('.')})" if words else ""

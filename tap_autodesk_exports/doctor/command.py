@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.doctor.examination import examine
 from tap_autodesk_exports.doctor.findings import as_json, as_table
@@ -42,7 +43,7 @@ def command(context: click.Context, sources: Sequence[str], *, machine: bool) ->
 @contextlib.contextmanager
 def _settings(sources: Sequence[str]) -> Iterator[Settings]:
     """Yield the settings; with `sandbox`, those of a sandbox that runs meanwhile."""
-    config = read_config(sources)
+    config = read_config(sources, known)
     settings = Settings.from_config(config)
     if not settings.sandbox:
         yield settings

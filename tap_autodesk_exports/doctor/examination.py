@@ -30,7 +30,13 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     except TapError as error:
         yield Finding("settings", "credentials", Verdict.FAILS, str(error))
         return
-    context = ApiContext(settings.api_url, sign_in, clock, threading.Event())
+    context = ApiContext(
+        settings.api_url,
+        sign_in,
+        clock,
+        threading.Event(),
+        request_seconds=settings.request_timeout_seconds,
+    )
     for api in settings.apis:
         signed_in = True
         for finding in _sign_in(api, sign_in):

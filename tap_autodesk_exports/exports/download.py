@@ -9,37 +9,57 @@ answers a Range request (assumed: S3 does; not documented by Autodesk).
 from __future__ import annotations
 
 import logging
+import re
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import requests
 
 from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.exports.links import ForbiddenLink, Links
+from tap_autodesk_exports.exports.part import Broken, Part
+from tap_autodesk_exports.transport.exchange import CONNECT, SILENCE, exchange
+from tap_autodesk_exports.transport.failures import explain
 from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.exports.export import ExportFile, ExportService, FinishedExport
+    from tap_autodesk_exports.transport.exchange import Exchange
 
 logger = logging.getLogger("tap-autodesk-exports")
 
 TRIES = 6
 FIRST_PAUSE = 1.0
-TIMEOUT = (15, 120)
+TIMEOUT = (CONNECT, SILENCE)
 """Seconds to connect, and to wait for the next bytes."""
-CHUNK = 1 << 17
-"""Bytes that are written at a time; of a broken download, less than that is fetched twice."""
+SLOWEST = 1000.0
+"""Bytes a second: what comes more slowly for as long as a request may take is given up."""
+PROGRESS = 1 << 20
+"""Bytes that a try must bring so that it counts."""
+GIVEN_UP = 120.0
+"""Seconds in which a storage that could not be reached is not tried again."""
+MOST_REDIRECTS = 5
+LONGEST_NAME = 120
+_WITHOUT_END = "nothing says where it ends, and it did not come the same twice"
+DAY = 24 * 3600.0
 
 
 class DownloadError(TapError):
-    """A file could not be fetched whole."""
+    """A file could not be fetched whole.
 
+    Attributes:
+        is_answer: Whether the storage answered and the file is what is wrong, not the network.
+    """
 
-class _Broken(Exception):
-    """One try failed; its text says how, without the link."""
+    def __init__(self, message: str, *, is_answer: bool) -> None:
+        super().__init__(message)
+        self.is_answer = is_answer
 
 
 class Downloader:
@@ -49,15 +69,36 @@ class Downloader:
         clock: Waits between two tries.
         stop: Ends the wait when set.
         secret: Takes each link before it is followed, and returns it: a link is a secret.
+        api_url: Where the API is, which says where links may lead.
+        seconds: How long one file may take, all tries included.
+        request_seconds: How long a storage may take to begin its answer, and how long it may be
+            slower than `SLOWEST`.
+
+    Attributes:
+        files: How many files were fetched.
+        bytes: How many bytes they have.
     """
 
-    def __init__(
-        self, clock: Clock, stop: threading.Event, secret: Callable[[str], str] = str
+    def __init__(  # noqa: PLR0913
+        self,
+        clock: Clock,
+        stop: threading.Event,
+        secret: Callable[[str], str] = str,
+        *,
+        api_url: str,
+        seconds: float = DAY,
+        request_seconds: float = 300.0,
     ) -> None:
         self._clock = clock
         self._stop = stop
         self._secret = secret
+        self._links = Links(api_url)
+        self._seconds = seconds
+        self._request_seconds = request_seconds
         self._failed: set[str] = set()
+        self._silent: dict[str, tuple[float, Broken]] = {}
+        self.files = 0
+        self.bytes = 0
 
     def fetch(
         self, service: ExportService, finished: FinishedExport, file: ExportFile, folder: Path
@@ -65,132 +106,174 @@ class Downloader:
         """Fetch one file into `folder`, whole.
 
         Where a file of an export could not be fetched, its other files are tried only once: there
-        may be hundreds, and a storage that is gone would cost half a minute with each.
+        may be hundreds, and a storage that is gone would cost half a minute with each. One that
+        fell silent is not tried for a while by the API's other exports either.
 
         Raises:
-            DownloadError: It could not be fetched, or its size is not the one that was listed.
+            DownloadError: It could not be fetched, or it is not whole.
             TapError: The API gives no link.
         """
+        api = finished.pending.spec.api
         path = folder / _file_name(file.name)
-        part = _Part(path.with_name(path.name + ".part"), self._stop)
-        broken = _Broken("nothing was tried")
-        tries = 1 if finished.export_id in self._failed else TRIES
-        for attempt in range(tries):
-            if attempt and self._clock.wait(FIRST_PAUSE * 2 ** (attempt - 1), self._stop):
-                raise Stopped
-            try:
-                with full_disk_told():
-                    self._try(self._secret(service.signed_link(finished, file)), part)
-                part.check_size(file.size)
-            except _Broken as error:
-                broken = error
-                again = "Trying again." if attempt + 1 < tries else "Giving up."
-                logger.info("Fetching '%s' broke: %s. %s", path.name, broken, again)
-            else:
-                return part.path.rename(path)
-        self._failed.add(finished.export_id)
-        msg = (
-            f"File '{path.name}' of the {finished.pending.spec.title} ({finished.export_id}) could "
-            f"not be fetched whole: {broken}. The export stays pending: run again."
+        part = Part(path.with_name(path.name + ".part"), file.size)
+        patience = _Patience(
+            1 if finished.export_id in self._failed else TRIES,
+            self._seconds,
+            self._request_seconds,
         )
-        raise DownloadError(msg)
-
-    def _try(self, link: str, part: _Part) -> None:
-        headers = {"Accept-Encoding": "identity", **part.go_on()}
+        self._check(api, path.name, finished)
         try:
-            # No session: nothing of a signed-in one may reach the storage.
-            with requests.get(
-                link, headers=headers, stream=True, timeout=TIMEOUT, auth=_no_credentials
-            ) as answer:
-                part.take(answer)
-        except requests.RequestException as error:
-            raise _Broken(_how(error)) from None
+            while True:
+                try:
+                    with full_disk_told():
+                        link = self._secret(service.signed_link(finished, file))
+                        self._try(link, part, patience.end)
+                        if part.finish():
+                            self.files += 1
+                            self.bytes += part.size
+                            return part.path.replace(path)
+                    broken = Broken(_WITHOUT_END)
+                    patience.tries = max(patience.tries, 2)
+                except Broken as error:
+                    broken = error
+                if patience.is_over(broken, part.size):
+                    break
+                logger.info("Fetching '%s' broke: %s. Trying again.", path.name, broken)
+                if self._clock.wait(patience.pause, self._stop):
+                    raise Stopped
+        finally:
+            part.begin_again()  # nothing is left of what did not become whole
+        self._failed.add(finished.export_id)
+        if patience.was_in_vain(broken):
+            self._silent[api] = (self._clock.monotonic(), broken)
+        raise _failure(path.name, finished, broken)
 
+    def _check(self, api: str, file: str, finished: FinishedExport) -> None:
+        """Fail at once where the API's storage could not be reached just now."""
+        since, broken = self._silent.get(api, (float("-inf"), Broken("")))
+        if self._clock.monotonic() - since < GIVEN_UP:
+            raise _failure(file, finished, broken)
 
-def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    prepared.headers.pop("Authorization", None)
-    return prepared
-
-
-class _Part:
-    """What has arrived of a file so far.
-
-    Args:
-        path: Where it is.
-        stop: Ends the download between two chunks when set.
-    """
-
-    def __init__(self, path: Path, stop: threading.Event) -> None:
-        self.path = path
-        self._stop = stop
-        self._version: str | None = None
-        path.unlink(missing_ok=True)
-
-    @property
-    def size(self) -> int:
-        """Bytes that are here."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def go_on(self) -> dict[str, str]:
-        """Return headers that ask for the rest, of the same version of the file."""
-        if not self.size:
-            return {}
-        same = {"If-Range": self._version} if self._version else {}
-        return {"Range": f"bytes={self.size}-", **same}
-
-    def take(self, answer: requests.Response) -> None:
-        """Write the body of an answer.
+    def _try(self, link: str, part: Part, end: float) -> None:
+        """Follow a link, and its redirects: none of them gets more than the range that is wanted.
 
         Raises:
-            _Broken: It is not what was asked for.
+            Broken: The rest of the file did not come.
+        """
+        headers = {"Accept-Encoding": "identity", **part.headers()}
+        connect, silence = TIMEOUT
+        limit = self._request_seconds
+        for _ in range(MOST_REDIRECTS):
+            try:
+                request = self._links.prepare(link, headers)
+                with exchange(
+                    request,
+                    seconds=min(limit, max(end - time.monotonic(), 1.0)),
+                    connect=min(connect, limit),
+                    silence=min(silence, limit),
+                    connected=self._links.connected,
+                ) as sent:
+                    if not sent.answer.is_redirect:
+                        sent.extend(max(end - time.monotonic(), 1.0))
+                        part.take(sent.answer, self._pieces(sent))
+                        return
+                    location = sent.answer.headers["Location"]
+            except ForbiddenLink as error:
+                msg = f"its link {error}, and is not followed"
+                raise Broken(msg, is_lasting=True) from None
+            except requests.RequestException as error:
+                raise _unanswered(error) from None
+            link = self._secret(_joined(str(request.url), location))
+        msg = "the storage redirects without end"
+        raise Broken(msg)
+
+    def _pieces(self, sent: Exchange) -> Iterable[bytes]:
+        """Yield a body as it arrives, as long as it arrives fast enough.
+
+        Raises:
+            Broken: It does not.
             Stopped: The run is being ended.
         """
-        status = answer.status_code
-        if status == requests.codes.requested_range_not_satisfiable:
-            self.path.unlink()
-            msg = "the storage could not go on where it stopped"
-            raise _Broken(msg)
-        if not answer.ok:
-            expired = status in {403, 410}
-            raise _Broken("the link had expired" if expired else f"the storage answered {status}")
-        goes_on = status == requests.codes.partial_content
-        if goes_on and _begins_at(answer) != self.size:
-            self.path.unlink(missing_ok=True)
-            msg = "the storage sent another part of the file than asked for"
-            raise _Broken(msg)
-        self._version = answer.headers.get("ETag")
-        with self.path.open("ab" if goes_on else "wb") as file:
-            for chunk in answer.iter_content(CHUNK):
-                file.write(chunk)
-                if self._stop.is_set():
-                    raise Stopped
-
-    def check_size(self, listed: int | None) -> None:
-        """Compare with the size that the API lists, where it does.
-
-        Raises:
-            _Broken: They differ; what is here is removed.
-        """
-        size = self.size
-        if listed is not None and size != listed:
-            self.path.unlink()
-            msg = f"{size} bytes came, the listing says {listed}"
-            raise _Broken(msg)
+        since, arrived = time.monotonic(), 0
+        for piece in sent.pieces():
+            yield piece
+            if self._stop.is_set():
+                raise Stopped
+            arrived += len(piece)
+            seconds = time.monotonic() - since
+            if seconds >= self._request_seconds:
+                if arrived < SLOWEST * seconds:
+                    msg = f"the storage sends only {arrived / seconds:.0f} bytes a second"
+                    raise Broken(msg, is_answer=False)
+                since, arrived = time.monotonic(), 0
 
 
-def _begins_at(answer: requests.Response) -> int | None:
-    """Return the first byte's position, from `Content-Range: bytes 5-9/10`."""
-    unit, _, span = answer.headers.get("Content-Range", "").partition(" ")
-    first = span.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else None
+class _Patience:
+    """How often, and for how long, one file is tried.
+
+    A try that brought something on counts as the first one again: what is large may break often.
+
+    Args:
+        tries: How often.
+        seconds: How long, in all.
+        silence: How long a storage is tried that does not answer, but twice at least.
+    """
+
+    def __init__(self, tries: int, seconds: float, silence: float) -> None:
+        self.tries = tries
+        self.end = time.monotonic() + seconds
+        self._silence = silence
+        self._tried = 0
+        self._since = time.monotonic()
+        self._arrived = 0
+
+    def is_over(self, broken: Broken, arrived: int) -> bool:
+        """Take note of a try that failed, and tell whether it was the last one."""
+        now = time.monotonic()
+        if arrived - self._arrived >= PROGRESS:
+            self._tried, self._since = 0, now
+        self._arrived = arrived
+        self._tried += 1
+        is_silent = not broken.is_answer and self._tried > 1 and now - self._since > self._silence
+        return broken.is_lasting or self._tried >= self.tries or is_silent or now > self.end
+
+    def was_in_vain(self, broken: Broken) -> bool:
+        """Tell whether it is of no use to try other files of the same storage now."""
+        return not broken.is_answer and (broken.is_lasting or self._tried > 1)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next try."""
+        return FIRST_PAUSE * 2.0 ** (self._tried - 1)
+
+
+def _failure(file: str, finished: FinishedExport, broken: Broken) -> DownloadError:
+    what = (
+        f"File '{file}' of the {finished.pending.spec.title} ({finished.export_id}) could not be "
+        f"fetched whole: {broken}."
+    )
+    sentences = (what, broken.advice, "The export stays pending: run again.")
+    return DownloadError(" ".join(filter(None, sentences)), is_answer=broken.is_answer)
+
+
+def _unanswered(error: requests.RequestException) -> Broken:
+    why = explain(error, "the storage")
+    advice = why.advice if why.is_lasting else ""
+    return Broken(why.what, is_answer=False, is_lasting=why.is_lasting, advice=advice)
+
+
+def _joined(link: str, location: str) -> str:
+    try:
+        return urljoin(link, location)
+    except ValueError:
+        return ""  # no address, which is said where it is to be followed
 
 
 def _file_name(name: str) -> str:
-    """Return the last part of a name, so that no name leads out of the folder."""
-    return name.replace("\\", "/").rsplit("/", 1)[-1].lstrip(".") or "file"
+    """Return the last part of a name, in letters that every system takes.
 
-
-def _how(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
-        return "the storage fell silent"
-    return f"the connection failed ({type(error).__name__})"
+    So no name leads out of the folder, is too long for it, or cannot be written.
+    """
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].lstrip(".")
+    plain = re.sub(r"[^\w.() -]", "_", last)
+    return plain[-LONGEST_NAME:] or "file"

@@ -139,6 +139,7 @@ class ExportStatus:
         export_id: The ID that rows of this export carry.
         exported_at: When the source took the snapshot, as it writes it; None until known.
         files: Its files, once READY.
+        percent: How much of it is done, where the server says so.
     """
 
     state: Status
@@ -146,6 +147,7 @@ class ExportStatus:
     export_id: str
     exported_at: str | None = None
     files: Sequence[ExportFile] = ()
+    percent: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

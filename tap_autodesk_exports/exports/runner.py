@@ -28,6 +28,7 @@ from tap_autodesk_exports.exports.export import (
     PendingExport,
     Status,
 )
+from tap_autodesk_exports.exports.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,7 @@ class Runner:
         self._slots = {name: threading.Semaphore(at_once) for name in services}
         self._submitting = {name: threading.Lock() for name in services}
         self._searched: set[str] = set()
+        self.progress = Progress(clock)
 
     # Begun
 
@@ -91,6 +93,7 @@ class Runner:
         """Begin the life of an export, unless one for the same part is under way already."""
         if spec.key not in self._futures:
             self._futures[spec.key] = Future()
+            self.progress.started(spec)
             # A daemon, so that a server that has fallen silent does not keep the process alive.
             threading.Thread(target=self._fulfil, args=(spec,), name=spec.key, daemon=True).start()
 
@@ -103,6 +106,8 @@ class Runner:
                 life.set_result(self._live(spec))
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             life.set_exception(error)
+        finally:
+            self.progress.ended(spec)
 
     def _live(self, spec: ExportSpec) -> FinishedExport:
         service = self._services[spec.api]
@@ -240,6 +245,7 @@ class Runner:
             status = service.poll(pending)
             if status.state is not Status.PENDING:
                 return status
+            self.progress.polled(pending.spec, status)
             waited = self._clock.monotonic() - begin
             if waited > self._timeout:
                 msg = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import shutil
 import stat
@@ -32,6 +33,8 @@ class ArchiveMember:
     """Base name, without folders."""
     size: int
     """Unpacked size in bytes, as the archive declares it."""
+    copies: int = 1
+    """How many members have this base name, in upper or lower case, itself included."""
 
 
 class Archive:
@@ -49,17 +52,23 @@ class Archive:
         """
         self._path = path
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._copies: collections.Counter[str] = collections.Counter()
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError):
             raise FileError(path, "is not a whole ZIP archive. Fetch it again.") from None
         for member in sorted(self._zip.infolist(), key=lambda member: member.filename.count("/")):
             if not member.is_dir():
-                self._members.setdefault(self._base_name(member), member)
+                name = self._base_name(member)
+                self._members.setdefault(name, member)
+                self._copies[name.lower()] += 1
 
     def names(self) -> list[ArchiveMember]:
         """Return the members, in no particular order."""
-        return [ArchiveMember(name, member.file_size) for name, member in self._members.items()]
+        return [
+            ArchiveMember(name, member.file_size, self._copies[name.lower()])
+            for name, member in self._members.items()
+        ]
 
     def extract(self, name: str, folder: Path) -> Path:
         """Unpack one member into `folder` and return its path; its checksum is checked.

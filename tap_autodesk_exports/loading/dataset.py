@@ -182,7 +182,10 @@ class Source(Protocol):
 
     @abc.abstractmethod
     def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
-        """Fetch a dataset's file of a finished export into a folder; None where it has no rows.
+        """Fetch a dataset's file of a finished export into a folder.
+
+        None where the export has no file of the dataset, so that there is no telling whether it has
+        rows.
 
         Raises:
             TapError: It could not be fetched whole.
@@ -197,6 +200,10 @@ class Source(Protocol):
         return {}
 
     # What only some APIs need: without it, nothing happens.
+
+    def incomplete(self, dataset: Dataset) -> str | None:  # noqa: ARG002
+        """Return why the loads of this run may not be all that there is; None where they are."""
+        return None
 
     def instead_of(
         self,

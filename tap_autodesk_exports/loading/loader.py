@@ -78,6 +78,7 @@ class Loader:
         self._sink = sink
         self._engine = engine
         self._start_date = start_date
+        self._without_file: str | None = None
         self._reported: dict[str, set[str]] = {"unknown": set(), "missing": set()}
 
     def load(self) -> Iterator[Record]:
@@ -114,11 +115,41 @@ class Loader:
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.settle(load)
-        if whole and not ended:
+        if whole and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
             self._sink.state()
+
+    def _is_whole(self, loads: Iterable[Load]) -> bool:
+        """Tell whether all rows that there are were loaded, so that the others are gone."""
+        why = self._source.incomplete(self._dataset)
+        if self._without_file:
+            why = f"export {self._without_file} has no file of it"
+        elif missing := self._not_loaded(loads):
+            why = (
+                f"{missing} was loaded before and is no part of this run (`meltano run "
+                "--full-refresh` forgets it)"
+            )
+        if why:
+            logger.warning(
+                "%s: %s, so rows that are gone are not removed.", self._selected.name, why
+            )
+        return not why
+
+    def _not_loaded(self, loads: Iterable[Load]) -> str | None:
+        """Return whose rows were loaded before and are not in this run, such as a contract's.
+
+        Of the context of a partition, the first value says whose rows it has; an empty one has all.
+        """
+        owners = [next(iter(load.partition.values()), None) for load in loads]
+        if None in owners:
+            return None
+        for state in self._bookmarks.states.known_partitions():
+            name, owner = next(iter(state["context"].items()))
+            if owner not in owners and "export_id" in state:
+                return f"{name} {owner}"
+        return None
 
     def _needs_version(self, loads: Iterable[Load]) -> bool:
         """Tell whether a new version of the table is due, and every partition is available.
@@ -177,6 +208,7 @@ class Loader:
         name, replication = self._selected.name, self._bookmarks.replication
         with full_disk_told(), self._schedule.file(name, load, finished) as path:
             if path is None:
+                self._without_file = finished.export_id
                 return None
             with self._table(path, finished) as table:
                 self._report_differences(table, path.name)

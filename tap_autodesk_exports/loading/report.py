@@ -61,20 +61,24 @@ class Stopwatch:
     Attributes:
         waiting: Seconds in which a stream waited for an export or its file.
         writing: Seconds in which messages were written, the target's own time included.
+        is_waiting: Whether a stream waits right now.
     """
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self.waiting = 0.0
         self.writing = 0.0
+        self.is_waiting = False
 
     @contextmanager
     def wait(self) -> Iterator[None]:
         """Count the time inside as waiting."""
         start = time.monotonic()
+        self.is_waiting = True
         try:
             yield
         finally:
+            self.is_waiting = False
             self.waiting += time.monotonic() - start
 
     @contextmanager
@@ -85,6 +89,11 @@ class Stopwatch:
             yield
         finally:
             self.writing += time.monotonic() - start
+
+    @property
+    def seconds(self) -> float:
+        """Time since its start."""
+        return time.monotonic() - self._start
 
     def __str__(self) -> str:
         """Return `118 s (reading 9, waiting 97, writing 12)`; all that is neither is reading."""
@@ -102,11 +111,13 @@ class Report:
     def __init__(self) -> None:
         self.streams: dict[str, StreamReport] = {}
         self.stopwatch = Stopwatch()
+        self.current = ""
 
     @contextmanager
     def of(self, stream: str) -> Iterator[StreamReport]:
         """Time a stream and give its report."""
         report = self.streams.setdefault(stream, StreamReport())
+        self.current = stream
         start = time.monotonic()
         try:
             yield report

@@ -24,13 +24,13 @@ from singer_sdk.configuration._dict_config import (
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings.kinds import nearest
+from tap_autodesk_exports.settings.kinds import Switch, nearest
 from tap_autodesk_exports.settings.rules import Known, WrongSettings
 from tap_autodesk_exports.settings.schema import kinds
 from tap_autodesk_exports.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -58,14 +58,20 @@ def sdk_schema() -> dict[str, Any]:
     return schema
 
 
-def read_config(sources: Sequence[str]) -> dict[str, Any]:
+def read_config(
+    sources: Sequence[str], known: Callable[[Mapping[str, Any]], Known] | None = None
+) -> dict[str, Any]:
     """Read the settings as the tap does: later files win, and the environment over files.
+
+    Args:
+        sources: Files, and `ENV` for the environment.
+        known: Returns what they are checked against beyond what holds for all.
 
     Raises:
         ConfigurationError: They cannot be read, or something about them is wrong.
     """
     config = read_sources(sources)
-    check_config(config)
+    check_config(config, known(config) if known else None)
     return config
 
 
@@ -191,6 +197,9 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         reason = "is empty" if not text.strip() else f"is not JSON ({error.msg} at {where})"
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
+    except ValueError:  # a number of thousands of digits
+        msg = f"The {what} cannot be read as JSON: a number in it is too long."
+        raise ConfigurationError(msg) from None
     except RecursionError:
         found = None
     if not isinstance(found, dict):
@@ -201,8 +210,11 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
 
 def _parsed(name: str, text: str) -> Any:  # noqa: ANN401
     """Return the JSON value that a variable holds, or its text where the setting is text."""
-    if "string" not in kinds(Settings)[name].schema()["type"]:
-        with contextlib.suppress(ValueError, RecursionError):
+    kind = kinds(Settings)[name]
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(kind, Switch):
+            return kind.read(text)
+        if "string" not in kind.schema()["type"]:
             return json.loads(text)
     return text
 

@@ -140,7 +140,9 @@ class Settings(SignInSettings):
         "start with all rows.",
     )
     end_date: dt.datetime | None = setting(
-        None, "End date", "End of the date range to export. Default: now."
+        None,
+        "End date",
+        "End of the date range to export. Default: now, which is also what a later date means.",
     )
     lookback_days: int = setting(
         35,
@@ -347,23 +349,25 @@ class Settings(SignInSettings):
         """Return start and end of the date range to export, both aware, in UTC.
 
         Args:
-            now: The end, where no end date is set.
+            now: The end, where no earlier end date is set: days to come hold nothing yet, and a
+                bookmark must not pass them.
             bookmark: Up to where the data is loaded.
             lookback: How much before the bookmark is read again, but nothing before the start date.
 
         Raises:
             ConfigurationError: The start is not before the end.
         """
-        end = self.end_date or now
+        end = min(self.end_date, now) if self.end_date else now
         start = self.start_date or end - dt.timedelta(days=DEFAULT_HISTORY_DAYS)
         if start >= end:
+            what = f"'end_date' ({end:%Y-%m-%d})" if end == self.end_date else "the present"
             msg = (
-                f"Setting 'start_date' ({start:%Y-%m-%d}) is not before 'end_date' "
-                f"({end:%Y-%m-%d}): give an earlier start or a later end."
+                f"Setting 'start_date' ({start:%Y-%m-%d}) is not before {what}: give an earlier "
+                "start or a later end."
             )
             raise ConfigurationError(msg)
         if bookmark:
-            again = bookmark - lookback
+            again = min(bookmark, now) - lookback
             start = max(start, again) if self.start_date else again
         return start, end
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.sandbox.launch import launch
@@ -80,8 +81,8 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _report(sources: Sequence[str], *, with_exports: bool, minutes: float) -> dict[str, Any]:
-    config = read_config(sources)
-    sandbox = launch() if config.get("sandbox") else None
+    config = read_config(sources, known)
+    sandbox = launch() if Settings.from_config(config).sandbox else None
     try:
         given = {**config, **sandbox.settings()} if sandbox else config
         settings = Settings.from_config(given)

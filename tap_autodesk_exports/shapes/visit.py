@@ -95,7 +95,12 @@ def visit(settings: Settings, clock: Clock, *, with_exports: bool, minutes: floa
     try:
         for api in settings.apis:
             context = ApiContext(
-                settings.api_url, sign_in, clock, threading.Event(), seen.observer.for_api(api)
+                settings.api_url,
+                sign_in,
+                clock,
+                threading.Event(),
+                seen.observer.for_api(api),
+                settings.request_timeout_seconds,
             )
             visitor = _Visitor(seen, api, settings, context, workspace)
             visitor.lists()
@@ -121,7 +126,7 @@ class _Visitor:
         self._settings = settings
         self._context = context
         self._workspace = workspace
-        self._downloader = Downloader(context.clock, context.stop)
+        self._downloader = Downloader(context.clock, context.stop, api_url=settings.api_url)
         self._ledger = Ledger([], threading.RLock(), lambda: None)
         self._entry = SOURCES[api]
         self._source: Source = self._entry.source(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import EXCLUDED, TITLES, Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.signin.errors import SignInError
+from tap_autodesk_exports.signin.store import TokenStore, default_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +78,12 @@ class Credentials:
 def credentials_for(api: Api, settings: Settings) -> Credentials:
     """Return the credentials with which one API is used.
 
+    An app with a secret can sign in two-legged and three-legged. Where no setting says which, a
+    login that is in the token store decides.
+
     Raises:
         ConfigurationError: They are ambiguous or incomplete; the sentence names the settings.
+        SignInError: A configured token store would have to be read, and cannot.
     """
     shared = {name: value for name in _FIELDS if (value := getattr(settings, name))}
     own = dict(settings.credentials.get(api, {}))
@@ -89,6 +95,9 @@ def credentials_for(api: Api, settings: Settings) -> Credentials:
         or shared.get("auth_flow")
         or _inferred(given, where)
     )
+    is_said = own.get("auth_flow") or shared.get("auth_flow") or given.get("personal_access_token")
+    if flow is Flow.CLIENT_CREDENTIALS and not is_said and _has_login(given, settings):
+        flow = Flow.REFRESH_TOKEN
     if flow is None:
         msg = (
             f"No credentials for {TITLES[api]}{where}: set 'client_id', and 'client_secret' where "
@@ -132,6 +141,21 @@ def _inferred(given: Mapping[str, str], where: str) -> Flow | None:
     if given.get("client_secret"):
         return Flow.CLIENT_CREDENTIALS
     return Flow.REFRESH_TOKEN if given.get("client_id") else None
+
+
+def _has_login(given: Mapping[str, str], settings: Settings) -> bool:
+    """Return whether somebody signed in to the app with `autodesk-exports login`."""
+    credentials = Credentials(Flow.REFRESH_TOKEN, given.get("client_id"))
+    if credentials.client_id is None:
+        return False
+    store = TokenStore(settings.token_store or default_location(credentials.client_id))
+    try:
+        return store.read(credentials.chain(settings.api_url)) is not None
+    except SignInError:
+        # Without a setting there need be no store: the flow may not want one.
+        if settings.token_store is None:
+            return False
+        raise
 
 
 def _complete(flow: Flow, given: Mapping[str, str], where: str) -> Credentials:

@@ -44,12 +44,10 @@ class Wanted:
     Attributes:
         credentials: The app, and the seed token of its chain where there is one.
         apis: The APIs that use them.
-        configured: Whether the settings use them three-legged already.
     """
 
     credentials: Credentials
     apis: tuple[Api, ...]
-    configured: bool
 
     @property
     def scopes(self) -> list[str]:
@@ -96,8 +94,8 @@ def wanted(settings: Settings, api: str | None) -> Wanted:
     if api is not None:
         given.setdefault(Api(api), credentials_for(Api(api), settings))
         given = {each: found for each, found in given.items() if found == given[Api(api)]}
-    configured = any(found.flow is Flow.REFRESH_TOKEN for found in given.values())
-    flow = Flow.REFRESH_TOKEN if configured else Flow.CLIENT_CREDENTIALS
+    three_legged = any(found.flow is Flow.REFRESH_TOKEN for found in given.values())
+    flow = Flow.REFRESH_TOKEN if three_legged else Flow.CLIENT_CREDENTIALS
     apps: dict[Credentials, list[Api]] = {}
     for each, found in given.items():
         if found.flow is flow:
@@ -116,7 +114,7 @@ def wanted(settings: Settings, api: str | None) -> Wanted:
         msg = f"The APIs have different apps: sign in to one after the other, with `--api {names}`."
         raise ConfigurationError(msg)
     ((credentials, apis),) = apps.items()
-    return Wanted(credentials, tuple(apis), configured)
+    return Wanted(credentials, tuple(apis))
 
 
 def login(settings: Settings, what: Wanted, callback_url: str, *, browser: bool) -> None:
@@ -155,7 +153,7 @@ def login(settings: Settings, what: Wanted, callback_url: str, *, browser: bool)
         f"The refresh token is kept in {chain.store.location}, and every run of the tap renews it. "
         f"Without a run it ends on {last_day:%Y-%m-%d}."
     )
-    if not what.configured:
+    if any(credentials_for(api, settings).flow is not Flow.REFRESH_TOKEN for api in what.apis):
         click.echo("Now set 'auth_flow' to refresh_token, so that the tap uses it.")
     if missing := set(what.scopes) - told.scopes:
         msg = f"The token lacks {' '.join(sorted(missing))}: add the APIs to the app, then repeat."

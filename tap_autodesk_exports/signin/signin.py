@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import SCOPES, Api, Flow
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.settings.rules import WrongSettings
 from tap_autodesk_exports.signin.credentials import check_flow, credentials_for
 from tap_autodesk_exports.signin.endpoint import TokenEndpoint
 from tap_autodesk_exports.signin.flows import RefreshChain, no_refresh_token, token_source
@@ -79,11 +80,18 @@ class SignIn:
         APIs with the same credentials share one token, whose scopes are what they need together.
 
         Raises:
-            ConfigurationError: Credentials are ambiguous or incomplete.
+            WrongSettings: Credentials are ambiguous or incomplete: a sentence for each.
+            SignInError: A token store cannot be read that says which flow to use.
         """
         shared: dict[Credentials, list[Api]] = {}
+        problems: list[str] = []
         for api in settings.apis:
-            shared.setdefault(credentials_for(api, settings), []).append(api)
+            try:
+                shared.setdefault(credentials_for(api, settings), []).append(api)
+            except ConfigurationError as error:
+                problems.append(str(error))
+        if problems:
+            raise WrongSettings([*dict.fromkeys(problems)])
         bearers = {}
         for credentials, apis in shared.items():
             scopes = sorted({scope for api in apis for scope in SCOPES[api]})

@@ -26,6 +26,7 @@ from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
+from tap_autodesk_exports.streams.state import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,8 +121,10 @@ class CommandLine(Tap, abc.ABC):
         config = config or ConfigInput()
         return cls(
             config=config.config,
-            state=_read(state, "state"),
-            catalog=_read(catalog, "catalog"),
+            state=None if state is None else read_state(state.read(), f"state {state.name}"),
+            catalog=None
+            if catalog is None
+            else parse_object(catalog.read(), f"catalog {catalog.name}"),
             parse_env_config=config.parse_env,
             validate_config=True,
         )
@@ -144,6 +147,7 @@ class CommandLine(Tap, abc.ABC):
             # Bad settings fail here, once, and not in every stream.
             self.session.run.redaction.guard()
             quiet()
+            self.session.show_progress()
             sync()
         finally:
             code = self.close()
@@ -158,7 +162,3 @@ class CommandLine(Tap, abc.ABC):
         except TapError as error:
             cls.logger.error("%s", error)  # noqa: TRY400
             sys.exit(1)
-
-
-def _read(file: IO[str] | None, what: str) -> dict[str, Any] | None:
-    return None if file is None else parse_object(file.read(), f"{what} {file.name}")

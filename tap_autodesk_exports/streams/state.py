@@ -5,9 +5,12 @@ It may come from a newer release, from another tap, or out of a store that damag
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
+
+from tap_autodesk_exports.settings.config import parse_object
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -23,6 +26,26 @@ TEXTS = (
 """Keys of a bookmark that hold text."""
 
 State = dict[str, Any]
+
+
+def read_state(text: str, what: str) -> State:
+    """Return the state that a text holds; JSON that is no object is a state without anything.
+
+    Args:
+        text: The text.
+        what: What it is, for a person.
+
+    Raises:
+        ConfigurationError: It is no JSON.
+    """
+    try:
+        found = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        found = parse_object(text, what)  # says what is wrong with it
+    if not isinstance(found, dict):
+        logger.warning("The %s holds no JSON object and is ignored: all is loaded again.", what)
+        return {}
+    return found
 
 
 def usable(state: Mapping[str, Any]) -> State:

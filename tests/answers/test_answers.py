@@ -40,6 +40,18 @@ WAREHOUSES = (
 WITHOUT_UNIT_TESTS = ["build", "--exclude", "test_type:unit"]
 
 
+def differences(left: list[Row], right: list[Row], *apart_from: str) -> list[str]:
+    """Return some of the rows that only one side has."""
+    one, other = (
+        Counter(
+            repr(sorted((key, value) for key, value in row.items() if key not in apart_from))
+            for row in rows
+        )
+        for rows in (left, right)
+    )
+    return [*list((one - other).elements())[:3], *list((other - one).elements())[:3]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Company:
     """The company, its warehouses by name, and what dbt said of each."""
@@ -162,34 +174,19 @@ def test_freshness_looks_at_the_export_and_not_at_streams_that_are_not_loaded(co
 
 @pytest.mark.parametrize("name", MARTS)
 def test_postgres_has_the_same_rows(company: Company, name: str):
-    left, right = (
-        Counter(repr(sorted(row.items())) for row in marts[name])
-        for marts in (company.marts, company.in_postgres)
-    )
-    assert left == right
-    assert left
+    assert company.marts[name]
+    assert differences(company.marts[name], company.in_postgres[name]) == []
 
 
 @pytest.mark.parametrize("name", MARTS)
 def test_names_and_types_that_a_loader_has_changed_make_no_difference(company: Company, name: str):
-    left, right = (
-        Counter(repr(sorted(row.items())) for row in marts[name])
-        for marts in (company.marts, company.spelt_otherwise)
-    )
-    assert left == right
+    assert differences(company.marts[name], company.spelt_otherwise[name]) == []
 
 
 @pytest.mark.parametrize("name", MARTS)
 def test_a_hashed_warehouse_gives_the_same_marts_with_hashes_for_names(company: Company, name: str):
-    personal = {"person", "person_name"}
-    left, right = (
-        Counter(
-            repr(sorted((key, value) for key, value in row.items() if key not in personal))
-            for row in marts[name]
-        )
-        for marts in (company.marts, company.hashed)
-    )
-    assert left == right
+    clear, hashed = company.marts[name], company.hashed[name]
+    assert differences(clear, hashed, "person", "person_name") == []
     for row in company.hashed[name]:
         assert "@" not in str(row.get("person"))
     if name == "people":
@@ -260,7 +257,9 @@ def test_seat_or_flex_follows_from_days_and_prices(company: Company):
         assert row["days_used"] == len({use.day for use in uses})
         assert row["seat_price_per_year"] == seat
         spent = 3 * sum(tokens[name] for name, _ in {(u.product.name, u.day) for u in uses})
-        assert row["flex_cost_per_year"] == pytest.approx(spent * 365 / row["observed_days"], 1e-4)
+        assert row["flex_cost_per_year"] == pytest.approx(
+            spent * 365 / row["observed_days"], abs=0.01
+        )
         if row["observed_days"] >= 28:
             cheaper = "flex" if row["flex_cost_per_year"] < seat else "seat"
             assert row["cheaper_by"] == cheaper
@@ -274,7 +273,8 @@ def test_the_burn_down_is_right_on_every_day_and_ends_at_autodesks_balance(compa
     rows = [row for row in company.marts["token_burndown"] if row["contract_year"] == truth.year]
     known = {row["day"]: row["tokens_left"] for row in rows if not row["is_forecast"]}
     first, last = truth.contract.year(truth.year)
-    assert min(known) == max(first, truth.start)
+    used = {c.day for c in truth.charges() if not c.category.startswith("MANUAL")}
+    assert min(known) == max(first, min(used))
     assert max(known) == truth.today
     assert known[truth.today] == pytest.approx(company.balance, abs=1e-6)
     for day in list(known)[::23]:
@@ -293,7 +293,8 @@ def test_the_burn_down_is_right_on_every_day_and_ends_at_autodesks_balance(compa
 
 def test_chargeback_has_every_token_under_its_department(company: Company):
     expected: dict[Any, float] = defaultdict(float)
-    for charge in company.truth.charges():
+    charges = [charge for charge in company.truth.charges() if charge.day >= START]
+    for charge in charges:
         item = charge.at(NOW)
         manual = charge.category.startswith("MANUAL")
         paid_by = "not assigned" if manual else str(item["customField2"]) or "not assigned"
@@ -303,6 +304,7 @@ def test_chargeback_has_every_token_under_its_department(company: Company):
     found = {
         (row["month"], row["cost_value"], row["product_name"], row["usage_category"]): row["tokens"]
         for row in company.marts["token_chargeback"]
+        if row["month"] >= START  # manual entries are read in whole contract years
     }
     assert found == pytest.approx(dict(expected))
     assert {row["cost_field"] for row in company.marts["token_chargeback"]} == {"Department"}

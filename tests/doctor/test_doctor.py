@@ -233,3 +233,16 @@ def test_a_chain_that_broke_is_told_with_the_way_out(doctor):
     config = {**WITH_REFRESH_TOKEN, "refresh_token": "used-up", "apis": ["insights"]}
     found = doctor(**config)["insights", "token"]
     assert "Sign in again with `autodesk-exports login`" in found["found"]
+
+
+def test_wrong_settings_are_told_before_anything_is_tried(tmp_path):
+    config = {
+        **WITH_ACCESS_TOKEN,
+        "data_connector_service_groups": ["isues"],
+        "tokenflex_exports": [{"name": "usage", "fields": ["productName"]}],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = CliRunner().invoke(main, ["doctor", "--config", str(tmp_path / "config.json")])
+    assert done.exit_code == 1
+    assert "did you mean 'issues'?" in done.output
+    assert "a stream 'tokenflex_usage' is there already" in done.output

@@ -11,7 +11,6 @@ import requests
 from support.made_up_service import FastClock
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.errors import Stopped
-from tap_autodesk_exports.exports import download
 from tap_autodesk_exports.exports.download import Downloader, DownloadError
 from tap_autodesk_exports.exports.export import (
     ExportFile,
@@ -57,7 +56,7 @@ class Storage:
 
     def fetch(self, folder: Path, name: str = "USERS-0", size: int | None = None) -> Path:
         self.links = 0
-        downloader = Downloader(self.clock, self.stop)
+        downloader = Downloader(self.clock, self.stop, api_url=self.sandbox.url)
         return downloader.fetch(self, FINISHED, ExportFile(name, size=size), folder)  # type: ignore[arg-type]
 
 
@@ -67,8 +66,7 @@ def storage() -> Iterator[Storage]:
         yield Storage(sandbox)
 
 
-def test_a_broken_download_goes_on_where_it_broke_with_a_fresh_link(storage, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "CHUNK", 256)
+def test_a_broken_download_goes_on_where_it_broke_with_a_fresh_link(storage, tmp_path):
     storage.sandbox.faults.add("truncate", endpoint="file", times=2)
     path = storage.fetch(tmp_path)
     assert path.read_bytes() == storage.content

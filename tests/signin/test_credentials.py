@@ -1,12 +1,18 @@
 """Which credentials sign in to which API, and the sentence for each that cannot."""
 
+from pathlib import Path
+
 import pytest
 
-from support.oauth_server import CONFIDENTIAL, WITH_PAT, WITH_REFRESH_TOKEN
+from support.oauth_server import CONFIDENTIAL, WITH_PAT, WITH_REFRESH_TOKEN, OAuthServer
 from tap_autodesk_exports.apis import Api, Flow
+from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings import Settings
+from tap_autodesk_exports.signin import SignIn, SignInError
 from tap_autodesk_exports.signin.credentials import check_flow, credentials_for
+from tap_autodesk_exports.signin.endpoint import Token
+from tap_autodesk_exports.signin.store import TokenStore, default_location
 
 PEM = "-----BEGIN PRIVATE KEY-----\nxx\n-----END PRIVATE KEY-----\n"
 SERVICE_ACCOUNT = {
@@ -146,3 +152,73 @@ def test_no_credentials_show_in_a_repr():
     assert "BEGIN" not in shown
     assert WITH_REFRESH_TOKEN["refresh_token"] not in shown
     assert CONFIDENTIAL["client_secret"] not in shown
+
+
+# A login that is stored
+
+
+@pytest.fixture
+def logged_in(tmp_path):
+    """A server, and a store in which somebody signed in to its app."""
+    with OAuthServer() as server:
+        seedless = {**CONFIDENTIAL, "auth_flow": "refresh_token"}
+        server.sign_in(tmp_path, **seedless)
+        credentials = credentials_for(Api.INSIGHTS, server.settings(tmp_path, **seedless))
+        store = TokenStore(str(tmp_path / "tokens.json"))
+        now = server.clock.now()
+        with store.locked():
+            store.reserve()
+            store.write(credentials.chain(server.url), Token("a", now, now, "r"), now)
+        yield server
+
+
+@pytest.mark.parametrize("api", Api)
+def test_a_stored_login_of_the_app_is_used(logged_in, tmp_path, api):
+    found = credentials_for(api, logged_in.settings(tmp_path, **CONFIDENTIAL))
+    assert found.flow is Flow.REFRESH_TOKEN
+    own = {"credentials": {api.value: CONFIDENTIAL}, "client_id": "other"}
+    assert credentials_for(api, logged_in.settings(tmp_path, **own)).flow is Flow.REFRESH_TOKEN
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**CONFIDENTIAL, "client_id": "another-app"},
+        {**CONFIDENTIAL, "auth_flow": "client_credentials"},
+        {**WITH_PAT},
+        {**CONFIDENTIAL, "api_url": "https://elsewhere.example"},
+        {**CONFIDENTIAL, "credentials": {"insights": {"auth_flow": "client_credentials"}}},
+        {**CONFIDENTIAL, "credentials": {"insights": {"personal_access_token": "p"}}},
+    ],
+    ids=["another app", "said", "a token of an admin", "another host", "said for one", "PAT"],
+)
+def test_a_stored_login_changes_nothing_where_the_settings_say_otherwise(
+    logged_in, tmp_path, config
+):
+    settings = logged_in.settings(tmp_path, **config)
+    assert credentials_for(Api.INSIGHTS, settings).flow is Flow.CLIENT_CREDENTIALS
+
+
+def test_a_service_account_needs_no_login(logged_in, tmp_path):
+    settings = logged_in.settings(tmp_path, **SERVICE_ACCOUNT)
+    assert credentials_for(Api.INSIGHTS, settings).flow is Flow.SERVICE_ACCOUNT
+
+
+def test_a_store_that_cannot_be_read_is_reported_where_it_is_configured(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    location = default_location(CONFIDENTIAL["client_id"])
+    Path(location).parent.mkdir(parents=True)
+    Path(location).write_text("my shopping list")
+    assert read(**CONFIDENTIAL).flow is Flow.CLIENT_CREDENTIALS
+    with pytest.raises(SignInError, match="holds something else than tokens"):
+        read(**CONFIDENTIAL, token_store=location)
+
+
+def test_all_apis_without_credentials_are_named_in_one_message():
+    settings = Settings.from_config({"credentials": {"tokenflex": {"access_token": "t"}}})
+    with pytest.raises(ConfigurationError) as raised:
+        SignIn.from_settings(settings, Clock())
+    first, insights, data_connector = str(raised.value).splitlines()
+    assert first == "2 settings are wrong:"
+    assert "No credentials for Insights" in insights
+    assert "No credentials for Data Connector" in data_connector

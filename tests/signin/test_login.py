@@ -115,7 +115,7 @@ def test_a_real_browser_goes_through(server, tmp_path):
         assert secret not in listed
 
 
-def test_pkce_is_used_and_it_is_told_for_whom_until_when_and_what_to_set(server, tmp_path):
+def test_pkce_is_used_and_it_is_told_for_whom_and_until_when(server, tmp_path):
     login = Login(server, tmp_path, CONFIDENTIAL)
     address = login.address()
     asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
@@ -134,8 +134,19 @@ def test_pkce_is_used_and_it_is_told_for_whom_until_when_and_what_to_set(server,
     assert user in login.said
     assert str(tmp_path / "tokens.json") in login.said
     assert re.search(r"Without a run it ends on \d{4}-\d\d-\d\d", login.said)
-    assert "Now set 'auth_flow' to refresh_token" in login.said
+    assert "Now set" not in login.said
+    sign_in = server.sign_in(tmp_path, **CONFIDENTIAL)
+    assert server.status(Api.DATA_CONNECTOR, sign_in.headers(Api.DATA_CONNECTOR)) == 200
     assert stat.S_IMODE((tmp_path / "tokens.json").stat().st_mode) == 0o600
+
+
+def test_where_the_settings_say_two_legged_it_is_told_what_to_set(server, tmp_path):
+    login = Login(server, tmp_path, {**CONFIDENTIAL, "auth_flow": "client_credentials"})
+    address = login.address()
+    login.ready()
+    requests.get(answer(address), timeout=10)
+    assert login.end() == 0
+    assert "Now set 'auth_flow' to refresh_token, so that the tap uses it." in login.said
 
 
 def test_an_address_may_be_pasted_where_nothing_listens(server, tmp_path):

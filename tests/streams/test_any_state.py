@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import in_process
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.state import usable
+from tap_autodesk_exports.streams.state import read_state, usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,3 +124,14 @@ def test_unknown_keys_of_a_newer_release_stay():
         "further": 1,
     }
     assert usable(state) == state
+
+
+@pytest.mark.parametrize("text", ["null", "true", "7", '"text"', "[]", "[{}]", "\ufeff{}"])
+def test_json_that_is_no_object_is_an_empty_state(text):
+    assert read_state(text, "state") == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "9" * 5000, "[" * 100_000])
+def test_what_is_no_json_is_a_sentence(text):
+    with pytest.raises(ConfigurationError, match=r"The state .*(JSON|empty)"):
+        read_state(text, "state")

@@ -26,13 +26,14 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class SandboxTime(Clock):
-    """The sandbox's time, as the tap's clock."""
+    """The sandbox's time, as the tap's clock; `ahead` makes it show another one."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, ahead: dt.timedelta = dt.timedelta(0)) -> None:
         self._clock = sandbox.clock
+        self._ahead = ahead
 
     def now(self) -> dt.datetime:
-        return self._clock.now()
+        return self._clock.now() + self._ahead
 
     def monotonic(self) -> float:
         return (self._clock.now() - EPOCH).total_seconds()
@@ -50,6 +51,7 @@ def run(  # noqa: PLR0913
     metadata: Mapping[str, Any] | None = None,
     sink: IO[bytes] | None = None,
     found: Mapping[str, Any] | None = None,
+    ahead: dt.timedelta = dt.timedelta(0),
 ) -> processes.TapRun:
     """Run the tap with the sandbox's settings and `config`; what it said is returned.
 
@@ -63,6 +65,7 @@ def run(  # noqa: PLR0913
         metadata: Further metadata of each stream, such as a replication method.
         found: The catalog; without it, discovery comes first.
         sink: Where its output goes besides, such as a target.
+        ahead: How far the tap's clock is ahead of the sandbox's.
     """
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     groups = sorted({stream.partition("_")[0] for stream in streams} - {*Api, "data"})
@@ -75,7 +78,7 @@ def run(  # noqa: PLR0913
             catalog=dict(found) if found else catalog(settings, *streams, metadata=metadata),
             validate_config=True,
         )
-        tap.session.clock = SandboxTime(sandbox)
+        tap.session.clock = SandboxTime(sandbox, ahead)
         try:
             tap.sync_all()
         finally:

@@ -9,11 +9,12 @@ listing of a job that did not succeed, links of 60 seconds, 60 requests a minute
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.answers import Answer, as_list, read_each
+from tap_autodesk_exports.autodesk.data_connector.scope import Scope
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 from tap_autodesk_exports.autodesk.paging import pages
 from tap_autodesk_exports.clock import instant
@@ -46,20 +47,12 @@ class Request:
     Attributes:
         request_id: Its ID.
         description: Free text; this tap's identifies its requests.
-        service_groups: In small letters.
-        project_ids: The projects that it is limited to; empty: all. None where that is not clear.
-        project_status: `all`, `active` or `archived`.
-        start: Start of its date range.
-        end: End of its date range.
+        scope: What it says of the data in its extracts.
     """
 
     request_id: str
     description: str
-    service_groups: frozenset[str]
-    project_ids: tuple[str, ...] | None
-    project_status: str
-    start: dt.datetime | None
-    end: dt.datetime | None
+    scope: Scope
 
     @classmethod
     def read(cls, entry: Any) -> Request:  # noqa: ANN401
@@ -72,12 +65,18 @@ class Request:
         return cls(
             answer.text("id"),
             answer.optional_text("description") or "",
-            frozenset(group.lower() for group in answer.texts("serviceGroups")),
-            _projects(answer.values),
-            (answer.optional_text("projectStatus") or "all").lower(),
-            instant(answer.optional_text("startDate")),
-            instant(answer.optional_text("endDate")),
+            Scope.read(answer.values),
         )
+
+    @property
+    def start(self) -> dt.datetime | None:
+        """Start of its range of dates."""
+        return self.scope.start
+
+    @property
+    def end(self) -> dt.datetime | None:
+        """End of its range of dates."""
+        return self.scope.end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,21 +88,22 @@ class Job:
         request_id: ID of its request.
         status: `queued`, `running` or `complete`, in small letters.
         completion_status: `success`, `failed` or `cancelled` once it is complete, else empty.
-        project_ids: The projects that it is limited to; empty: those of its request. None where
-            that is not clear.
+        scope: What it says of the data in its extract, beyond what its request says.
         created_at: When it was created, as the API writes it.
         started_at: When it started, as the API writes it; None while it is queued.
         completed_at: When it was complete.
+        percent: How much of it is done; None where the API does not say.
     """
 
     job_id: str
     request_id: str
     status: str
     completion_status: str
-    project_ids: tuple[str, ...] | None
+    scope: Scope
     created_at: str | None
     started_at: str | None
     completed_at: dt.datetime | None
+    percent: int | None = None
 
     @classmethod
     def read(cls, entry: Any) -> Job:  # noqa: ANN401
@@ -118,10 +118,11 @@ class Job:
             answer.text("requestId"),
             answer.text("status").lower(),
             (answer.optional_text("completionStatus") or "").lower(),
-            _projects(answer.values),
+            Scope.read(answer.values),
             answer.optional_text("createdAt"),
             answer.optional_text("startedAt"),
             instant(answer.optional_text("completedAt")),
+            _percent(answer.values.get("progress")),
         )
 
     @property
@@ -170,29 +171,29 @@ class DataConnector:
 
     def requests(self, account: str) -> list[Any]:
         """GET /accounts/:a/requests: the user's own requests, newest first."""
-        return self._list(f"/accounts/{account}/requests")
+        return self._list(_path(account, "requests"))
 
     def request(self, account: str, request_id: str) -> Request:
         """GET /accounts/:a/requests/:r."""
-        return Request.read(self.http.get(f"/accounts/{account}/requests/{request_id}"))
+        return Request.read(self.http.get(_path(account, "requests", request_id)))
 
     def create_request(self, account: str, body: Mapping[str, Any], *, patient: bool = True) -> str:
         """POST /accounts/:a/requests; return the ID of the request."""
-        path = f"/accounts/{account}/requests"
+        path = _path(account, "requests")
         answer = self.http.post(path, dict(body), patient=patient)
         return Answer.of(TITLE, "data request", answer).text("id")
 
     def request_jobs(self, account: str, request_id: str) -> list[Any]:
         """GET /accounts/:a/requests/:r/jobs: newest first; empty for some time after the POST."""
-        return self._list(f"/accounts/{account}/requests/{request_id}/jobs")
+        return self._list(_path(account, "requests", request_id, "jobs"))
 
     def jobs(self, account: str) -> list[Any]:
         """GET /accounts/:a/jobs: the user's own jobs, newest first."""
-        return self._list(f"/accounts/{account}/jobs")
+        return self._list(_path(account, "jobs"))
 
     def newest_jobs(self, account: str) -> list[Any]:
         """GET /accounts/:a/jobs: one page of the user's own jobs, the newest."""
-        page = self._page(f"/accounts/{account}/jobs", 0, PAGE)
+        page = self._page(_path(account, "jobs"), 0, PAGE)
         return Answer.of(TITLE, "page of jobs", page).entries("results")
 
     def jobs_since(self, account: str, since: dt.datetime) -> list[dt.datetime]:
@@ -203,11 +204,11 @@ class DataConnector:
 
     def job(self, account: str, job_id: str) -> Job:
         """GET /accounts/:a/jobs/:j."""
-        return Job.read(self.http.get(f"/accounts/{account}/jobs/{job_id}"))
+        return Job.read(self.http.get(_path(account, "jobs", job_id)))
 
     def data_listing(self, account: str, job_id: str) -> list[Any]:
         """GET …/data-listing: the files of a job that succeeded."""
-        answer = self.http.get(f"/accounts/{account}/jobs/{job_id}/data-listing")
+        answer = self.http.get(_path(account, "jobs", job_id, "data-listing"))
         return as_list(TITLE, "files", answer)
 
     def signed_link(self, account: str, job_id: str, name: str) -> str:
@@ -216,7 +217,7 @@ class DataConnector:
         Raises:
             UnexpectedAnswer: The answer has none.
         """
-        answer = self.http.get(f"/accounts/{account}/jobs/{job_id}/data/{name}")
+        answer = self.http.get(_path(account, "jobs", job_id, "data", name))
         return Answer.of(TITLE, "file", answer, "name").text("signedUrl")
 
     def _list(self, path: str) -> list[Any]:
@@ -231,28 +232,15 @@ class DataConnector:
         )
 
 
-def project_id_list(values: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Return `projectIdList` as the list that it is or that its JSON text holds (both occur)."""
-    value = values.get("projectIdList") or []
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
+def _path(account: str, *parts: str) -> str:
+    """Return a path below an account; no ID leads to another one."""
+    return "/".join(("/accounts", *(quote(part, safe="") for part in (account, *parts))))
 
 
-def _projects(values: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the projects that a request or job is limited to; None where that is not clear.
-
-    Documented: `projectIdList` prevails over the legacy `projectId`, which limits to one project.
-    """
-    listed = project_id_list(values)
-    legacy = values.get("projectId")
-    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+def _percent(value: Any) -> int | None:  # noqa: ANN401
+    """Return a progress of 0 to 100; an empty text and what is no number count as none."""
+    try:
+        percent = int(value)
+    except (TypeError, ValueError):
         return None
-    if listed:
-        return tuple(listed)
-    if legacy is None or legacy == "":
-        return ()
-    return (legacy,) if isinstance(legacy, str) else None
+    return percent if 0 <= percent <= 100 else None  # noqa: PLR2004

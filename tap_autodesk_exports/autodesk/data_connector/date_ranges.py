@@ -31,6 +31,9 @@ class DateRanges:
         tables: The selected tables that are dated, with their bookmarks.
         settings: The settings.
         now: The time of the run.
+
+    Attributes:
+        tables: The tables.
     """
 
     def __init__(
@@ -39,8 +42,10 @@ class DateRanges:
         settings: Settings,
         now: dt.datetime,
     ) -> None:
-        self._activities = [pair for pair in tables if pair[0].is_activity]
-        self._changes = [pair for pair in tables if pair[0].is_delta]
+        self.tables = [table for table, _ in tables]
+        self._bookmarks = {table.name: bookmarks for table, bookmarks in tables}
+        self._activities = [table for table in self.tables if table.is_activity]
+        self._changes = [table for table in self.tables if table.is_delta]
         self._settings = settings
         self._now = now
 
@@ -55,36 +60,37 @@ class DateRanges:
             return found
         _, end = self._settings.period(self._now)
         if self._activities:
-            starts = {
-                table.name: self._start(table, marks, partition)
-                for table, marks in self._activities
-            }
+            starts = {table.name: self.start_of(table, partition) for table in self._activities}
             found = [
-                (window, [t for t, _ in self._activities if starts[t.name] < window.end])
+                (window, [each for each in self._activities if starts[each.name] < window.end])
                 for window in spans(min(starts.values()), end, ACTIVITY_DAYS, OVERLAP)
             ]
         if self._changes:
-            changes = [table for table, _ in self._changes]
-            start = min(self._start(table, marks, partition) for table, marks in self._changes)
+            start = min(self.start_of(table, partition) for table in self._changes)
             if found and found[-1][0].start <= start:
-                found[-1][1].extend(changes)
+                found[-1][1].extend(self._changes)
             elif start < end:
-                found.insert(0, (Window("changes", start, end), changes))
+                found.insert(0, (Window("changes", start, end), [*self._changes]))
         return found
 
-    def _start(
-        self, table: TableDataset, bookmarks: Bookmarks, partition: Mapping[str, str]
-    ) -> dt.datetime:
+    def start_of(self, table: TableDataset, partition: Mapping[str, str]) -> dt.datetime:
         """Return from where a table is read: its bookmark less the overlap, or the first day.
 
         Changes since the first day are all rows, so the first run has them whatever the start date
         is: a table of which some rows are missing is of no use.
         """
-        position = bookmarks.position(partition)
+        position = self._bookmarks[table.name].position(partition)
         if table.is_delta:
-            return position - OVERLAP if position else FIRST_DAY
+            return min(position, self._now) - OVERLAP if position else FIRST_DAY
         start, _ = self._settings.period(self._now, position, OVERLAP)
         if position or self._settings.start_date:
             return start
         # The default start moves from day to day; its cell of the grid does so only rarely.
         return grid(start, ACTIVITY_DAYS - OVERLAP.days)
+
+    def is_loaded(
+        self, table: TableDataset, partition: Mapping[str, str], end: dt.datetime
+    ) -> bool:
+        """Tell whether a table is loaded up to an instant."""
+        position = self._bookmarks[table.name].position(partition)
+        return position is not None and end <= position

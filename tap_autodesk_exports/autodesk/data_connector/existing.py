@@ -7,23 +7,58 @@ understood and covers what is wanted. What is not understood does not cover.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import datetime as dt
+from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.data_connector.client import Job, Request
+from tap_autodesk_exports.autodesk.data_connector.scope import ALL, of_activities
 from tap_autodesk_exports.autodesk.data_connector.service import COMPLETION_STATUSES, STATUSES
-from tap_autodesk_exports.autodesk.http import NotFound
+from tap_autodesk_exports.autodesk.http import ApiError
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.exports.export import Status
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Sequence
 
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+    from tap_autodesk_exports.autodesk.data_connector.scope import Period
 
-ALL = "all"
-"""The service group that stands for all others (documented)."""
+ACTIVITIES = "activities"
+GONE = frozenset({400, 403, 404, 410})
+"""What the API answers for the listing of an extract whose files are gone: 404 is documented."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extract:
+    """An extract that exists: a job and the request that it belongs to."""
+
+    request: Request
+    job: Job
+
+    @property
+    def name(self) -> str:
+        """Its name, as an `ExportSpec` takes it: `request/job`."""
+        return self.job.extract
+
+    def period(self, service_group: str) -> Period | None:
+        """Return the days of which it holds the activities or changes; None where that is unclear.
+
+        What the request and the job say must both hold.
+        """
+        created, taken = instant(self.job.created_at), instant(self.job.taken_at)
+        if created is None or taken is None:
+            return None
+        said = [scope for scope in (self.request.scope, self.job.scope) if scope.is_dated]
+        if not said:
+            return of_activities(None, created) if service_group == ACTIVITIES else None
+        periods = [scope.period(created) for scope in said]
+        if service_group == ACTIVITIES:
+            periods = [period and of_activities(period, created) for period in periods]
+        known = [period for period in periods if period]
+        if len(known) < len(said):
+            return None
+        return max(start for start, _ in known), min(taken, *(end for _, end in known))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,30 +69,62 @@ class Wanted:
         service_groups: At least these groups.
         project_ids: Exactly these projects; empty for all of the account.
         project_status: Exactly this status of projects.
+        since: For tables that are dated: from when on.
+        or_more: Whether an extract of more projects will do, whose rows are loaded too.
     """
 
     service_groups: frozenset[str]
     project_ids: tuple[str, ...]
     project_status: str
+    since: dt.datetime | None = None
+    or_more: bool = False
 
-    def is_covered_by(self, request: Request, job: Job) -> bool:
-        """Tell whether an extract holds all that is wanted, and of no other projects."""
-        groups = request.service_groups
-        return (
-            (self.service_groups <= groups or ALL in groups)
-            and request.project_status == self.project_status
-            and self._are_its_projects(request, job)
+    def lacks(self, extract: Extract) -> str | None:
+        """Return why an extract does not cover what is wanted, as a clause; None where it does."""
+        asked, done = extract.request.scope, extract.job.scope
+        if unclear := sorted({*asked.unclear, *done.unclear}):
+            fields = ", ".join(f"'{name}'" for name in unclear)
+            return f"may be limited by {fields}, which this release of the tap does not understand"
+        if missing := self._groups_missing_in(extract):
+            groups = ", ".join(f"'{group}'" for group in missing)
+            return f"was not requested for the service group{'s' * (len(missing) > 1)} {groups}"
+        if {asked.project_status or ALL, done.project_status or asked.project_status or ALL} != {
+            self.project_status
+        }:
+            return f"is not of projects with the status '{self.project_status}'"
+        return self._projects_other_in(extract) or self._dates_missing_in(extract)
+
+    def _groups_missing_in(self, extract: Extract) -> list[str]:
+        # A request names at least one group (documented), a job none.
+        said = [extract.request.scope.service_groups]
+        said += [groups] if (groups := extract.job.scope.service_groups) else []
+        return sorted(
+            group
+            for group in self.service_groups
+            if not all(group in groups or ALL in groups for groups in said)
         )
 
-    def _are_its_projects(self, request: Request, job: Job) -> bool:
+    def _projects_other_in(self, extract: Extract) -> str | None:
+        wanted = frozenset(project.lower() for project in self.project_ids)
         # A job may be limited further than its request says, but says so itself only sometimes.
-        limits = [request.project_ids, job.project_ids]
-        if None in limits:
-            return False
-        wanted = sorted(self.project_ids)
-        return all(sorted(limit) == wanted for limit in limits if limit) and (
-            any(limits) or not wanted
-        )
+        said = (extract.request.scope.project_ids, extract.job.scope.project_ids)
+        limits = [limit for limit in said if limit]
+        if not limits:
+            return None if self.or_more or not wanted else "is of all projects"
+        is_enough = all(limit >= wanted if self.or_more else limit == wanted for limit in limits)
+        return None if wanted and is_enough else "is limited to some projects"
+
+    def _dates_missing_in(self, extract: Extract) -> str | None:
+        if self.since is None:
+            return None
+        for group in self.service_groups:
+            period = extract.period(group)
+            if period is None:
+                return "does not say of which days it is"
+            if not period[0] <= self.since < period[1]:
+                days = " to ".join(f"{at:%Y-%m-%d %H:%M}" for at in period)
+                return f"is of {days}, and {self.since:%Y-%m-%d %H:%M} is not among that"
+        return None
 
 
 class ExistingExtracts:
@@ -71,9 +138,12 @@ class ExistingExtracts:
         self._client = client
         self._requests: dict[str, dict[str, Request]] = {}
         self._jobs: dict[str, Sequence[Job]] = {}
+        self._files: dict[str, bool] = {}
 
-    def newest(self, account: str, wanted: Wanted, since: dt.datetime | None) -> str | None:
-        """Return the newest extract that covers what is wanted, as `request/job`.
+    def newest(
+        self, account: str, wanted: Wanted, since: dt.datetime | None = None
+    ) -> Extract | None:
+        """Return the newest extract that covers what is wanted.
 
         One whose files are gone is passed over.
 
@@ -90,21 +160,23 @@ class ExistingExtracts:
             request = requests.get(job.request_id)
             started = instant(job.taken_at)
             is_old = since and (started is None or started < since)
-            if (
-                request
-                and not is_old
-                and is_successful(job)
-                and wanted.is_covered_by(request, job)
-                and self._has_files(account, job)
-            ):
-                return job.extract
+            if not request or is_old or not is_successful(job):
+                continue
+            extract = Extract(request, job)
+            if wanted.lacks(extract) is None and self._has_files(account, job):
+                return extract
         return None
 
     def _has_files(self, account: str, job: Job) -> bool:
-        try:
-            return bool(self._client.data_listing(account, job.job_id))
-        except NotFound:
-            return False
+        if job.job_id not in self._files:
+            try:
+                listing: Iterable[Any] = self._client.data_listing(account, job.job_id)
+            except ApiError as error:
+                if error.status not in GONE:
+                    raise
+                listing = ()
+            self._files[job.job_id] = bool(listing)
+        return self._files[job.job_id]
 
     def _requests_of(self, account: str) -> dict[str, Request]:
         if account not in self._requests:
@@ -115,13 +187,26 @@ class ExistingExtracts:
     def _jobs_of(self, account: str) -> Sequence[Job]:
         """Return the jobs of an account that can be read, newest first."""
         if account not in self._jobs:
-            self._jobs[account] = read_each(self._client.jobs(account), Job.read).items
+            jobs = read_each(self._client.jobs(account), Job.read).items
+            self._jobs[account] = sorted(jobs, key=_taken, reverse=True)
         return self._jobs[account]
+
+    def look(self, account: str) -> None:
+        """List the jobs of an account, so that the server says what time it is.
+
+        Raises:
+            TapError: They cannot be listed.
+        """
+        self._jobs_of(account)
 
     def created_since(self, account: str, since: dt.datetime) -> int:
         """Return how many jobs of an account were created since an instant."""
         created = (instant(job.created_at) for job in self._jobs_of(account))
         return sum(at is not None and at > since for at in created)
+
+
+def _taken(job: Job) -> dt.datetime:
+    return instant(job.taken_at) or dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def is_successful(job: Job) -> bool:

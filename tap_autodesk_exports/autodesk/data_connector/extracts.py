@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.files.archive import Archive
+from tap_autodesk_exports.exports.download import DownloadError
+from tap_autodesk_exports.files.archive import Archive, ArchiveMember
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[FinishedExport, ExportFile, Path], Path]
     """Fetches a file of an export into a folder."""
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 ZIP = "autodesk_data_extract.zip"
 MOST_SINGLE_FILES = 20
@@ -85,7 +89,7 @@ class ExtractFiles:
     ) -> None:
         self._finished = finished
         self._fetch = fetch
-        self._files: Mapping[str, ExportFile] = {file.name: file for file in finished.files}
+        self._files = _by_name(finished.files)
         self._folder = workspace.folder()
         self._archive: Archive | None = None
         self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
@@ -95,22 +99,55 @@ class ExtractFiles:
     def table(self, name: str, folder: Path) -> Path | None:
         """Put one table's CSV file into `folder`; None where the extract has none.
 
+        What the ZIP holds of a table counts only where it is what the listing says.
+
         Raises:
-            TapError: It could not be fetched whole.
+            TapError: It could not be fetched whole, or the extract has no files at all.
         """
+        if not self._files:
+            msg = (
+                f"The {self._finished.pending.spec.title} ({self._finished.export_id}) succeeded, "
+                "and Autodesk lists no file of it, so nothing of it is loaded. Run again; if it "
+                "happens again, give Autodesk's support this ID."
+            )
+            raise TapError(msg)
         file = f"{name}.csv"
+        listed = self._files.get(file)
         if self._as_zip and file not in self._damaged:
-            archive = self._unpacked()
-            if file not in {member.name for member in archive.names()}:
-                return None
-            return archive.extract(file, folder)
-        if file not in self._files:
+            member = self._unzipped(file, listed, folder)
+            if member or listed is None:
+                return member
+        if listed is None:
             return None
         try:
-            return self._fetch(self._finished, self._files[file], folder)
+            return self._fetch(self._finished, listed, folder)
         except TapError as error:
             # What fails for every table of an extract is one failure, reported once.
             raise self._failures.setdefault(str(error).replace(file, ""), error) from None
+
+    def _unzipped(self, file: str, listed: ExportFile | None, folder: Path) -> Path | None:
+        """Return a table's file out of the ZIP; None where the ZIP has none that can be trusted."""
+        try:
+            archive = self._unpacked()
+        except DownloadError as error:
+            self._damaged.update(self._files)
+            if listed is None:
+                raise
+            logger.warning("%s Fetching each table by itself.", error)
+            return None
+        member = _member(archive, file, listed)
+        if isinstance(member, ArchiveMember):
+            return archive.extract(member.name, folder)
+        if listed:
+            size = "" if listed.size is None else f" with {listed.size} bytes"
+            logger.warning(
+                "The ZIP of extract %s %s '%s', which is listed%s: fetching that file by itself.",
+                self._finished.export_id,
+                member,
+                file,
+                size,
+            )
+        return None
 
     def damaged(self, name: str) -> None:
         """Use a table's own file from now on, where there is one, and not the ZIP."""
@@ -139,3 +176,28 @@ class ExtractFiles:
                 self._damaged.update(self._files)
                 raise
         return self._archive
+
+
+def _by_name(files: Iterable[ExportFile]) -> Mapping[str, ExportFile]:
+    """Return files by their names in small letters; the exact name counts before another case."""
+    found: dict[str, ExportFile] = {}
+    for file in files:
+        name = file.name.lower()
+        if name not in found or file.name == name:
+            found[name] = file
+    return found
+
+
+def _member(archive: Archive, file: str, listed: ExportFile | None) -> ArchiveMember | str:
+    """Return the member that is a table's file, or as a verb what is wrong with the ZIP."""
+    members = [member for member in archive.names() if member.name.lower() == file]
+    if not members:
+        return "lacks"
+    member = members[0]
+    if member.copies > 1:
+        return "has more than one of"
+    if listed and listed.name != member.name:
+        return "has another case for"
+    if listed and listed.size is not None and listed.size != member.size:
+        return f"has {member.size} bytes of"
+    return member

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
-from tap_autodesk_exports.autodesk.data_connector.client import Job, project_id_list
+from tap_autodesk_exports.autodesk.data_connector.client import Job
+from tap_autodesk_exports.autodesk.data_connector.scope import as_texts
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.errors import TapError
@@ -46,10 +47,8 @@ def _by_account(of_account: OfAccount) -> Callable[[DataConnectorSource], Iterab
 def _with_projects(entries: Iterable[Any]) -> Iterable[Any]:
     """Yield entries with `projectIdList` as a list, where the API wrote JSON text of one."""
     for entry in entries:
-        if isinstance(entry, Mapping):
-            yield {**entry, "projectIdList": project_id_list(entry)}
-        else:
-            yield entry
+        projects = as_texts(entry.get("projectIdList")) if isinstance(entry, Mapping) else None
+        yield entry if projects is None else {**entry, "projectIdList": projects}
 
 
 def _requests(source: DataConnectorSource, account: str) -> Iterable[Any]:

@@ -2,62 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.autodesk.data_connector.existing import Extract
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector, Job
+    from tap_autodesk_exports.autodesk.data_connector.existing import Wanted
 
 KEPT = dt.timedelta(days=30)
 """How long an extract can be downloaded (documented)."""
-ALL = "all"
-"""The service group that stands for the others."""
 
 
-@dataclasses.dataclass(frozen=True)
-class PinnedJob:
-    """A job that exists, and what was requested.
-
-    Attributes:
-        account: Its account.
-        job_id: Its ID.
-        request_id: ID of its request.
-        groups: Service groups of the request; none where the request cannot be seen any more.
-    """
-
-    account: str
-    job_id: str
-    request_id: str
-    groups: frozenset[str]
-
-    @property
-    def existing(self) -> str:
-        """Its extract, as an `ExportSpec` takes it."""
-        return f"{self.request_id}/{self.job_id}"
-
-    def error_for(self, group: str) -> ConfigurationError | None:
-        """Return why a table of a service group cannot be loaded from it.
-
-        That a file is missing there does not mean that the table is empty.
-        """
-        if not self.groups or self.groups & {group, ALL}:
-            return None
-        return ConfigurationError(
-            f"Data Connector: job {self.job_id} of account {self.account} was not requested for "
-            f"the service group '{group}'. Select none of its tables, or name another job in "
-            "'data_connector_job_id'."
-        )
-
-
-def pinned(client: DataConnector, account: str, job_id: str) -> PinnedJob:
-    """Find a job.
+def pinned(client: DataConnector, account: str, job_id: str) -> Extract:
+    """Find a job and its request.
 
     Raises:
-        ConfigurationError: There is no such job, or it has no files.
+        ConfigurationError: There is no such job, it has no files, or what it was requested for
+            cannot be seen.
         TapError: The API could not be used.
     """
     try:
@@ -76,10 +41,30 @@ def pinned(client: DataConnector, account: str, job_id: str) -> PinnedJob:
         )
         raise ConfigurationError(msg)
     try:
-        groups = client.request(account, job.request_id).service_groups
+        request = client.request(account, job.request_id)
     except NotFound:
-        groups = frozenset()
-    return PinnedJob(account, job_id, job.request_id, groups)
+        msg = (
+            f"Data Connector: the request of job {job_id} of account {account} is gone, so there "
+            "is no telling which part of the account the job covers. Name another one in "
+            "'data_connector_job_id', or leave it out."
+        )
+        raise ConfigurationError(msg) from None
+    return Extract(request, job)
+
+
+def error_for(extract: Extract, account: str, wanted: Wanted) -> ConfigurationError | None:
+    """Return why what is wanted cannot be loaded from a pinned job; None where it can.
+
+    That a file is missing there does not mean that the table is empty.
+    """
+    why = wanted.lacks(extract)
+    if why is None:
+        return None
+    return ConfigurationError(
+        f"Data Connector: job {extract.job.job_id} of account {account} {why}. Name another job in "
+        "'data_connector_job_id', or select only what it covers: its service groups, its projects "
+        "in 'data_connector_project_ids', and their status in 'data_connector_project_status'."
+    )
 
 
 def _without_files(job: Job, now: dt.datetime) -> str | None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.data_connector.chunks import (
-    WHOLE,
     ProjectChunk,
     chunks_of,
     partition_of,
@@ -22,11 +20,9 @@ from tap_autodesk_exports.autodesk.data_connector.chunks import (
 )
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY
 from tap_autodesk_exports.autodesk.data_connector.date_ranges import DateRanges
-from tap_autodesk_exports.autodesk.data_connector.existing import Wanted
-from tap_autodesk_exports.autodesk.data_connector.pinned_job import pinned
 from tap_autodesk_exports.autodesk.data_connector.quota import NeededJob, afford
-from tap_autodesk_exports.errors import ConfigurationError, TapError
-from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, using
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.dataset import Load
 
 if TYPE_CHECKING:
@@ -35,7 +31,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.context import RunContext
     from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
-    from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts
+    from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Extract
     from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.loading.windows import Window
 
@@ -66,7 +62,7 @@ class ExtractPlanner:
     ) -> None:
         self._settings = context.settings
         self._ledger = context.ledger
-        self._now = context.clock.now()
+        self._now = context.earlier.now()
         self._client = client
         self._existing = existing
         self._selected = selected
@@ -78,6 +74,7 @@ class ExtractPlanner:
             if table.is_dated
         ]
         self._ranges = DateRanges(dated, self._settings, self._now)
+        self._reuse = Reuse(self._settings, client, existing, self._snapshots, self._ranges)
         self._plan: Plan = {}
 
     def plan(self, accounts: Iterable[str]) -> Plan:
@@ -85,7 +82,8 @@ class ExtractPlanner:
         self._plan = {table.name: [] for table in self._tables}
         for account in accounts:
             if self._settings.data_connector_job_id:
-                self._plan_pinned(account, self._settings.data_connector_job_id)
+                for tables, load in self._reuse.pinned(account):
+                    self._add(tables, load)
             else:
                 self._plan_account(account)
         return self._plan
@@ -107,38 +105,23 @@ class ExtractPlanner:
                 self._fail(partition_of(account, name), error)
             return
         for job in jobs:
-            spec = self._spec(job.partition, job.chunk, job.groups, job.window)
+            spec = self._reuse.spec(job.partition, job.chunk, job.groups, job.window)
             self._add(job.tables, Load(spec, job.partition))
-
-    def _plan_pinned(self, account: str, job_id: str) -> None:
-        """Plan a certain extract, whatever projects it was requested for; it costs no job."""
-        partition = partition_of(account, WHOLE.name)
-        try:
-            found = pinned(self._client, account, job_id)
-        except TapError as error:
-            self._fail(partition, error)
-            return
-        groups = {table.service_group for table in self._tables}
-        spec = using(self._spec(partition, WHOLE, groups), found.existing)
-        for table in self._tables:
-            self._add([table], Load(spec, partition, found.error_for(table.service_group)))
 
     def _add(self, tables: Iterable[TableDataset], load: Load) -> None:
         for table in tables:
             self._plan[table.name].append(load)
 
     def _fail(self, partition: Mapping[str, str], error: TapError) -> None:
-        spec = ExportSpec(Api.DATA_CONNECTOR.value, partition["account_id"], "extract")
-        self._add(self._tables, Load(spec, partition, error))
+        self._add(self._tables, failed(partition, error))
 
     # The jobs of some projects
 
     def _jobs(self, partition: Mapping[str, str], chunk: ProjectChunk) -> list[NeededJob]:
         """Return the jobs that some projects of an account need; plan what exists already."""
         if self._settings.data_connector_extract == "latest":
-            spec = self._spec(partition, chunk, {table.service_group for table in self._tables})
-            existing = self._latest(partition["account_id"], chunk)
-            self._add(self._tables, Load(using(spec, existing), partition))
+            for tables, load in self._reuse.latest(partition, chunk):
+                self._add(tables, load)
             return []
         jobs = [
             NeededJob(partition, chunk, window, tuple(tables))
@@ -152,27 +135,10 @@ class ExtractPlanner:
         last = jobs.pop() if jobs else NeededJob(partition, chunk, None)
         groups = {table.service_group for table in self._snapshots}
         if young := self._young_extract(partition, chunk, groups, last.window):
-            spec = using(self._spec(partition, chunk, groups), young)
+            spec = using(self._reuse.spec(partition, chunk, groups), young)
             self._add(self._snapshots, Load(spec, partition))
             return [*jobs, last] if last.dated else jobs
         return [*jobs, dataclasses.replace(last, snapshots=self._snapshots)]
-
-    def _latest(self, account: str, chunk: ProjectChunk) -> str:
-        """Return the latest extract.
-
-        Raises:
-            ConfigurationError: There is none.
-        """
-        groups = {table.service_group for table in self._tables}
-        found = self._existing.newest(account, self._wanted(chunk, groups), None)
-        if found is None:
-            msg = (
-                f"Data Connector: account {account} has no successful extract that covers all "
-                "selected tables, and 'data_connector_extract: latest' requests no new one. Set "
-                "it to 'auto', or select fewer tables."
-            )
-            raise ConfigurationError(msg)
-        return found
 
     def _young_extract(
         self,
@@ -180,19 +146,15 @@ class ExtractPlanner:
         chunk: ProjectChunk,
         groups: set[str],
         last: Window | None,
-    ) -> str | None:
+    ) -> Extract | None:
         """Return an extract that is young enough, unless one is pending that will be younger."""
         if self._settings.data_connector_extract != "auto":
             return None
-        if self._ledger.pending(self._spec(partition, chunk, groups, last).key):
+        if self._ledger.pending(self._reuse.spec(partition, chunk, groups, last).key):
             return None
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
-        wanted = self._wanted(chunk, groups)
+        wanted = self._reuse.wanted(chunk, groups)
         return self._existing.newest(partition["account_id"], wanted, self._now - age)
-
-    def _wanted(self, chunk: ProjectChunk, groups: Iterable[str]) -> Wanted:
-        status = self._settings.data_connector_project_status
-        return Wanted(frozenset(groups), chunk.project_ids, status)
 
     def _affordable(self, account: str, jobs: list[NeededJob]) -> list[NeededJob]:
         """Return those jobs that the day's quota allows, and warn about the others.
@@ -220,35 +182,5 @@ class ExtractPlanner:
 
     def _is_pending(self, job: NeededJob) -> bool:
         """Tell whether a job was requested by an earlier run, so that it costs nothing more."""
-        spec = self._spec(job.partition, job.chunk, job.groups, job.window)
+        spec = self._reuse.spec(job.partition, job.chunk, job.groups, job.window)
         return self._ledger.pending(spec.key) is not None
-
-    def _spec(
-        self,
-        partition: Mapping[str, str],
-        chunk: ProjectChunk,
-        groups: Iterable[str],
-        window: Window | None = None,
-    ) -> ExportSpec:
-        body: dict[str, Any] = {
-            "serviceGroups": sorted(groups),
-            "projectStatus": self._settings.data_connector_project_status,
-        }
-        if chunk.project_ids:
-            body["projectIdList"] = list(chunk.project_ids)
-        names = (chunk.name, window.slot if window else "snapshot")
-        return ExportSpec(
-            api=Api.DATA_CONNECTOR.value,
-            owner=partition["account_id"],
-            name="extract",
-            slot=" ".join(name for name in names if name),
-            body=body,
-            **(window.dates if window else {}),
-        )
-
-
-def using(spec: ExportSpec, existing: str) -> ExportSpec:
-    """Return a spec for an extract that exists already."""
-    return dataclasses.replace(
-        spec, slot=f"extract {existing.rpartition('/')[2]}", existing=existing
-    )

@@ -156,7 +156,7 @@ class DataConnectorService:
             said = job.completion_status
             state = status_of(said, COMPLETION_STATUSES, pending)
         if state is not Status.READY:
-            return ExportStatus(state, said, job.job_id)
+            return ExportStatus(state, said, job.job_id, percent=job.percent)
         try:
             listing = self._data_connector.data_listing(pending.spec.owner, job.job_id)
         except NotFound:

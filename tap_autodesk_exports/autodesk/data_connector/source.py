@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -10,13 +11,14 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
 from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
-from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner, using
+from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner
+from tap_autodesk_exports.autodesk.data_connector.reuse import using
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.autodesk.data_connector.service import (
     DataConnectorService,
     extract_files,
 )
-from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.autodesk.context import RunContext
     from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
-    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.exports.export import (
         ExportFile,
         ExportSpec,
@@ -71,11 +72,20 @@ class DataConnectorSource(Source):
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the extracts that the tables need, for each account."""
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
+        if any(table.is_dated for table in self._tables):
+            self._ask_the_time()
         planner = ExtractPlanner(self._context, self.client, self._existing, selected)
         plan = planner.plan(self.accounts)
         for loads in plan.values():
             self._extracts.expect(loads)
         return plan
+
+    def _ask_the_time(self) -> None:
+        """Have the server answer once before date ranges are made, which end now."""
+        for account in self.accounts:
+            with contextlib.suppress(TapError):  # it fails again where it is needed
+                self._existing.look(account)
+                return
 
     @override
     def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
@@ -84,7 +94,8 @@ class DataConnectorSource(Source):
         path = self._extracts.of(finished).table(dataset.name, folder)
         if path is None:
             logger.warning(
-                "%s: extract %s has no file for this table, so it is treated as empty.",
+                "%s: extract %s has no file of this table, not even an empty one: no rows are "
+                "loaded from it, and none are removed.",
                 dataset.name,
                 finished.export_id,
             )
@@ -129,11 +140,11 @@ class DataConnectorSource(Source):
         snapshots = frozenset(t.service_group for t in self._tables if not t.is_dated)
         projects = tuple(spec.body.get("projectIdList", ()))
         wanted = Wanted(snapshots, projects, spec.body["projectStatus"])
-        existing = self._existing.newest(spec.owner, wanted, since=None)
+        existing = self._existing.newest(spec.owner, wanted)
         if existing is None:
             return None
         older = using(spec, existing)
-        logger.warning("%s The newest extract is loaded instead (%s).", error, existing)
+        logger.warning("%s The newest extract is loaded instead (%s).", error, existing.name)
         self._extracts.replace(spec, older)
         return older
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list
@@ -161,7 +162,7 @@ class Insights:
 
     def export(self, export_id: str) -> Export:
         """GET /exports/:exportId: one export, with fresh links once it is COMPLETED."""
-        return Export.read(self.http.get(f"/exports/{export_id}"))
+        return Export.read(self.http.get(f"/exports/{quote(export_id, safe='')}"))
 
     def create_export(self, body: Mapping[str, Any]) -> Export:
         """POST /exports."""

@@ -93,7 +93,7 @@ class InsightsSource(Source):
         if not dataset.is_dated:
             return [None]
         lookback = dt.timedelta(days=self._settings.lookback_days)
-        now = self._context.clock.now()
+        now = self._context.earlier.now()
         start, end = self._settings.period(now, bookmarks.position(partition), lookback)
         first = month_start(start) if dataset.is_aggregated else day_start(start)
         return list(months(first, end))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
-from tap_autodesk_exports.autodesk.answers import Answer, as_list
+from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
+from tap_autodesk_exports.clock import instant
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -66,38 +67,43 @@ class Contract:
 
 @dataclasses.dataclass(frozen=True)
 class ContractYear:
-    """A year of a contract; dates as `YYYY-MM-DD`, both inclusive."""
+    """A year of a contract; its last day is included."""
 
     year: str
-    start_date: str | None
-    end_date: str | None
+    start: dt.datetime
+    end: dt.datetime
 
     @classmethod
     def read(cls, entry: Any) -> ContractYear:  # noqa: ANN401
         """Read an entry of `contractYears`.
 
         Raises:
-            UnexpectedAnswer: It has another form.
+            UnexpectedAnswer: It has another form, or lacks a date.
         """
         answer = Answer.of(TITLE, "contract year", entry, "year")
-        return cls(
-            answer.text("year"),
-            answer.optional_text("startDate"),
-            answer.optional_text("endDate"),
-        )
+        year, start, end = (answer.text(name) for name in ("year", "startDate", "endDate"))
+        begins, ends = instant(start), instant(end)
+        if begins is None or ends is None:
+            msg = f"{TITLE} answered contract year {year} with dates that are none"
+            raise UnexpectedAnswer(msg)
+        return cls(year, begins, ends)
 
 
 @dataclasses.dataclass(frozen=True)
 class LastUsage:
-    """What was used and processed last in a usage category; days as `YYYY-MM-DD`.
+    """What was used and processed last in a usage category.
 
     Attributes:
         category: The usage category.
-        entry: Charge category, last day used and last day processed, as text.
+        charge_category: Such as `CHARGED`.
+        used: The last day used; None where the answer has none that can be read.
+        processed: The last day on which something was processed, likewise.
     """
 
     category: str
-    entry: tuple[str, str, str]
+    charge_category: str
+    used: dt.date | None
+    processed: dt.date | None
 
     @classmethod
     def read(cls, entry: Any) -> LastUsage:  # noqa: ANN401
@@ -107,9 +113,16 @@ class LastUsage:
             UnexpectedAnswer: It has another form.
         """
         answer = Answer.of(TITLE, "last usage", entry, "usageCategory")
-        names = ("chargeCategory", "lastUsageDate", "lastProcessDate")
-        charge, used, processed = (str(answer.optional_text(name)) for name in names)
-        return cls(answer.text("usageCategory"), (charge, used, processed))
+        return cls(
+            answer.text("usageCategory"),
+            answer.optional_text("chargeCategory") or "",
+            _day(answer.optional_text("lastUsageDate")),
+            _day(answer.optional_text("lastProcessDate")),
+        )
+
+    def __str__(self) -> str:
+        """Return what tells one state of the category from another."""
+        return f"{self.charge_category} {self.used} {self.processed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,3 +232,8 @@ class TokenFlex:
 def _quoted(part: str) -> str:
     """Return a part of a path; keys hold `:` and `#`, which must be encoded (documented)."""
     return quote(part, safe="")
+
+
+def _day(text: str | None) -> dt.date | None:
+    at = instant(text)
+    return at.date() if at else None

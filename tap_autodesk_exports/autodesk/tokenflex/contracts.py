@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import functools
+import logging
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.autodesk.answers import Answers, read_each
+from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.http import ApiError
 from tap_autodesk_exports.autodesk.tokenflex.client import Contract, LastUsage
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tap_autodesk_exports.autodesk.tokenflex.client import TokenFlex
+    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.settings import Settings
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+CATEGORIES = (
+    "DESKTOP_PRODUCT",
+    "CLOUD_PRODUCT",
+    "CLOUD_SERVICE",
+    "MANUAL_ADJUSTMENT",
+    "MANUAL_CONSUMPTION",
+)
+"""The usage categories (documented)."""
+LEGACY = ("PRODUCT_CONSUMPTION", "CLOUD_CONSUMPTION", "CLOUD_PRODUCT_CONSUMPTION")
+"""Their older names, which the summary has (documented)."""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^A-Z]", "", name.upper())
+
+
+_KNOWN = frozenset(_letters(name) for name in (*CATEGORIES, *LEGACY))
+
+
+@dataclasses.dataclass(frozen=True)
+class LastUsages:
+    """What was used and processed last in a contract.
+
+    Attributes:
+        entries: One for each usage and charge category.
+        is_whole: Whether all of the list could be read.
+    """
+
+    entries: tuple[LastUsage, ...]
+    is_whole: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """The contracts to read.
+
+    Attributes:
+        items: Their numbers.
+        errors: Why each of the others cannot be read.
+    """
+
+    items: tuple[str, ...]
+    errors: tuple[TapError, ...] = ()
 
 
 class Contracts:
@@ -21,12 +75,18 @@ class Contracts:
     Args:
         client: The endpoints.
         settings: The settings.
+        now: Returns the present instant.
     """
 
-    def __init__(self, client: TokenFlex, settings: Settings) -> None:
+    def __init__(
+        self, client: TokenFlex, settings: Settings, now: Callable[[], dt.datetime]
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._now = now
         self._last: dict[str, list[Any]] = {}
+        self._usages: dict[str, LastUsages] = {}
+        self._named: set[str] = set()
 
     @functools.cached_property
     def entries(self) -> list[Any]:
@@ -34,7 +94,7 @@ class Contracts:
         return self._client.contracts()
 
     @functools.cached_property
-    def numbers(self) -> Answers[str]:
+    def numbers(self) -> Numbers:
         """The contracts to read: those of the settings, else all active ones.
 
         One that ended within the look-back counts as active, because usage of its last days
@@ -44,9 +104,9 @@ class Contracts:
             ConfigurationError: There is none.
         """
         if chosen := self._settings.tokenflex_contract_numbers:
-            return Answers(tuple(chosen))
+            return self._chosen(chosen)
         lookback = dt.timedelta(days=self._settings.lookback_days)
-        since = (self._client.clock.now() - lookback).date().isoformat()
+        since = (self._now() - lookback).date().isoformat()
         contracts = read_each(self.entries, Contract.read)
         found = tuple(
             contract.number
@@ -60,7 +120,23 @@ class Contracts:
                 "'tokenflex_contract_numbers', or leave 'tokenflex' out of 'apis'."
             )
             raise ConfigurationError(msg)
-        return Answers(found, contracts.unreadable)
+        return Numbers(found, contracts.unreadable)
+
+    def _chosen(self, chosen: Sequence[str]) -> Numbers:
+        """Return the contracts of the settings, and an error for each that is none of the user."""
+        listed = {
+            str(entry.get("contractNumber")) for entry in self.entries if isinstance(entry, Mapping)
+        }
+        seen = ", ".join(sorted(listed)) or "none at all"
+        errors = tuple(
+            ConfigurationError(
+                f"Token Flex: contract {number} of 'tokenflex_contract_numbers' is none of this "
+                f"user's, which are: {seen}. Correct it, or sign in as a manager of that contract."
+            )
+            for number in chosen
+            if number not in listed
+        )
+        return Numbers(tuple(number for number in chosen if number in listed), errors)
 
     def last_entries(self, number: str) -> list[Any]:
         """Return what was used and processed last in a contract, as the API answers it."""
@@ -68,6 +144,35 @@ class Contracts:
             self._last[number] = self._client.last(number)
         return self._last[number]
 
-    def last(self, number: str) -> tuple[LastUsage, ...]:
+    def last(self, number: str) -> LastUsages:
         """Return what was used and processed last in a contract, as far as it can be read."""
-        return read_each(self.last_entries(number), LastUsage.read).items
+        if number not in self._usages:
+            self._usages[number] = self._read_last(number)
+        return self._usages[number]
+
+    def _read_last(self, number: str) -> LastUsages:
+        try:
+            entries = read_each(self.last_entries(number), LastUsage.read)
+        except ApiError as error:
+            logger.warning(
+                "%s Every documented usage category of contract %s is requested.", error, number
+            )
+            return LastUsages((), is_whole=False)
+        return LastUsages(entries.items, is_whole=not entries.unreadable)
+
+    def unknown_categories(self, number: str) -> tuple[str, ...]:
+        """Return the usage categories of a contract that this release does not know.
+
+        Another spelling of a known one is none of them.
+        """
+        listed = dict.fromkeys(entry.category for entry in self.last(number).entries)
+        unknown = tuple(name for name in listed if _letters(name) not in _KNOWN)
+        for name in unknown:
+            if name not in self._named:
+                self._named.add(name)
+                logger.warning(
+                    "Token Flex lists the usage category '%s', which this release of the tap does "
+                    "not know: it is loaded with 'tokenflex_usage'.",
+                    name,
+                )
+        return unknown

@@ -48,6 +48,7 @@ class TokenFlexDataset(Dataset):
         usage_category: The usage categories to request; None leaves them to the server.
         where: The condition to request; that of a dated one is made of its dates.
         by_contract_year: Whether whole contract years are requested.
+        takes_other_categories: Whether it also holds usage categories that nobody documented.
     """
 
     api: str = Api.TOKENFLEX
@@ -61,6 +62,7 @@ class TokenFlexDataset(Dataset):
     usage_category: tuple[str, ...] | None = None
     where: str | None = None
     by_contract_year: bool = False
+    takes_other_categories: bool = False
 
     def __post_init__(self) -> None:
         """Take the columns from what is requested."""
@@ -94,6 +96,7 @@ USAGE = TokenFlexDataset(
     ),
     metrics=("tokensConsumed",),
     usage_category=("DESKTOP_PRODUCT", "CLOUD_PRODUCT", "CLOUD_SERVICE"),
+    takes_other_categories=True,
 )
 """Tokens by usage category, day, product and user, with the custom fields."""
 

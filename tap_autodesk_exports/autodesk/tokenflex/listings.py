@@ -11,7 +11,7 @@ from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import Answer
 from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.autodesk.tokenflex.client import TITLE
-from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.loading.listing import (
     BOOLEAN,
     DATE,
@@ -30,13 +30,20 @@ if TYPE_CHECKING:
 
 
 def _contracts(source: TokenFlexSource) -> Iterable[Any]:
-    return source.contracts.entries
+    entries = source.contracts.entries
+    if not entries:
+        # Documented: this is how the API answers a user without a role, and it is no error there.
+        yield ConfigurationError(
+            "Token Flex: this user sees no contract. Sign in as a contract manager, software "
+            "coordinator or team admin, or leave 'tokenflex' out of 'apis'."
+        )
+    yield from entries
 
 
 def _by_contract(of_contract: OfContract, source: TokenFlexSource) -> Iterable[Any]:
     """Yield a list that is requested contract by contract; one that fails, fails alone."""
     numbers = source.contracts.numbers
-    yield from numbers.unreadable
+    yield from numbers.errors
     for number in numbers.items:
         try:
             for entry in of_contract(source, number):
@@ -68,7 +75,7 @@ def _last(source: TokenFlexSource, number: str) -> Iterable[Any]:
 
 
 def _requests(source: TokenFlexSource, number: str) -> Iterable[Any]:
-    start, end = source.settings.period(source.client.clock.now())
+    start, end = source.settings.period(source.now())
     return source.client.requests(number, start.date(), end.date() + dt.timedelta(days=1))
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from typing_extensions import override
 
 from tap_autodesk_exports.apis import Api
-from tap_autodesk_exports.autodesk.answers import read_each
-from tap_autodesk_exports.autodesk.tokenflex.client import ContractYear, TokenFlex
+from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer, read_each
+from tap_autodesk_exports.autodesk.tokenflex.client import TITLE, ContractYear, TokenFlex
 from tap_autodesk_exports.autodesk.tokenflex.contracts import Contracts
 from tap_autodesk_exports.autodesk.tokenflex.processed import Processed
 from tap_autodesk_exports.autodesk.tokenflex.service import TokenFlexService
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DAY = dt.timedelta(days=1)
 YEAR = dt.timedelta(days=365)
+OTHERS = "other_categories"
+"""Key of a bookmark: the usage categories that nobody documented and that are loaded."""
 
 
 class TokenFlexSource(Source):
@@ -42,8 +44,9 @@ class TokenFlexSource(Source):
         self._context = context
         self.client = TokenFlex(context.api)
         self.service = TokenFlexService(self.client)
-        self.contracts = Contracts(self.client, context.settings)
-        self._processed = Processed(self.contracts, self.client.clock)
+        self.now = context.earlier.now
+        self.contracts = Contracts(self.client, context.settings, self.now)
+        self._processed = Processed(self.contracts, self.now)
         self._plan: dict[str, list[Load]] = {}
 
     # Planned
@@ -54,7 +57,7 @@ class TokenFlexSource(Source):
         numbers = self.contracts.numbers
         for each in selected:
             loads = [load for number in numbers.items for load in self._loads(each, number)]
-            for at, error in enumerate(numbers.unreadable):
+            for at, error in enumerate(numbers.errors):
                 loads.append(self._failed(each, f"unreadable {at}", error))
             self._plan[each.name] = loads
         return self._plan
@@ -72,47 +75,82 @@ class TokenFlexSource(Source):
         return Load(spec, _partition(number), error)
 
     def _specs(self, selected: Selected, number: str) -> Iterator[ExportSpec]:
-        """Yield the exports of one contract, oldest first."""
+        """Yield the exports of one contract, oldest first; of unknown usage categories last."""
         dataset = cast("TokenFlexDataset", selected.dataset)
         if not dataset.is_dated:
             yield self._spec(dataset, number, None, dataset.where)
             return
         start, end = self._period(selected, number)
-        categories = self._processed.to_request(selected, number, start)
-        if not categories:
-            return
-        wanted = dataclasses.replace(dataset, usage_category=categories)
+        known = dataset.usage_category or ()
+        with_news = self._processed.with_news(
+            selected, number, start, [*known, *self._others(dataset, number)]
+        )
+        if wanted := [category for category in known if category in with_news]:
+            yield from self._windows(selected, number, wanted, start, end)
+        for category in self._others(dataset, number):
+            if category in with_news:
+                state = selected.bookmarks.states.of(_partition(number))
+                since = self._start_of(category, state, start)
+                yield from self._windows(selected, number, [category], since, end)
+
+    def _others(self, dataset: TokenFlexDataset, number: str) -> tuple[str, ...]:
+        """Return the usage categories of a contract that nobody documented."""
+        return self.contracts.unknown_categories(number) if dataset.takes_other_categories else ()
+
+    @staticmethod
+    def _start_of(category: str, state: Mapping[str, Any], start: dt.datetime) -> dt.datetime:
+        """Return from when on an unknown category is read: like the stream, where it is new."""
+        if category in state.get(OTHERS, ()):
+            return start
+        return min(start, instant(state.get("start")) or start)
+
+    def _windows(
+        self,
+        selected: Selected,
+        number: str,
+        categories: Sequence[str],
+        start: dt.datetime,
+        end: dt.datetime,
+    ) -> Iterator[ExportSpec]:
+        """Yield the exports of some usage categories."""
+        dataset = cast("TokenFlexDataset", selected.dataset)
+        wanted = dataclasses.replace(dataset, usage_category=tuple(categories))
         windows = (
-            self._contract_years(selected, number, start, end)
+            self._contract_years(number, start, end)
             if dataset.by_contract_year
             else ((window, _between(window)) for window in years(day_start(start), end))
         )
+        is_other = not set(categories) <= set(dataset.usage_category or ())
         for window, where in windows:
-            yield self._spec(wanted, number, window, where)
+            slot = f"{window.slot} {categories[0]}" if is_other else window.slot
+            named = dataclasses.replace(window, slot=slot)
+            yield self._spec(wanted, number, named, where)
 
     def _period(self, selected: Selected, number: str) -> tuple[dt.datetime, dt.datetime]:
         """Return what to read: from the bookmark less the look-back, or from the start date."""
         bookmark = selected.bookmarks.position(_partition(number))
         lookback = dt.timedelta(days=self.settings.lookback_days)
-        return self.settings.period(self.client.clock.now(), bookmark, lookback)
+        return self.settings.period(self.now(), bookmark, lookback)
 
     def _contract_years(
-        self, selected: Selected, number: str, start: dt.datetime, end: dt.datetime
+        self, number: str, start: dt.datetime, end: dt.datetime
     ) -> Iterator[tuple[Window, str]]:
         """Yield whole contract years, because manual entries may come at any time for any day.
 
-        The first time all that are within the period; later the one of the bookmark less the
-        look-back, and the one before, for which entries may still come.
+        Those within the period, and the one before, for which entries may still come. The first
+        run reads it too: else the second one would read more than the first.
         """
-        if selected.bookmarks.position(_partition(number)):
-            start -= YEAR
         answered = self.client.contract(number).entries("contractYears")
         found = read_each(answered, ContractYear.read)
         if found.unreadable:
             raise found.unreadable[0]
+        if not found.items:
+            msg = f"{TITLE} answered contract {number} without contract years"
+            raise UnexpectedAnswer(msg)
+        since = start - YEAR
         for year in found.items:
-            begins, ends = instant(year.start_date), instant(year.end_date)
-            if begins and ends and begins < end and ends + DAY > start:
+            begins, ends = year.start, year.end
+            if begins < end and ends + DAY > since:
                 window = Window(f"year {year.year}", begins, min(ends + DAY, end))
                 yield window, f"contractYear={year.year}"
 
@@ -155,15 +193,43 @@ class TokenFlexSource(Source):
     def remember(
         self, dataset: Dataset, load: Load, finished: FinishedExport, state: dict[str, Any]
     ) -> None:
-        """Note up to where each usage category was processed, with the last load of a contract."""
+        """Note which usage categories were loaded, and what was processed, with the last load."""
         if not dataset.is_dated:
             return
         number = load.partition["contract_number"]
+        declared = cast("TokenFlexDataset", dataset)
         of_contract = [
             each for each in self._plan[dataset.name] if each.partition == load.partition
         ]
         is_last = of_contract[-1] is load
-        self._processed.remember(dataset, number, finished, state, is_last=is_last)
+        others = self._others(declared, number)
+        if declared.takes_other_categories:
+            _note_others(load, of_contract, others, state)
+        self._processed.note_request(dataset.name, number, finished)
+        if is_last:
+            categories = [*(declared.usage_category or ()), *others]
+            end = finished.pending.spec.end
+            self._processed.remember(dataset.name, number, categories, end, state)
+
+
+def _note_others(
+    load: Load, of_contract: Sequence[Load], others: Sequence[str], state: dict[str, Any]
+) -> None:
+    """Keep in a bookmark which unknown usage categories are loaded up to where it is.
+
+    As the bookmark moves with each export, one whose exports are still to come is none of them.
+    """
+    at = next(place for place, each in enumerate(of_contract) if each is load)
+    to_come = {name for each in of_contract[at + 1 :] for name in _categories(each)}
+    done = {name for each in of_contract[: at + 1] for name in _categories(each)}
+    loaded = {*state.get(OTHERS, ()), *(done & {*others})} - to_come
+    if loaded or OTHERS in state:
+        state[OTHERS] = sorted(loaded)
+
+
+def _categories(load: Load) -> Sequence[str]:
+    found: Sequence[str] = load.spec.body.get("usageCategory", ())
+    return found
 
 
 def _partition(number: str) -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""The server's time, as its answers tell it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_autodesk_exports.clock import Clock
+
+
+class ServerTime:
+    """How the server's clock differs from this machine's.
+
+    Every answer has a `Date`, to the second (HTTP). Until one has come, both clocks count as equal.
+
+    Args:
+        clock: This machine's clock.
+
+    Attributes:
+        ahead: How far the server's clock is ahead of this machine's; may be negative.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.ahead = dt.timedelta(0)
+
+    def note(self, date: str | None) -> None:
+        """Take the header `Date` of an answer that has just come."""
+        if said := http_date(date):
+            self.ahead = said - self._clock.now()
+
+    def at(self, instant: dt.datetime) -> dt.datetime:
+        """Return what the server's clock shows when this machine's shows an instant."""
+        return instant + self.ahead
+
+
+def http_date(text: str | None) -> dt.datetime | None:
+    """Read a date as HTTP writes it; None where it is none."""
+    try:
+        read = email.utils.parsedate_to_datetime(text or "")
+        return read.replace(tzinfo=dt.UTC) if read.tzinfo is None else read.astimezone(dt.UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

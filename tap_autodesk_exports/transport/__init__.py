@@ -1,0 +1,1 @@
+"""HTTP that ends, remembers nothing, and says what went wrong: `exchange.py`, `failures.py`."""

@@ -1,0 +1,157 @@
+"""What an extract holds of a table is held against its listing before it counts as the table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support import in_process
+from tap_autodesk_exports.autodesk.data_connector import extracts
+from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
+from tap_autodesk_exports.sandbox.data.rows import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.processes import TapRun
+
+NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
+CONFIG = {"apis": ["data_connector"], "emit_activate_version_messages": True}
+TABLE, OTHER = "issues_issues", "issues_comments"
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.1, job_seconds=0, clock=SandboxClock(NOW)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def zipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the ZIP fetched however few tables are selected."""
+    monkeypatch.setattr(extracts, "MOST_SINGLE_FILES", 0)
+
+
+def run(server: Sandbox, *streams: str, state: Any = None, **config: Any) -> TapRun:
+    return in_process.run(server, {**CONFIG, **config}, *streams, state=state)
+
+
+def rows(server: Sandbox, table: str) -> int:
+    tables = server.data_connector.tables[server.account_id]
+    return len(list(tables.rows(table, Snapshot(server.clock.now()))))
+
+
+def activated(run: TapRun) -> list[str]:
+    return [message["stream"] for message in run.of_type("ACTIVATE_VERSION")]
+
+
+def fetched(server: Sandbox) -> list[str]:
+    """Return the files whose links were requested, in order."""
+    requests = [request.path for request in server.requests if "/data/" in request.path]
+    return [path.rpartition("/")[2] for path in requests]
+
+
+@pytest.mark.usefixtures("zipped")
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("missing", "lacks"),
+        ("upper_case", "has another case for"),
+        ("twice", "has more than one of"),
+        ("twice_differing", "has more than one of"),
+        ("half", "bytes of"),
+        ("header_only", "bytes of"),
+        ("shorter", "bytes of"),
+    ],
+)
+def test_a_table_that_the_zip_has_otherwise_than_the_listing_is_fetched_by_itself(
+    server, how, says
+):
+    server.data_connector.zip_files = {f"{TABLE}.csv": how}
+    done = run(server, TABLE, OTHER)
+    assert done.code == 0, done.stderr
+    assert len(done.records(TABLE)) == rows(server, TABLE) > 0
+    assert len(done.records(OTHER)) == rows(server, OTHER)
+    assert sorted(activated(done)) == [OTHER, TABLE]
+    assert sorted(fetched(server)) == ["autodesk_data_extract.zip", f"{TABLE}.csv"]
+    (line,) = [line for line in done.stderr.splitlines() if f"{says} '{TABLE}.csv'" in line]
+    assert "fetching that file by itself" in line
+
+
+@pytest.mark.usefixtures("zipped")
+def test_tables_of_a_zip_that_is_what_the_listing_says_cost_one_link(server):
+    done = run(server, TABLE, OTHER)
+    assert done.code == 0
+    assert fetched(server) == ["autodesk_data_extract.zip"]
+
+
+@pytest.mark.usefixtures("zipped")
+def test_a_zip_that_cannot_be_fetched_is_replaced_by_single_files(server):
+    server.faults.add("status", endpoint="file", path="*.zip*", status=404, times=None)
+    done = run(server, TABLE, OTHER)
+    assert done.code == 0, done.stderr
+    assert len(done.records(TABLE)) == rows(server, TABLE)
+    assert len(done.records(OTHER)) == rows(server, OTHER)
+
+
+@pytest.mark.usefixtures("zipped")
+@pytest.mark.parametrize("how", ["half", "header_only", "shorter", "longer"])
+def test_a_table_that_is_nowhere_as_it_is_listed_fails_alone(server, how):
+    server.data_connector.zip_files = {f"{TABLE}.csv": "missing"}
+    server.data_connector.single_files = {f"{TABLE}.csv": how}
+    done = run(server, TABLE, OTHER)
+    assert done.code == 1
+    assert done.records(TABLE) == []
+    assert len(done.records(OTHER)) == rows(server, OTHER)
+    assert activated(done) == [OTHER]
+
+
+@pytest.mark.parametrize("tables", ["few", "many"])
+def test_a_table_that_is_missing_everywhere_is_reported_and_nothing_of_it_is_removed(
+    server, monkeypatch, tables
+):
+    if tables == "many":
+        monkeypatch.setattr(extracts, "MOST_SINGLE_FILES", 0)
+    state = run(server, TABLE, OTHER).state
+    registry = dict(server.data_connector.registry)
+    del registry[TABLE]
+    server.data_connector.change_schema(registry)
+    server.clock.advance(2 * 86400)
+    done = run(server, TABLE, OTHER, state=state)
+    assert done.code == 0, done.stderr
+    assert f"{TABLE}: extract" in done.stderr
+    assert "has no file of this table" in done.stderr
+    assert activated(done) == [OTHER]
+
+
+def test_an_empty_listing_of_a_job_that_succeeded_is_an_error(server):
+    server.faults.add("no_files", api="data_connector", times=None)
+    done = run(server, TABLE, OTHER)
+    assert done.code == 1
+    assert done.records(TABLE) == []
+    assert activated(done) == []
+    (partition,) = done.state["bookmarks"][TABLE]["partitions"]
+    assert "export_id" not in partition
+
+
+def test_a_table_is_not_taken_for_whole_without_an_account_that_was_loaded_before():
+    with Sandbox(scale=0.1, accounts=2, job_seconds=0, clock=SandboxClock(NOW)) as server:
+        both = run(server, TABLE)
+        assert activated(both) == [TABLE]
+        server.clock.advance(2 * 86400)
+        one = run(
+            server,
+            TABLE,
+            state=both.state,
+            data_connector_account_ids=[server.account_ids[0]],
+        )
+        assert one.code == 0
+        assert one.records(TABLE)
+        assert activated(one) == []
+        assert f"account_id {server.account_ids[1]} was loaded before" in one.stderr
+        # Without the state, the tap knows of one account alone.
+        server.clock.advance(2 * 86400)
+        again = run(server, TABLE, data_connector_account_ids=[server.account_ids[0]])
+        assert activated(again) == [TABLE]
