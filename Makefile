@@ -22,7 +22,7 @@ WORKERS := -n 2 --no-loadscope-reorder
 LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage faults year tables targets bench lint licences sbom format docs lock set-up plugins clean
+.PHONY: help demo test coverage faults year tables targets bench lint licences sbom format docs site lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -77,18 +77,22 @@ format: set-up ## Let ruff mend and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-docs: set-up ## Write the settings into meltano.yml and README.md
+docs: set-up ## Write what follows from the settings: docs/settings.md, meltano.yml, the plugin, addresses
 	@$(BIN)/python scripts/settings_tables.py
+
+site: set-up ## Build the documentation as a site, into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "The site: $(CURDIR)/site/index.html"
 
 set-up: .venv/.ready
 plugins: .meltano/.ready
 
-.venv/.ready: pyproject.toml requirements/uv.txt requirements/dev.txt requirements/build.txt
+.venv/.ready: pyproject.toml requirements/uv.txt requirements/dev.txt requirements/docs.txt requirements/build.txt
 	@echo "Setting up .venv"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=.") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
-	@$(INDEX) $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(INDEX) $(UV) pip sync --quiet --python $(BIN)/python --require-hashes \
+		requirements/dev.txt requirements/docs.txt
 	@$(INDEX) $(UV) pip install --quiet --python $(BIN)/python --no-deps \
 		--build-constraint requirements/build.txt --editable .
 	@$(BIN)/python -m compileall -q tap_autodesk_exports
@@ -113,6 +117,9 @@ COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 -
 lock: set-up ## Write requirements/*.txt anew
 	@$(COMPILE) pyproject.toml --extra sandbox --extra report --group dev -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --constraint requirements/dev.txt -o requirements/tap.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --extra s3 --extra gcs --extra azure \
+		-o requirements/stores.txt
+	@$(COMPILE) --group docs --constraint requirements/dev.txt -o requirements/docs.txt
 	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
 	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
@@ -121,4 +128,4 @@ lock: set-up ## Write requirements/*.txt anew
 		$(COMPILE) $${overrides:+--override $$overrides} $$file.in -o $$file.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
-	rm -rf .venv .meltano .targets output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .meltano .targets output site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

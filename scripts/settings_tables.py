@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, T201 - a script
-"""Write what follows from the settings: parts of meltano.yml and README.md, and the plugin.
+"""Write what follows from the program: settings, the plugin, and the addresses in pyproject.toml.
 
 `make docs` runs it; with `--check`, as in a test, it only says what differs.
 """
@@ -13,7 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tap_autodesk_exports.plugin.definition import as_yaml, definition, own_settings
+from tap_autodesk_exports.plugin.definition import (
+    REPOSITORY,
+    as_yaml,
+    definition,
+    own_settings,
+)
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.schema import json_schema
 
@@ -39,8 +44,8 @@ def _yaml(key: str, value: Any) -> str:  # noqa: ANN401
     return json.dumps(value, ensure_ascii=False)
 
 
-def readme_settings(properties: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the lines of the README's table of settings."""
+def settings_page(properties: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of the table of docs/settings.md."""
     lines = ["", "| Setting | Kind | Default | Meaning |", "|---|---|---|---|"]
     for name, schema in properties.items():
         choices = ", ".join(f"`{value}`" for value in schema.get("enum", []))
@@ -50,6 +55,17 @@ def readme_settings(properties: dict[str, dict[str, Any]]) -> list[str]:
         meaning = schema["description"] + (f" One of {choices}." if choices else "")
         lines.append(f"| `{name}` | {shown} | {default} | {meaning} |")
     return [*lines, ""]
+
+
+def project_urls() -> list[str]:
+    """Return the addresses that go into the metadata."""
+    addresses = {
+        "Repository": REPOSITORY,
+        "Documentation": f"{REPOSITORY}#documentation",
+        "Issues": f"{REPOSITORY}/issues",
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+    }
+    return [f'{name} = "{address}"' for name, address in addresses.items()]
 
 
 def replaced(text: str, lines: list[str]) -> str:
@@ -77,7 +93,8 @@ def main() -> int:
     wanted_files = {PLUGIN: as_yaml(definition())}
     for name, lines in {
         "meltano.yml": meltano_settings(),
-        "README.md": readme_settings(properties),
+        "docs/settings.md": settings_page(properties),
+        "pyproject.toml": project_urls(),
     }.items():
         wanted_files[name] = replaced((ROOT / name).read_text(encoding="utf-8"), lines)
     differs = False

@@ -22,8 +22,7 @@ from tap_autodesk_exports.errors import NoSpace, TapError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = "autodesk-exports"
-"""Not with `tap-` in front: the first release removes every folder of such a name."""
+NAME = "tap-autodesk-exports"
 MARK_NAME = ".workspace-of-tap-autodesk-exports"
 MARK = b"tap-autodesk-exports removes this folder with all that is in it once its lock is free.\n"
 LOCK_NAME = ".lock"
@@ -77,7 +76,7 @@ class Workspace:
 
 def own_name() -> str:
     """Return the name of this tap and user among the temporary files of all users."""
-    return f"{NAME}-{os.getuid()}" if hasattr(os, "getuid") else NAME
+    return f"{NAME}.{os.getuid()}" if hasattr(os, "getuid") else NAME
 
 
 def own_folder() -> Path:
@@ -89,7 +88,7 @@ def own_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / own_name()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
+    return folder if _is_ours(folder) else Path(tempfile.mkdtemp(prefix=f"{NAME}."))
 
 
 def _is_ours(folder: Path) -> bool:

@@ -149,7 +149,7 @@ def test_a_folder_of_the_same_name_that_others_can_write_into_is_not_used(tempor
 
 def test_a_file_where_the_folder_should_be_is_no_obstacle(temporary):
     own_folder().rmdir()
-    name = f"autodesk-exports-{os.getuid()}"
+    name = f"tap-autodesk-exports.{os.getuid()}"
     (temporary / name).write_text("")
     Workspace().close()
     assert names(temporary) == [name]

@@ -129,7 +129,7 @@ class ApiClient:
         self._api = api
         self._title = title
         self._base = context.api_url + path
-        self._host = urlsplit(self._base).hostname or self._base
+        self._host = urlsplit(self._base).netloc.rpartition("@")[2] or self._base
         self._causes_of_403 = causes_of_403
         self._context = context
         self._clock = context.clock

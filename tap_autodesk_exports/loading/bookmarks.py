@@ -1,5 +1,8 @@
 """How far each partition of a dataset is loaded: reading and moving its bookmarks.
 
+Every bookmark also has `identity`, see `identity.py`. The dataset's own has `replacing` where rows
+replace the whole table: their version until it is activated, 0 then.
+
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
 filtered; `export_id` and `columns` of a snapshot that was sent; `version_is_open` where its rows
 were sent and ACTIVATE_VERSION was not. A `Source` may add others.
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
+IDENTITY, REPLACING = "identity", "replacing"
+_KEPT = frozenset({"context", "start", "partitions"})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
 State = dict[str, Any]
@@ -230,6 +235,54 @@ class Bookmarks:
         """Note that the version was activated."""
         # Not removed: where Meltano merges two states, it would come back.
         self.states.of(partition)[VERSION_IS_OPEN] = False
+
+    # What the keys of the rows are made of
+
+    def identity(self, partition: Mapping[str, str]) -> str | None:
+        """Return the mark of what the keys of a partition's rows are made of; None without rows."""
+        state = self.states.of(partition)
+        mark: str | None = state.get(IDENTITY)
+        return mark if _has_rows(state) else None
+
+    def identities(self) -> list[str | None]:
+        """Return the marks of all partitions with rows; None for those that have none."""
+        own = self.states.of({})
+        found = [
+            state.get(IDENTITY) for state in self.states.known_partitions() if _has_rows(state)
+        ]
+        return [*found, own.get(IDENTITY)] if _has_rows(own) or self.replacing else found
+
+    def note_identity(self, partition: Mapping[str, str], mark: str) -> None:
+        """Note what the keys of a partition's rows are made of."""
+        self.states.of(partition)[IDENTITY] = mark
+
+    @property
+    def replacing(self) -> int:
+        """The version of the rows that replace the whole table; 0 where none is being sent."""
+        version = self.states.of({}).get(REPLACING)
+        return version if isinstance(version, int) else 0
+
+    def restart(self, version: int, mark: str) -> None:
+        """Forget what was loaded, except where it started, so that all of it is loaded again.
+
+        Args:
+            version: That of the rows that will replace the whole table.
+            mark: What their keys are made of.
+        """
+        for state in [self.states.of({}), *self.states.known_partitions()]:
+            for name in state:
+                if name not in _KEPT:
+                    # Not removed: where Meltano merges two states, it would come back.
+                    state[name] = None
+        self.states.of({}).update({REPLACING: version, IDENTITY: mark})
+
+    def end_replacing(self) -> None:
+        """Note that the version that replaces the whole table was activated."""
+        self.states.of({})[REPLACING] = 0
+
+
+def _has_rows(state: State) -> bool:
+    return bool(state.get("replication_key_value") or state.get("export_id"))
 
 
 def _is_number(text: str) -> bool:

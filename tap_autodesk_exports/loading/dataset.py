@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.loading.bookmarks import (
@@ -12,6 +13,7 @@ from tap_autodesk_exports.loading.bookmarks import (
     Bookmarks,
     Replication,
 )
+from tap_autodesk_exports.loading.identity import Identity
 from tap_autodesk_exports.tables.layout import ROW_ID, TableSchema
 from tap_autodesk_exports.tables.types import Column, Type
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     )
     from tap_autodesk_exports.loading.bookmarks import States
     from tap_autodesk_exports.tables.hashing import Hashing
+    from tap_autodesk_exports.tables.layout import KeyPart
 
 
 def not_personal(_column: str) -> bool:
@@ -45,13 +48,16 @@ class Dataset:
         api: Name of the API.
         constants: Columns that are not in the file, with one value for each export.
         primary_keys: The key; `_row_id` where no columns are known to be one.
-        natural_key: Columns that identify a row, hashed into `_row_id`; empty: all columns.
+        natural_key: Columns that identify a row, hashed into `_row_id`; empty: all columns. A part
+            may be several columns, of which the first that has a value counts. Only what does not
+            change: IDs and days, no names that an admin can change.
         replication_key: Column of the bookmark, for incremental replication.
         is_dated: Whether exports are requested by date, so that bookmarks are ends of windows.
         selected_by_default: Whether discovery selects it.
         rename: Name in a file's header -> name of the column.
         copies: Columns that are in no file and repeat another one: name -> name of that one.
-        newest: Column that orders versions of a row, where a file may hold several.
+        newest: Columns that order versions of a row, where a file may hold several: see
+            `TableSchema`.
         remedy: What to do about columns of a file that the catalog does not know.
         is_personal: Takes the name of a column, known or not; tells whether it holds personal data.
     """
@@ -61,13 +67,13 @@ class Dataset:
     api: str
     constants: Mapping[str, Type] = dataclasses.field(default_factory=dict)
     primary_keys: tuple[str, ...] = (ROW_ID,)
-    natural_key: tuple[str, ...] = ()
+    natural_key: tuple[KeyPart, ...] = ()
     replication_key: str | None = None
     is_dated: bool = False
     selected_by_default: bool = True
     rename: Callable[[str], str] = str
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    newest: str | None = None
+    newest: tuple[tuple[str, ...], ...] = ()
     remedy: str = "A newer release of this tap may know them."
     is_personal: Callable[[str], bool] = not_personal
 
@@ -134,12 +140,14 @@ class Selected:
         schema: How its files are read.
         has_versions: Whether each full load is a new version of the whole table, so that rows that
             are gone are removed.
+        may_replace: Whether a version may replace the whole table where its rows get other keys.
     """
 
     dataset: Dataset
     bookmarks: Bookmarks
     schema: TableSchema
     has_versions: bool = False
+    may_replace: bool = False
 
     @classmethod
     def whole(cls, dataset: Dataset, states: States, hashing: Hashing | None = None) -> Selected:
@@ -158,6 +166,11 @@ class Selected:
     def name(self) -> str:
         """Name of the dataset."""
         return self.dataset.name
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """What the keys of its rows are made of."""
+        return Identity.of(self.schema)
 
 
 class Source(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
+from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.workspace import full_disk_told
 
@@ -36,8 +37,12 @@ class Sink(Protocol):
     def rows(self, table: Table, after: After) -> Iterable[Record]:
         """Send the rows of a table. What it yields is handed on to whoever runs the loader."""
 
-    def begin_version(self) -> None:
-        """Prepare to send a new version of the whole table."""
+    def begin_version(self, version: int) -> None:
+        """Prepare to send a new version of the whole table, where the dataset has versions.
+
+        Args:
+            version: The version of rows of which earlier runs sent some; 0: a new one.
+        """
 
     def activate_version(self) -> None:
         """Say that all rows of the new version were sent, so that those of others are gone."""
@@ -103,7 +108,8 @@ class Loader:
                 self._schedule.finish(load)
 
     def _load_all(self, loads: Sequence[Load], unfinished: list[Load]) -> Iterator[Record]:
-        self._sink.begin_version()
+        replaces = self._bookmarks.replacing
+        self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
         ended: list[Mapping[str, str]] = []
         for load in loads:
@@ -119,10 +125,12 @@ class Loader:
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.settle(load)
-        if whole and not ended and self._is_whole(loads):
+        if (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
+            if replaces:
+                self._bookmarks.end_replacing()
             self._sink.state()
 
     def _is_whole(self, loads: Iterable[Load]) -> bool:
@@ -187,7 +195,7 @@ class Loader:
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
-                newest = yield from self._send(load, finished)
+                newest = yield from self._send(load, finished, whole=whole)
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
@@ -196,18 +204,20 @@ class Loader:
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
 
-    def _send(self, load: Load, finished: FinishedExport) -> Generator[Record, Any, str | None]:
+    def _send(
+        self, load: Load, finished: FinishedExport, *, whole: bool
+    ) -> Generator[Record, Any, str | None]:
         """Send the rows of an export; return the replication key's greatest value, if it counts."""
         try:
-            return (yield from self._send_file(load, finished))
+            return (yield from self._send_file(load, finished, whole=whole))
         except FileError as error:
             # No row of it was sent: a file is read to its end before the first one goes out.
             logger.warning("%s Downloading it again.", error)
             self._schedule.discard(self._selected.name, finished)
-            return (yield from self._send_file(load, finished))
+            return (yield from self._send_file(load, finished, whole=whole))
 
     def _send_file(
-        self, load: Load, finished: FinishedExport
+        self, load: Load, finished: FinishedExport, *, whole: bool
     ) -> Generator[Record, Any, str | None]:
         name, replication = self._selected.name, self._bookmarks.replication
         with full_disk_told(), self._schedule.file(name, load, finished) as path:
@@ -216,7 +226,9 @@ class Loader:
                 return None
             with self._table(path, finished) as table:
                 self._report_differences(table, path.name)
+                mark = self._mark(load, table, whole=whole)
                 yield from self._sink.rows(table, self._bookmarks.after(load.partition))
+                self._bookmarks.note_identity(load.partition, mark)
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
     def _table(self, path: Path, finished: FinishedExport) -> Table:
@@ -233,10 +245,27 @@ class Loader:
             engine=self._engine,
         )
 
+    def _mark(self, load: Load, table: Table, *, whole: bool) -> str:
+        """Return the mark of what the keys of a partition's rows are made of, with this file's.
+
+        Raises:
+            IdentityChanged: Rows that were loaded before would be there twice.
+        """
+        used, identity = table.identified_by(), self._selected.identity
+        mark = self._bookmarks.identity(load.partition)
+        why = identity.is_replaced_by(used, mark) if mark else None
+        if why and not whole:  # a version of the whole table replaces it anyway
+            if self._selected.may_replace:
+                self._bookmarks.note_identity(load.partition, CHANGED)
+            raise IdentityChanged(why, will_replace=self._selected.may_replace)
+        return identity.mark(used, None if why else mark)
+
     def _complete(self, load: Load, finished: FinishedExport, newest: str | None) -> None:
         """Move the bookmark and forget the pending export, in one STATE message."""
         with self._schedule.lock:
             state = self._bookmarks.move(load.partition, finished, newest)
+            if self._bookmarks.identity(load.partition) is None:  # there was no row to look at
+                self._bookmarks.note_identity(load.partition, self._selected.identity.mark())
             self._source.remember(self._dataset, load, finished, state)
             self._schedule.settle(load)
             self._sink.state()

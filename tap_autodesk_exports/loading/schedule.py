@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.loading.report import Stopwatch
+from tap_autodesk_exports.loading.restart import prepare
 
 if TYPE_CHECKING:
     import threading
@@ -77,7 +78,10 @@ class Schedule:
         """Plan each API by itself, then have all exports made side by side."""
         by_api: dict[str, list[Selected]] = {}
         for each in self._selected.values():
-            by_api.setdefault(each.dataset.api, []).append(each)
+            if error := prepare(each):
+                self._failed[each.name] = error
+            else:
+                by_api.setdefault(each.dataset.api, []).append(each)
         for api, selected in by_api.items():
             self._plan(api, selected)
         for name in self._selected:

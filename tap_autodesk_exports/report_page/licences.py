@@ -42,7 +42,8 @@ def seats_of_month(marts: Marts) -> tuple[str, list[Row]]:
     """Return the month to show, and its seats by offering over all teams."""
     months = marts.rows(
         "SELECT month, max(counted_on) AS counted_on FROM {seat_utilisation} "
-        "GROUP BY month ORDER BY month DESC LIMIT 2"
+        "GROUP BY month ORDER BY max(CASE WHEN seats_bought > 0 OR people_used > 0 THEN 1 ELSE 0 "
+        "END) DESC, month DESC LIMIT 2"
     )
     if not months:
         return "", []
@@ -52,12 +53,12 @@ def seats_of_month(marts: Marts) -> tuple[str, list[Row]]:
     rows = marts.rows(
         "SELECT offering_name, sum(seats_bought) AS bought, sum(people_used) AS used, "
         "sum(seats_unused) AS unused, max(highest_day_people) AS highest_day "
-        "FROM {seat_utilisation} WHERE month = CAST(%s AS date) "
-        "GROUP BY offering_name HAVING sum(seats_bought) > 0 OR sum(people_used) > 0 "
+        "FROM {seat_utilisation} WHERE month = CAST(? AS date) "
+        "GROUP BY offering_name "
         "ORDER BY sum(seats_unused) DESC NULLS LAST, offering_name",
         month,
     )
-    return month, rows
+    return month, [row for row in rows if row["bought"] or row["used"]] or rows
 
 
 def seat_utilisation(marts: Marts) -> Picture | None:
@@ -151,10 +152,12 @@ def product_versions(marts: Marts) -> Picture | None:
     """Draw the share of each release over time, for the products most used."""
     rows = marts.rows(
         "SELECT product_name, version, month, people, days_used, share_of_days "
-        "FROM {product_versions} WHERE version <> 'none' ORDER BY month DESC, product_name, version"
+        "FROM {product_versions} ORDER BY month DESC, product_name, version"
     )
     if not rows:
         return None
+    # Cloud products have no versions: they are shown where there is nothing else.
+    rows = [row for row in rows if row["version"] != "none"] or rows
     products = largest(rows, "product_name", "days_used", MOST_PRODUCTS)
     versions = sorted({str(row["version"]) for row in rows if row["product_name"] in products})
     panels = []
@@ -202,8 +205,7 @@ def seat_or_flex(marts: Marts) -> Picture | None:
     rows = marts.rows(
         "SELECT coalesce(person_name, person) AS person, offering_name, licensed_by, "
         "days_per_year, break_even_days, cheaper_by, saving_per_year FROM {seat_or_flex} "
-        "WHERE cheaper_by IN ('seat', 'flex') "
-        "ORDER BY saving_per_year DESC, 1, 2"
+        "ORDER BY saving_per_year DESC NULLS LAST, 1, 2"
     )
     if not rows:
         return None
@@ -228,7 +230,9 @@ def seat_or_flex(marts: Marts) -> Picture | None:
         )
     )
     evens = {str(row["offering"]): row["break_even_days"] for row in named}
-    ticks = chart([{"offering": name, "days": days} for name, days in evens.items()])
+    ticks = chart(
+        [{"offering": name, "days": days} for name, days in evens.items() if days is not None]
+    )
     ticks = ticks.mark_tick(color=RED, thickness=3, size=30).encode(x="days:Q", y=y)
     changes = [row for row in rows if number(row["saving_per_year"]) > 0]
     return Picture(

@@ -35,14 +35,18 @@ OTHERS = "others"
 
 
 def token_burndown(marts: Marts) -> Picture | None:
-    """Draw the tokens left of each present contract year, known and forecast."""
-    rows = marts.rows(
-        "SELECT contract_number, contract_year, day, is_forecast, tokens_used, tokens_left, "
-        "even_use_left, tokens_a_day, runs_out_on FROM {token_burndown} WHERE is_current_year "
+    """Draw the tokens left of each contract's newest year, known and forecast."""
+    every = marts.rows(
+        "SELECT contract_number, contract_year, day, is_forecast, is_current_year, tokens_used, "
+        "tokens_left, even_use_left, tokens_a_day, runs_out_on FROM {token_burndown} "
         "ORDER BY contract_number, contract_year, day"
     )
-    if not rows:
+    if not every:
         return None
+    newest = {row["contract_number"]: row["contract_year"] for row in every}
+    rows = [row for row in every if row["contract_year"] == newest[row["contract_number"]]]
+    # A contract that is over is shown only where there is no other.
+    rows = [row for row in rows if row["is_current_year"]] or rows
     contracts = list(dict.fromkeys(row["contract_number"] for row in rows))
     panels, ends = [], []
     for contract in contracts:
@@ -71,6 +75,8 @@ def token_burndown(marts: Marts) -> Picture | None:
 def _end(row: Row) -> str:
     if row["runs_out_on"]:
         return f"They run out on {row['runs_out_on']}."
+    if not row["is_current_year"]:
+        return f"The year ended on {row['day']}."
     if row["tokens_a_day"] is None:
         return "There is no usage to tell a pace from."
     return "They last to its end."

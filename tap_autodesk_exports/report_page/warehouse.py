@@ -33,14 +33,14 @@ class Marts:
         self._execute = execute
         self._prefix = prefix
         found = self.rows(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", schema
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", schema
         )
         self.names = frozenset(str(row["table_name"]) for row in found)
 
     def rows(self, query: str, *values: str) -> list[Row]:
         """Return the rows of a query as column -> value.
 
-        `{name}` in the query is the mart of that name, `%s` the next of the values. Dates are
+        `{name}` in the query is the mart of that name, `?` the next of the values. Dates are
         ISO 8601 texts, numbers are int or float: what a page can show.
         """
         cursor = self._execute(query.format_map(_Qualified(self._prefix)), values)
@@ -111,10 +111,7 @@ def _duckdb(address: str) -> Iterator[tuple[Execute, str]]:
         except duckdb.Error as error:
             msg = f"The warehouse {address} could not be opened: {error}"
             raise TapError(msg) from None
-        yield (
-            lambda query, values: connection.execute(query.replace("%s", "?"), values),
-            "warehouse.",
-        )
+        yield connection.execute, "warehouse."
 
 
 @contextlib.contextmanager
@@ -131,4 +128,9 @@ def _postgres(address: str) -> Iterator[tuple[Execute, str]]:
         )
         raise TapError(msg) from None
     with connection:
-        yield lambda query, values: connection.execute(query.encode(), values), ""
+
+        def execute(query: str, values: tuple[str, ...]) -> Any:  # noqa: ANN401
+            written = query.replace("%", "%%").replace("?", "%s")
+            return connection.execute(written.encode(), values)
+
+        yield execute, ""

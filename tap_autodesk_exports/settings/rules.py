@@ -68,7 +68,11 @@ def unknown_names(known: Known, names: Iterable[str], settings: Collection[str])
         if name in there:
             continue
         near = nearest(name, there)
-        remedy = f"did you mean '{near}'?" if near else "remove it; the README lists all settings."
+        remedy = (
+            f"did you mean '{near}'?"
+            if near
+            else "remove it; `tap-autodesk-exports --about` lists all settings."
+        )
         yield f"Setting {shown(name)} does not exist: {remedy}"
 
 

@@ -274,7 +274,7 @@ class TokenStore:
     def _lock_path(self) -> Path:
         """Return the lock's place: beside a file; for a URL in this machine's temporary folder."""
         if self._remote:
-            return Path(tempfile.gettempdir()) / f"tap-{own_name()}-{self._name}.lock"
+            return Path(tempfile.gettempdir()) / f"{own_name()}-{self._name}.lock"
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._path.with_name(self._path.name + ".lock")
 

@@ -81,6 +81,7 @@ class DatasetStream(TapStream):
             Bookmarks(self, replication, self._selected_columns(), self._hashing),
             self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing),
             self.has_versions,
+            may_replace=bool(self.config.get("emit_activate_version_messages")),
         )
 
     def _column(self, name: str) -> Column:

@@ -164,10 +164,10 @@ class TapStream(Stream):
             self.config.get("emit_activate_version_messages")
         )
 
-    def begin_version(self) -> None:
-        """Give the records that follow a new version, where the stream has versions."""
-        if self.has_versions:
-            self._stream_version = self._initialized_at
+    def begin_version(self, version: int = 0) -> None:
+        """Give the records that follow a version: the given one, or a new one if it has some."""
+        if version or self.has_versions:
+            self._stream_version = version or self._initialized_at
 
     def activate_version(self) -> None:
         """Say that all rows of the new version were sent."""

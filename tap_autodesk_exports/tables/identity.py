@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables.alternatives import Alternatives
 from tap_autodesk_exports.tables.cells import typed
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.pieces import array, concat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     import duckdb
 
     from tap_autodesk_exports.tables.columns import ColumnSql
     from tap_autodesk_exports.tables.engine import Engine
-    from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
+    from tap_autodesk_exports.tables.layout import HeaderMatch, KeyPart, TableSchema
+    from tap_autodesk_exports.tables.pieces import Piece
     from tap_autodesk_exports.tables.reading import Scan
 
 
@@ -48,6 +50,7 @@ class Identity:
         self._match = match
         self._scan = scan
         self._columns = columns
+        self._plain = tuple(part for part in schema.natural_key if isinstance(part, str))
 
     def row_id(self) -> str:
         """Return SQL of the id, over the middle level: the MD5 of the key as a JSON array.
@@ -55,22 +58,42 @@ class Identity:
         Where rows share a key, `#` and a number follow the array for all but the first. Where part
         of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
-        key = self._schema.natural_key
-        irregular = dict(self._columns.irregular(key))
-        pieces = array(
-            [f"k_{irregular[name]}"] if name in irregular else self._columns.member(name)
-            for name in key
-        )
+        irregular = dict(self._columns.irregular(self._plain))
+        pieces = array(self._piece(at, part, irregular) for at, part in enumerate(self._key))
         if self._has_duplicates:
             pieces.append("CASE WHEN place > 0 THEN '#' || place ELSE '' END")
         sql = f"md5({concat(pieces)})"
-        hashed = any(map(self._schema.is_hashed, key))
-        return f"left(mac({sql}), 32)" if hashed else sql
+        if any(map(self._schema.is_hashed, self._plain)):
+            return f"left(mac({sql}), 32)"
+        hidden = [f"x_{at}" for at, part in self._alternatives.items() if part.is_hashed]
+        if not hidden:
+            return sql
+        return f"CASE WHEN {' OR '.join(hidden)} THEN left(mac({sql}), 32) ELSE {sql} END"
+
+    @property
+    def _key(self) -> tuple[KeyPart, ...]:
+        return self._schema.natural_key
+
+    @functools.cached_property
+    def _alternatives(self) -> dict[int, Alternatives]:
+        """The parts of the key that have alternatives, by their place."""
+        return {
+            at: Alternatives(part, self._schema, self._match)
+            for at, part in enumerate(self._key)
+            if not isinstance(part, str)
+        }
+
+    def _piece(self, at: int, part: KeyPart, irregular: Mapping[str, str]) -> list[Piece]:
+        if not isinstance(part, str):
+            return [f"a_{at}"]
+        return [f"k_{irregular[part]}"] if part in irregular else self._columns.member(part)
 
     def middle(self) -> dict[str, str]:
         """Return SQL of what `row_id` is made of, by its names in the middle level."""
-        key, columns = self._schema.natural_key, self._columns
+        key, columns = self._plain, self._columns
         return {
+            **{f"a_{at}": part.json() for at, part in self._alternatives.items()},
+            **{f"x_{at}": part.is_of_hashed() for at, part in self._alternatives.items()},
             **{f"j_{cell}": columns.joinable(name) for name, cell in columns.cells(key)},
             **{f"k_{cell}": columns.key_json(name) for name, cell in columns.irregular(key)},
             "place": "place" if self._has_duplicates else "0",
@@ -94,8 +117,8 @@ class Identity:
     @functools.cached_property
     def _has_duplicates(self) -> bool:
         """Find the rows that share their key and number them, whatever their order in the file."""
-        key, columns = self._schema.natural_key, self._columns
-        if not columns.irregular(key) and self._scan.distinct == self._scan.rows:
+        columns = self._columns
+        if not columns.irregular(self._plain) and self._scan.distinct == self._scan.rows:
             return False
         source, hashed = self._scan.source, self._hash()
         self._engine.execute(
@@ -111,7 +134,7 @@ class Identity:
         self._engine.execute(
             self._database,
             "CREATE TEMP TABLE duplicates AS"  # noqa: S608
-            f" SELECT *, row_number() OVER (PARTITION BY {self._content(key)}"
+            f" SELECT *, row_number() OVER (PARTITION BY {self._content(self._key)}"
             f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
             f" FROM (SELECT *{columns.innermost([*self._schema.types])} FROM {source}"
             f" WHERE {hashed} IN (FROM shared))",
@@ -124,19 +147,22 @@ class Identity:
             cell
             if cell in self._scan.regular
             else f"coalesce({typed(cell, self._columns.type(name))}, {cell})"
-            for name, cell in self._columns.cells(self._schema.natural_key)
+            for name, cell in self._columns.cells(self._plain)
         ]
+        cells += [part.text() for part in self._alternatives.values()]
         return f"hash({', '.join(cells)})" if cells else "0"
 
-    def _content(self, names: Collection[str]) -> str:
+    def _content(self, names: Collection[KeyPart]) -> str:
         """SQL of the JSON array of values, over the innermost level."""
         columns = self._columns
-        irregular, filled = dict(columns.irregular(names)), dict(columns.cells(names))
-        return concat(
-            array(
-                [columns.key_json(name)]
-                if name in irregular
-                else [columns.json(name) if name in filled else columns.constant(name)]
-                for name in names
-            )
-        )
+        plain = [name for name in names if isinstance(name, str)]
+        irregular, filled = dict(columns.irregular(plain)), dict(columns.cells(plain))
+
+        def value(name: KeyPart) -> Piece:
+            if not isinstance(name, str):
+                return Alternatives(name, self._schema, self._match).json()
+            if name in irregular:
+                return columns.key_json(name)
+            return columns.json(name) if name in filled else columns.constant(name)
+
+        return concat(array([value(name)] for name in names))

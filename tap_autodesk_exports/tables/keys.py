@@ -49,7 +49,7 @@ def unique(  # noqa: PLR0913, PLR0917
     """
     if not schema.unique or not scan.rows:
         return scan
-    names = [name for name in schema.key if name not in schema.constants]
+    names = [name for name in schema.key_columns if name not in schema.constants]
     if missing := [name for name in names if name not in match.known]:
         raise FileError(path, f"has no column {_names(missing)}, which is part of the key. {_HELP}")
     cells = {name: match.known[name] for name in names}
@@ -76,11 +76,9 @@ def unique(  # noqa: PLR0913, PLR0917
         f"CREATE TEMP TABLE repeated AS SELECT * FROM {scan.source}"  # noqa: S608
         f" WHERE hash({key}) IN (FROM shared_keys)",
     )
-    newest = match.known.get(schema.newest or "")
     versions = ""
-    if newest:
-        order = typed(newest, schema.types[str(schema.newest)])
-        versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order} DESC NULLS LAST) = 1"
+    if order := _newest_first(schema, match):
+        versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order}) = 1"
     engine.execute(
         database,
         f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})",  # noqa: S608
@@ -95,6 +93,18 @@ def unique(  # noqa: PLR0913, PLR0917
         " UNION ALL FROM kept)"
     )
     return dataclasses.replace(scan, source=source, rows=rows, distinct=rows)
+
+
+def _newest_first(schema: TableSchema, match: HeaderMatch) -> str:
+    """SQL of the order of versions of a row, the newest first; empty where none is told apart."""
+    parts = []
+    for names in schema.newest:
+        times = [
+            typed(match.known[name], schema.types[name]) for name in names if name in match.known
+        ]
+        if times:
+            parts.append(f"greatest({', '.join(times)}) DESC NULLS LAST")
+    return ", ".join(parts)
 
 
 def _check_complete(
@@ -125,7 +135,9 @@ def _check(database: duckdb.DuckDBPyConnection, path: Path, schema: TableSchema,
     )
     if keys:
         times = "1 key stands" if keys == 1 else f"{keys} keys stand"
-        problem = f"holds different rows with one key ({_names(schema.key)}): {times} for several"
+        problem = (
+            f"holds different rows with one key ({_names(schema.key_columns)}): {times} for several"
+        )
         raise FileError(path, f"{problem}, one for {most} rows. {_HELP}")
 
 

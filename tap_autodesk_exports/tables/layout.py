@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.tables.hashing import Hashing
 
+    KeyPart = str | tuple[str, ...]
+    """A column of a key, or several of which the first with a value counts."""
+
 EXPORT_ID, EXPORTED_AT = "_export_id", "_exported_at"
 RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
 PROVENANCE: dict[str, dict[str, Any]] = {
@@ -32,17 +35,19 @@ class TableSchema:
 
     columns: tuple[Column, ...]
     """The columns in order. The file may hold them in another order, lack some and have more."""
-    key: tuple[str, ...] = ()
-    """Names of the natural key, from which `_row_id` is made; may name constants. Empty: all
-    `columns`."""
+    key: tuple[KeyPart, ...] = ()
+    """Names of the natural key, from which `_row_id` is made; may name constants. Of several names
+    in one part, the first with a value counts (see `alternatives`). Empty: all `columns`."""
     constants: Mapping[str, tuple[Type, str | None]] = dataclasses.field(default_factory=dict)
     """Columns with one value for the whole file, such as a team: its type and its text."""
     rename: Callable[[str], str] = str
     """From a name in the header to the name of a column; two spellings may give one name."""
     unique: bool = False
     """Whether `key` is the key of the table: equal rows are one, different ones an error."""
-    newest: str | None = None
-    """With `unique`: the column that tells versions of a row apart; the newest one counts."""
+    newest: tuple[tuple[str, ...], ...] = ()
+    """With `unique`: the columns that tell versions of a row apart; the newest one counts. Of
+    several in one part, the latest value of a row counts; a part decides where those before it,
+    as far as the file has them, do not."""
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Those of `columns` that are in no file and repeat another one: name -> name of that one."""
     hashing: Hashing | None = None
@@ -70,9 +75,15 @@ class TableSchema:
         return self.hashing is not None and self.hashing.applies(name)
 
     @functools.cached_property
-    def natural_key(self) -> tuple[str, ...]:
-        """The names that make up `_row_id`."""
+    def natural_key(self) -> tuple[KeyPart, ...]:
+        """The parts that make up `_row_id`."""
         return self.key or tuple(column.name for column in self.columns)
+
+    @functools.cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of all parts of the key."""
+        parts = [(part,) if isinstance(part, str) else part for part in self.natural_key]
+        return tuple(name for part in parts for name in part)
 
 
 @dataclasses.dataclass(frozen=True)

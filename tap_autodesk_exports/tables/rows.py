@@ -160,7 +160,7 @@ class Rows:
         """The middle level: `values` by name, what is rescued, and what the id is made of."""
         needed = {*self._names(selected), *((after[0],) if after else ())}
         if ROW_ID in selected:
-            needed.update(self._schema.natural_key)
+            needed.update(self._schema.key_columns)
             values |= self._identity.middle()
         if RESCUED_DATA in selected:
             values["rescued"] = self._rescued(selected)

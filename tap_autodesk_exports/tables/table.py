@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables.alternatives import Alternatives
 from tap_autodesk_exports.tables.batches import write_json_lines
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.engine import one_row
@@ -111,6 +112,28 @@ class Table:
         )
 
     @property
+    def _alternatives(self) -> list[Alternatives]:
+        parts = [part for part in self._schema.natural_key if not isinstance(part, str)]
+        return [Alternatives(part, self._schema, self._match) for part in parts]
+
+    def identified_by(self) -> list[list[str]]:
+        """Return by which columns rows are identified.
+
+        Returns:
+            For each part of the key that has alternatives, those that count in some row; `nothing`
+            where some row has none.
+        """
+        found = []
+        for part in self._alternatives if self.count() else ():
+            uses = part.uses()
+            outputs = ", ".join(f"bool_or({sql})" for sql in uses.values())
+            query = f"SELECT {outputs} FROM {self._scan.source}"  # noqa: S608
+            with self._resources():
+                counts = one_row(self._database, query)
+            found.append([name for name, is_used in zip(uses, counts, strict=True) if is_used])
+        return found
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """All columns of a record, in order. `_rescued_data` is an object, in spite of its type."""
         return self._schema.emitted
@@ -149,8 +172,8 @@ class Table:
             selected: Names of the columns to send; those that the table does not have are ignored.
             version: Version of a full table, if the target is to activate it.
             time_extracted: Timestamp of the message.
-            after: A column and a value: rows in which it is less are left out. Rows that equal it
-                are sent, and so are rows without a value, which may be new.
+            after: A column and a value: rows in which it is less are left out; those that equal
+                it or have no value are sent.
         """
         before = f'{{"type":"RECORD","stream":{json.dumps(stream)},"record":'
         behind = f',"version":{version}' if version is not None else ""
@@ -183,8 +206,8 @@ class Table:
         """Write the rows to files; yield the number of each, counted from 1, when it is complete.
 
         JSON lines hold the same texts as `lines`. Parquet files have columns of real types: text,
-        boolean, date, time, timestamp in UTC; numbers are BIGINT or DECIMAL, whichever holds every
-        value of the table exactly, or text where neither does. `_rescued_data` is JSON text there.
+        boolean, date, time, timestamp in UTC; BIGINT or DECIMAL, whichever holds every value of
+        the table exactly, or text where neither does. `_rescued_data` is JSON text.
 
         Args:
             create: Opens the file with a number for writing, such as a file of any storage.
@@ -241,7 +264,10 @@ class Table:
             types=tuple(
                 schema.types[names[cell]] if cell in names else Type.STRING for cell in cells
             ),
-            key=tuple(known[name] for name in schema.natural_key if name in known),
+            key=(
+                *(known[name] for name in schema.natural_key if name in known),
+                *(part.text() for part in self._alternatives),
+            ),
         )
 
     @functools.cached_property

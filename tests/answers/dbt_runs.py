@@ -1,7 +1,8 @@
 """Several runs of dbt in one process, which reads the project once: that takes most of the time.
 
-Runs in dbt's own environment. From standard input comes a JSON array of runs: environment variables
-and arguments. To standard output goes, for each, its results: unique ID -> status and message.
+Runs in dbt's own environment. From standard input comes a JSON array of runs: environment
+variables and arguments. To the file that is its argument goes, for each, a line with its results:
+unique ID -> status and message.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from dbt.cli.main import dbtRunner
@@ -22,8 +24,8 @@ def main() -> None:
         if manifest is None:
             manifest = dbtRunner().invoke(["--quiet", "parse"]).result
         done = dbtRunner(manifest=manifest).invoke(["--quiet", *order["arguments"]])
-        sys.stdout.write(f"{json.dumps(outcome(done))}\n")
-        sys.stdout.flush()
+        with Path(sys.argv[1]).open("a", encoding="utf-8") as results:
+            results.write(f"{json.dumps(outcome(done))}\n")
 
 
 def outcome(done: Any) -> dict[str, Any]:

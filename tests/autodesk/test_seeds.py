@@ -162,3 +162,11 @@ def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_pa
     assert path.stat().st_size == file.size
     with zipfile.ZipFile(path) as archive:
         assert {"admin_users.csv", "README.html", "metadata.csv"} <= set(archive.namelist())
+
+
+def test_no_more_requests_a_minute_than_the_setting_says(server, context):
+    client = DataConnector(context, requests_per_minute=2)
+    begun = context.clock.monotonic()
+    for _ in range(5):
+        client.requests(server.account_id)
+    assert 120 <= context.clock.monotonic() - begun < 180

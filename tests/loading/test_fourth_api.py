@@ -94,7 +94,7 @@ class Collected:
     def constants(self) -> dict[str, Any]:
         return {}
 
-    def begin_version(self) -> None: ...
+    def begin_version(self, version: int) -> None: ...
 
     def activate_version(self) -> None:
         raise AssertionError
@@ -161,6 +161,7 @@ def test_it_plans_loads_and_bookmarks():
         "partitions": [
             {
                 "context": {"station": "north"},
+                "identity": "_row_id 1; station; day:date",
                 "start": "2026-01-01T00:00:00.000000Z",
                 "replication_key": "day",
                 "replication_key_value": "2026-03-01T00:00:00.000000Z",

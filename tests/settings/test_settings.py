@@ -15,7 +15,7 @@ from tap_autodesk_exports.settings.schema import json_schema, kinds, secret_sett
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 PROPERTIES = json_schema(Settings)["properties"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLE = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 DEFAULTS_IN_WORDS = {"credentials", "data_connector_account_ids", "data_connector_project_ids"}
 """Empty, and their descriptions say what that means."""
 
@@ -52,7 +52,7 @@ def test_a_secret_is_secret_in_schema_program_and_documentation(name):
     assert PROPERTIES[name].get("writeOnly", False) == is_secret
     assert FIELDS[name].repr != is_secret
     assert (name in secret_settings(Settings)) == is_secret
-    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+    row = next(line for line in TABLE.splitlines() if line.startswith(f"| `{name}` |"))
     assert (", secret |" in row) == is_secret
 
 

@@ -28,7 +28,10 @@ WRONG = [
     # Names
     ({"hash_colums": []}, "Setting 'hash_colums' does not exist: did you mean 'hash_columns'?"),
     ({"stream_map": {}}, "Setting 'stream_map' does not exist: did you mean 'stream_maps'?"),
-    ({"x": 1}, "Setting 'x' does not exist: remove it; the README lists all settings."),
+    (
+        {"x": 1},
+        "Setting 'x' does not exist: remove it; `tap-autodesk-exports --about` lists all settings.",
+    ),
     # Kinds
     ({"client_id": 7}, "Setting 'client_id' (7) is not text: write it in quotes."),
     (

@@ -28,11 +28,13 @@ STATE = """
 {"bookmarks":
   {"activities_admin_activities": {"partitions": [{"context": {"account_id": "ACCOUNT"},
     "start": "2026-05-01T00:00:00.000000Z", "replication_key": "created_at",
-    "replication_key_value": "2026-06-15T00:30:00.099868Z"}]},
+    "replication_key_value": "2026-06-15T00:30:00.099868Z",
+    "identity": "_row_id 1; activity_id"}]},
    "admin_projects": {"partitions": [{"context": {"account_id": "ACCOUNT"},
     "export_id": "an-earlier-job", "columns": "52e30d53", "version_is_open": false}]},
    "insights_users": {"partitions": [{"context": {"team_id": "TEAM"},
-    "export_id": "an-earlier-export", "columns": "bddaa18e"}]}},
+    "export_id": "an-earlier-export", "columns": "bddaa18e",
+    "identity": "_row_id 1; team_id; autodesk_id|nothing"}]}},
  "exports":
   [{"spec": {"api": "insights", "owner": "TEAM", "name": "insights_users", "slot": "",
      "body": {"outputFormat": "CSV", "reports": ["USERS"]},

@@ -168,7 +168,7 @@ class Bench:
         """What is left in the folder for temporary files."""
         found = []
         for path in (self.folder / "tmp").iterdir():
-            found += path.glob("run-*") if path.name.startswith("autodesk-exports-") else [path]
+            found += path.glob("run-*") if path.name.startswith("tap-autodesk-exports.") else [path]
         return [path.name for path in found]
 
     def assert_whole(self, clean: Clean, *, extra: int = 0) -> None:

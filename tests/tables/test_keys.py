@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (Column("id"), Column("name"), Column("changed_at", Type.TIMESTAMP))
 KEYED = TableSchema(COLUMNS, key=("id",), unique=True)
-VERSIONED = TableSchema(COLUMNS, key=("id",), unique=True, newest="changed_at")
+VERSIONED = TableSchema(COLUMNS, key=("id",), unique=True, newest=(("changed_at",),))
 HEADER = "id,name,changed_at\n"
 
 

@@ -17,7 +17,11 @@ years as (
         case when years.end_date < today.as_of then years.end_date else today.as_of end as last_day
     from {{ ref('stg_tokenflex_contract_years') }} as years
     cross join today
-    where years.start_date <= today.as_of and years.end_date is not null
+    where
+        years.contract_number is not null
+        and years.year is not null
+        and years.start_date <= today.as_of
+        and years.end_date is not null
 ),
 
 first_use as (

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SURE = frozenset({"verified", "documented"})
 """Confidences of a key in the registry that make it the stream's key."""
+NEWEST = (("adsk_updated_at",), ("updated_at", "deleted_at", "created_at"))
+"""Columns of change groups that order the versions of a row. `adsk_updated_at` is documented for
+that; some groups, and files of before 2026, do not have it (observed)."""
 DELETED_AT, SDC_DELETED_AT = "deleted_at", "_sdc_deleted_at"
 
 PUBLISHED_TYPES = {
@@ -162,7 +165,7 @@ def _dataset(name: str, table: Mapping[str, Any], *, with_deletions: bool) -> Ta
         is_dated=is_dated,
         selected_by_default=table["group_in_request_enum"] and not is_dated,
         copies=copies,
-        newest=table["replication_key"] if is_delta else None,
+        newest=NEWEST if is_delta else (),
         is_personal=functools.partial(_is_personal, name, ids),
         service_group=group,
     )

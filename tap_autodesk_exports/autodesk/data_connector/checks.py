@@ -30,8 +30,9 @@ def check(context: ApiContext, settings: Settings) -> Iterator[Finding]:
             "",
             "set 'data_connector_account_ids' to the account's ID (a hub's ID without `b.`)",
         )
+    client = DataConnector(context, settings.requests_per_minute)
     for account in settings.data_connector_account_ids:
-        yield from _account(DataConnector(context), account, settings)
+        yield from _account(client, account, settings)
 
 
 def _account(data_connector: DataConnector, account: str, settings: Settings) -> Iterator[Finding]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TITLE = TITLES[Api.DATA_CONNECTOR]
-LIMITS = ((60, 60.0),)
 JOBS_A_DAY = 24
 PAGE = 100
 """The default of `limit` is 20; its maximum is not documented."""
@@ -156,16 +155,22 @@ class File:
 
 
 class DataConnector:
-    """The endpoints that this tap calls. An account's ID has no `b.` prefix."""
+    """The endpoints that this tap calls. An account's ID has no `b.` prefix.
 
-    def __init__(self, context: ApiContext) -> None:
+    Args:
+        context: What the clients of all APIs share.
+        requests_per_minute: How many requests to send at most: an app may send 60.
+    """
+
+    def __init__(self, context: ApiContext, requests_per_minute: int = 60) -> None:
         self.clock = context.clock
+        self.server_time = context.server_time
         self.http = ApiClient(
             api=Api.DATA_CONNECTOR,
             title=TITLE,
             path="/data-connector/v1",
             causes_of_403=CAUSES_OF_403,
-            limits=LIMITS,
+            limits=((requests_per_minute, 60.0),),
             context=context,
         )
 

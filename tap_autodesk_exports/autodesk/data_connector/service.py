@@ -82,7 +82,7 @@ class DataConnectorService:
             "isActive": True,
             "sendEmail": False,
             "scheduleInterval": "ONE_TIME",
-            "effectiveFrom": canonical(asked_at - CLOCK_SKEW),
+            "effectiveFrom": canonical(self._at_once(asked_at)),
             **spec.body,
         }
         if spec.start and spec.end:
@@ -95,6 +95,10 @@ class DataConnectorService:
             if used_up := self._quota_used_up(spec.owner):
                 raise QuotaUsedUp(used_up) from None
             return self._data_connector.create_request(spec.owner, body)
+
+    def _at_once(self, asked_at: dt.datetime) -> dt.datetime:
+        """Return a moment that both clocks have passed: a later one would hold the job back."""
+        return min(asked_at, self._data_connector.server_time.at(asked_at)) - CLOCK_SKEW
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose description is the one that was sent."""

@@ -45,7 +45,7 @@ class DataConnectorSource(Source):
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._settings = context.settings
-        self.client = DataConnector(context.api)
+        self.client = DataConnector(context.api, context.settings.requests_per_minute)
         self.service = DataConnectorService(self.client)
         self._existing = ExistingExtracts(self.client)
         self._extracts = OpenExtracts(self._fetch, context.workspace)

@@ -3,6 +3,10 @@
 Columns of SUBSCRIPTIONS and of the usage report are observed; those of USERS and USAGE come from
 the documented column tables. Two generations of names are documented, snake_case and Title Case;
 both map to the snake_case one. Types are inferred: the API documents none.
+
+Rows are identified by what does not change. Products have no code in these files, only names, and
+Autodesk renames products: so a person's rows that differ by the product alone are counted, in the
+order of the names. A renamed product then takes the place of the old one, and no row is doubled.
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+PERSON = ("hashed_autodesk_id", "autodesk_id", "email")
+"""What identifies a person, from what changes least. Which of them a report has is a matter of its
+generation, and of whether the team's admins let it show personal data (documented)."""
 
 ALIASES = {
     "team": "team_alias",
@@ -56,14 +64,8 @@ class InsightsDataset(Dataset):
 SUBSCRIPTIONS = InsightsDataset(
     name="insights_subscriptions",
     report="SUBSCRIPTIONS",
-    natural_key=(
-        "team_id",
-        "team_alias",
-        "contract_number",
-        "subscription_id",
-        "offering_name",
-        "start_date",
-    ),
+    # Where a contract has several rows without a subscription ID, they are counted.
+    natural_key=("team_id", "contract_number", "subscription_id"),
     columns={
         "team_alias": Type.STRING,
         "offering_name": Type.STRING,
@@ -83,14 +85,7 @@ SUBSCRIPTIONS = InsightsDataset(
 USERS = InsightsDataset(
     name="insights_users",
     report="USERS",
-    natural_key=(
-        "team_id",
-        "team_alias",
-        "autodesk_id",
-        "email",
-        "offering_name",
-        "product_name",
-    ),
+    natural_key=("team_id", PERSON),
     columns={
         "autodesk_id": Type.STRING,
         "email": Type.STRING,
@@ -109,17 +104,7 @@ USAGE = InsightsDataset(
     report="USAGE",
     is_dated=True,
     replication_key="day_used",
-    # The hashed ID and not the address identifies a user: addresses change.
-    natural_key=(
-        "team_id",
-        "team_alias",
-        "hashed_autodesk_id",
-        "offering_name",
-        "product_name",
-        "version",
-        "access_option",
-        "day_used",
-    ),
+    natural_key=("team_id", PERSON, "version", "access_option", "day_used"),
     columns={
         "day_used": Type.DATE,
         "team_alias": Type.STRING,
@@ -149,14 +134,8 @@ USAGE_REPORT = InsightsDataset(
         "window_end": Type.TIMESTAMP,
     },
     # A later run replaces a month's rows, so nothing that changes within a month is part of the
-    # key: not its end, not the list of versions. A user and an offering make a row (observed).
-    natural_key=(
-        "team_id",
-        "team_alias",
-        "window_start",
-        "hashed_autodesk_id",
-        "offering_name",
-    ),
+    # key: not its end, not the list of versions.
+    natural_key=("team_id", "window_start", PERSON, "access_option"),
     columns={
         "hashed_autodesk_id": Type.STRING,
         "first_name": Type.STRING,

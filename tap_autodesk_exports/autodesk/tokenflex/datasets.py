@@ -79,9 +79,7 @@ USAGE = TokenFlexDataset(
         "contract_number",
         "usageCategory",
         "usageDate",
-        "contractYear",
         "productLineCode",
-        "productName",
         "userName",
     ),
     fields=(
@@ -163,12 +161,17 @@ MANUAL_USAGE = TokenFlexDataset(
 DATASETS = (USAGE, DESKTOP_SESSIONS, MANUAL_USAGE)
 
 
+CODES = {"productName": "productLineCode"}
+"""Names that change, and what identifies the same thing, where it is requested as well."""
+
+
 def own_dataset(export: TokenFlexExport) -> TokenFlexDataset:
     """Return an export that the settings define: the full result each time."""
+    lasting = [name for name in export.fields if CODES.get(name) not in export.fields]
     return TokenFlexDataset(
         name=f"tokenflex_{export.name}",
         primary_keys=tuple(export.primary_keys or ("_row_id",)),
-        natural_key=("contract_number", *export.fields),
+        natural_key=("contract_number", *lasting),
         fields=export.fields,
         metrics=export.metrics,
         usage_category=export.usage_category,

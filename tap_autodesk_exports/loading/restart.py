@@ -1,0 +1,51 @@
+"""Whether a dataset must start again, because the keys of its rows are made of something else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
+
+if TYPE_CHECKING:
+    from tap_autodesk_exports.loading.dataset import Selected
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+
+def prepare(selected: Selected) -> IdentityChanged | None:
+    """Compare what the keys of a dataset's rows are made of with what they were made of.
+
+    Where they differ, the dataset starts again with a version that replaces the whole table.
+
+    Returns:
+        Why nothing of the dataset may be loaded; None where it may.
+    """
+    bookmarks, identity = selected.bookmarks, selected.identity
+    reasons = (_why(identity, mark) for mark in bookmarks.identities())
+    why = next(filter(None, reasons), None)
+    if why is None and bookmarks.replacing and not selected.may_replace:
+        why = "the version that replaces them is not complete"
+    if why is None:
+        return None
+    if not selected.may_replace:
+        return IdentityChanged(why)
+    start = bookmarks.earliest_start()
+    logger.warning(
+        "%s: its rows get other keys than before, because %s. The whole table is loaded again%s as "
+        "a new version, which replaces it when it is complete; rows that Autodesk no longer gives "
+        "are removed then.",
+        selected.name,
+        why,
+        f" from {start[:10]} on" if start else "",
+    )
+    bookmarks.restart(time.time_ns() // 1_000_000, identity.mark())
+    return None
+
+
+def _why(identity: Identity, mark: str | None) -> str | None:
+    if mark is not None:
+        return identity.differs_from(mark)
+    # Of an earlier release, which made `_row_id` of other columns.
+    return None if identity.kind == OWN_KEY else "an earlier release of this tap made them"
