@@ -8,7 +8,7 @@ import logging
 import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 
@@ -42,6 +42,10 @@ TIMEOUT = (CONNECT, SILENCE)
 REQUEST_SECONDS = 300.0
 """Seconds that a request may take with its whole answer, where the settings do not say."""
 TRIES = 6
+SILENT_TRIES = 3
+"""How often a server is tried that takes long to say nothing: each time costs minutes."""
+LONGEST_HEADER = 16 << 10
+"""Characters of a header: no server takes more."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 FIRST_PAUSE_AFTER_429 = 10.0
@@ -205,7 +209,7 @@ class ApiClient:
                 failure = self._unanswered(method, path, why)
                 if why.is_lasting or (why.was_sent and not repeatable):
                     raise failure from None
-                if attempt == TRIES or self._is_out_of_patience(begun, attempt):
+                if attempt == TRIES or (why.is_silence and attempt == SILENT_TRIES):
                     how = f"in {attempt} tries ({why.what})"
                     self._breaker.lose(begun, how)
                     raise self._given_up(how) from None
@@ -238,19 +242,19 @@ class ApiClient:
         A redirect is followed by a GET alone, and not to another host, scheme or port: the
         credentials are for this one. What is not followed is the answer.
         """
+        if any(unquote(part) in {".", ".."} for part in path.split("/")):
+            msg = f"{self._title}: {method} {path} names nothing: an ID in it is none."
+            raise NotFound(msg, status=int(requests.codes.not_found))
         request = prepare(method, self._base + path, **parts)
         origin = _origin(request.url)
         for _ in range(MOST_REDIRECTS):
             answer = self._fetch(request)
             if method != "GET" or not answer.is_redirect:
                 break
-            try:
-                target = urljoin(str(request.url), answer.headers["Location"])
-                request = prepare(method, target, headers=parts["headers"])
-            except (ValueError, requests.RequestException):
+            target = _target(str(request.url), answer.headers["Location"], parts["headers"])
+            if target is None or _origin(target.url) != origin:
                 break
-            if _origin(request.url) != origin:
-                break
+            request = target
         return answer
 
     def _fetch(self, request: requests.PreparedRequest) -> requests.Response:
@@ -271,10 +275,6 @@ class ApiClient:
         if how := self._breaker.lost():
             raise self._given_up(how)
         self._limiter.take(self._context.stop)
-
-    def _is_out_of_patience(self, begun: float, attempt: int) -> bool:
-        """Tell whether a server that takes long was tried for long enough, but more than once."""
-        return attempt > 1 and self._clock.monotonic() - begun > self._context.request_seconds
 
     def _pause(self, seconds: float) -> None:
         jitter = random.uniform(1.0, 1.25)  # noqa: S311
@@ -331,6 +331,19 @@ def _is_success(answer: requests.Response) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - the kind of status that success is
 
 
+def _target(url: str, location: str, headers: Mapping[str, str]) -> requests.PreparedRequest | None:
+    """Return a request for where a redirect leads; None where that is not clear.
+
+    Some programs take a backslash for a slash, so that it may lead to another host.
+    """
+    if "\\" in location:
+        return None
+    try:
+        return prepare("GET", urljoin(url, location), headers=headers)
+    except (ValueError, requests.RequestException):
+        return None
+
+
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url or "")
     default = {"http": 80, "https": 443}.get(parts.scheme)
@@ -344,11 +357,13 @@ def _sendable(title: str, headers: dict[str, str]) -> dict[str, str]:
         ApiError: One holds a line break, or a character that no header can have.
     """
     for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()) or value != value.strip():
+        is_sendable = value.isascii() and value.isprintable() and value == value.strip()
+        if not is_sendable or len(value) > LONGEST_HEADER:
             msg = (
-                f"{title}: the credentials for '{name}' hold a line break, a blank at an end or "
-                "another character that cannot be sent. Check the tokens in the settings; a file "
-                "or a variable that one was copied from may end with a line break."
+                f"{title}: the credentials for '{name}' cannot be sent: they hold a line break, a "
+                "blank at an end or another character that no header can have, or are too long. "
+                "Check the tokens in the settings, such as 'access_token'; a file or a variable "
+                "that one was copied from may end with a line break."
             )
             raise ApiError(msg)
     return headers

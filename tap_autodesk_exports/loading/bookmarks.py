@@ -175,6 +175,12 @@ class Bookmarks:
 
     # What was sent before
 
+    def loaded(self, partition: Mapping[str, str]) -> list[str]:
+        """Return what a partition says was loaded last: an export's ID, the end of a window."""
+        state = self.states.of(partition)
+        found = (state.get("export_id"), state.get("replication_key_value"))
+        return [str(value) for value in found if value]
+
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""
         state = self.states.of(partition)

@@ -15,7 +15,6 @@ from tap_autodesk_exports.loading.bookmarks import (
 )
 from tap_autodesk_exports.loading.identity import Identity
 from tap_autodesk_exports.tables.layout import ROW_ID, TableSchema
-from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
@@ -92,7 +91,6 @@ class Dataset:
         columns: tuple[Column, ...] | None = None,
         primary_keys: tuple[str, ...] | None = None,
         hashing: Hashing | None = None,
-        numbers: ParquetNumbers = DECIMAL,
     ) -> TableSchema:
         """Return how files are read as this table, the values of constants still missing.
 
@@ -100,7 +98,6 @@ class Dataset:
             columns: The columns to read, where a catalog has others than the dataset.
             primary_keys: The key, where a catalog has another one.
             hashing: Which values are replaced by a hash.
-            numbers: How Parquet files hold number columns.
         """
         columns = columns or tuple(Column(name, type_) for name, type_ in self.columns.items())
         keys = self.primary_keys if primary_keys is None else primary_keys
@@ -114,7 +111,6 @@ class Dataset:
             unique=has_key,
             newest=self.newest,
             copies={copy: name for copy, name in self.copies.items() if copy in names},
-            numbers=numbers,
             hashing=hashing,
         )
 

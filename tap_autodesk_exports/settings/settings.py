@@ -269,8 +269,8 @@ class Settings(SignInSettings):
         None,
         "Numbers in Parquet",
         "Type of the numbers in Parquet files of BATCH messages: `decimal(38,10)`, with other "
-        "figures where you need them, or `text`. Default: for each column, the type that the "
-        "catalog gives.",
+        "figures where you need them, or `text`. Default: `decimal(38,10)`. A stream with a value "
+        "that does not fit writes no file and fails.",
         form=forms.PARQUET_NUMBER,
     )
     max_concurrent_exports: int = setting(

@@ -50,9 +50,8 @@ def context(server: Sandbox) -> ApiContext:
 
 
 def fetch(context, service, finished, file, folder: Path) -> Path:
-    return Downloader(context.clock, context.stop, api_url=context.api_url).fetch(
-        service, finished, file, folder
-    )
+    downloader = Downloader(context.clock, context.stop, api_url=context.api_url)
+    return downloader.fetch(service, finished, file, folder)
 
 
 def test_insights_subscriptions_as_a_workbook_for_all_teams(server, context, tmp_path):

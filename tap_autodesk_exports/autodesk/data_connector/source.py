@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -45,8 +46,9 @@ class DataConnectorSource(Source):
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._settings = context.settings
-        self.client = DataConnector(context.api, context.settings.requests_per_minute)
-        self.service = DataConnectorService(self.client)
+        self.client = DataConnector(context.api, self._settings.requests_per_minute)
+        young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
+        self.service = DataConnectorService(self.client, young)
         self._existing = ExistingExtracts(self.client)
         self._extracts = OpenExtracts(self._fetch, context.workspace)
         self._tables: list[TableDataset] = []
