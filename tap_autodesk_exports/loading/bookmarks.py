@@ -169,9 +169,18 @@ class Bookmarks:
 
     def earliest_start(self) -> str | None:
         """Return where the first load of any partition started, in the canonical form."""
-        states = self.states.known_partitions() or [self.states.of({})]
+        states = [*self.states.known_partitions(), self.states.of({})]
         starts = (str(state.get("start")) for state in states)
         return min((start for start in starts if instant(start)), default=None)
+
+    def start(self, partition: Mapping[str, str], start: dt.datetime) -> dt.datetime:
+        """Return from where a partition is read, given where the settings start.
+
+        Where the whole table is replaced, that is where its first load started, so that nothing
+        of it is lost.
+        """
+        first = instant(self.earliest_start()) if self.replacing else None
+        return min(start, first) if first and self.position(partition) is None else start
 
     # What was sent before
 
@@ -276,11 +285,21 @@ class Bookmarks:
             mark: What their keys are made of.
         """
         for state in [self.states.of({}), *self.states.known_partitions()]:
+            is_open = _has_rows(state) or bool(state.get(VERSION_IS_OPEN))
             for name in state:
                 if name not in _KEPT:
                     # Not removed: where Meltano merges two states, it would come back.
                     state[name] = None
+            state[VERSION_IS_OPEN] = is_open
         self.states.of({}).update({REPLACING: version, IDENTITY: mark})
+
+    def loaded_partitions(self) -> list[Mapping[str, str]]:
+        """Return the contexts of the partitions whose rows a target has."""
+        return [
+            state["context"]
+            for state in self.states.known_partitions()
+            if _has_rows(state) or state.get(VERSION_IS_OPEN)
+        ]
 
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""

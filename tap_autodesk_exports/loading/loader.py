@@ -11,8 +11,8 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
+from tap_autodesk_exports.loading.oddities import Oddities
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -89,9 +89,8 @@ class Loader:
         self._bookmarks = selected.bookmarks
         self._source = source
         self._schedule, self._sink, self._engine = schedule, sink, engine
-        self._start_date = start_date
+        self._oddities = Oddities(selected, start_date)
         self._without_file: str | None = None
-        self._reported: dict[str, set[str]] = {"unknown": set(), "missing": set()}
 
     def load(self) -> Iterator[Record]:
         """Load each export; after a failure, nothing more of the same partition.
@@ -103,7 +102,7 @@ class Loader:
         unfinished = list(loads)
         try:
             self._bookmarks.check()
-            self._warn_of_earlier_start()
+            self._oddities.warn_of_earlier_start()
             yield from self._load_all(loads, unfinished)
         finally:
             # Those that were not reached, so that what is kept for them is removed.
@@ -128,11 +127,12 @@ class Loader:
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.give_up(load)
-        if (whole or replaces) and not ended and self._is_whole(loads):
+        if loads and (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
             if replaces:
+                self._bookmarks.close_version({})
                 self._bookmarks.end_replacing()
             self._sink.state()
 
@@ -160,9 +160,9 @@ class Loader:
         owners = [next(iter(load.partition.values()), None) for load in loads]
         if None in owners:
             return None
-        for state in self._bookmarks.states.known_partitions():
-            name, owner = next(iter(state["context"].items()))
-            if owner not in owners and "export_id" in state:
+        for context in self._bookmarks.loaded_partitions():
+            name, owner = next(iter(context.items()))
+            if owner not in owners:
                 return f"{name} {owner}"
         return None
 
@@ -232,10 +232,11 @@ class Loader:
                 self._without_file = finished.export_id
                 return None
             with self._table(path, finished) as table:
-                self._report_differences(table, path.name)
+                self._oddities.report_columns(table, path.name)
                 mark = self._mark(load, table, whole=whole)
                 yield from self._sink.rows(table, self._bookmarks.after(load.partition))
                 self._bookmarks.note_identity(load.partition, mark)
+                self._oddities.report_values(table, path.name)
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
     def _table(self, path: Path, finished: FinishedExport) -> Table:
@@ -289,41 +290,6 @@ class Loader:
                 "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
             )
         return early
-
-    # What the user should know
-
-    def _warn_of_earlier_start(self) -> None:
-        """Warn of a start date before the one that a dataset was first loaded from."""
-        if not (self._dataset.is_dated and self._start_date):
-            return
-        if first := starts_before(self._start_date, self._bookmarks):
-            logger.warning(
-                "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
-                "has no effect. To load what is before that, run once without the stream's state, "
-                "such as by `meltano run --full-refresh`.",
-                self._selected.name,
-                f"{self._start_date:%Y-%m-%d}",
-                first,
-            )
-
-    def _report_differences(self, table: Table, file: str) -> None:
-        unknown = self._new("unknown", table.unknown)
-        missing = self._new("missing", table.missing)
-        if unknown:
-            logger.warning(
-                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
-                file,
-                ", ".join(unknown),
-                self._dataset.remedy,
-            )
-        if missing:
-            logger.info("Not in '%s', so null: %s.", file, ", ".join(missing))
-
-    def _new(self, kind: str, names: Iterable[str]) -> list[str]:
-        """Return the names that were not reported before."""
-        new = [name for name in names if name not in self._reported[kind]]
-        self._reported[kind].update(new)
-        return new
 
 
 def _with_constants(

@@ -102,7 +102,8 @@ class CheckedFile:
             Name -> shape of one of its texts, with 9 for digits, A and a for letters; empty where
             the column is hashed.
         """
-        if not self.count():
+        # What was written as Parquet at once was found to fit while it was read.
+        if (self._count and "_scan" not in self.__dict__) or not self.count():
             return {}
         with self._resources():
             return {
@@ -122,8 +123,9 @@ class CheckedFile:
             For each part of the key that has alternatives, those that count in some row; `nothing`
             where some row has none.
         """
-        found = []
-        for part in self._alternatives if self.count() else ():
+        found: list[list[str]] = []
+        parts = self._alternatives
+        for part in parts if parts and self.count() else ():
             uses = part.uses()
             outputs = ", ".join(f"bool_or({sql})" for sql in uses.values())
             query = f"SELECT {outputs} FROM {self._scan.source}"  # noqa: S608
