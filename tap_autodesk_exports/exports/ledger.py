@@ -175,7 +175,7 @@ def _from_entry(entry: Any) -> PendingExport:  # noqa: ANN401
 _REQUIRED = object()
 
 
-def _value(values: Any, name: str, kind: type, default: Any = _REQUIRED) -> Any:  # noqa: ANN401
+def _value(values: Any, name: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:  # noqa: ANN401
     if not isinstance(values, Mapping):
         msg = "it is no object"
         raise _UnreadableError(msg)
@@ -189,7 +189,7 @@ def _value(values: Any, name: str, kind: type, default: Any = _REQUIRED) -> Any:
 
 
 def _texts(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = _value(values, name, list, [])
+    found = _value(values, name, (list, tuple), [])
     if not all(isinstance(item, str) for item in found):
         msg = f"'{name}' holds something else than text"
         raise _UnreadableError(msg)
