@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import threading
 
 import pytest
@@ -30,6 +31,10 @@ from tap_autodesk_exports.exports.submission import SEARCHED
 SPEC = ExportSpec(api="made-up", owner="team", name="stream", slot="2026-01", body={"a": 1})
 PENDING, READY, FAILED, GONE = Status.PENDING, Status.READY, Status.FAILED, Status.GONE
 HOUR = 3600.0
+
+
+def as_json(entries):
+    return json.loads(json.dumps(entries))
 
 
 class World:
@@ -69,7 +74,7 @@ class World:
             runner.start(spec, loaded)
             return runner.result(spec)
         finally:
-            self.state = runner.ledger.entries()
+            self.state = as_json(runner.ledger.entries())
 
     @property
     def requested(self):
@@ -360,7 +365,7 @@ def test_what_was_given_up_is_not_used_again_by_whatever_way(world):
     runner.result(SPEC)
     runner.ledger.give_up(SPEC.key)
     assert runner.ledger.pending(SPEC.key) is None
-    one.state = runner.ledger.entries()
+    one.state = as_json(runner.ledger.entries())
     seen = []
     one.service.find_existing = lambda _, known: seen.extend(known)
     assert one.run().export_id == "export-2"
