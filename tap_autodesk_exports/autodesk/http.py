@@ -16,10 +16,12 @@ from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateL
 from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
 from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.transport.exchange import (
     CONNECT,
     SILENCE,
     exchange,
+    passes_a_proxy,
     prepare,
 )
 from tap_autodesk_exports.transport.failures import explain
@@ -58,6 +60,8 @@ MOST_BYTES = 64 << 20
 MOST_BYTES_OF_A_REFUSAL = 64 << 10
 MOST_REDIRECTS = 5
 TOO_MANY_REQUESTS = 429
+OF_A_PROXY = frozenset({403, 407, 502, 503, 504, 511})
+"""What a proxy may answer in the place of a server, where there is no TLS between them."""
 
 
 class ApiError(TapError):
@@ -200,7 +204,7 @@ class ApiClient:
         begun = self._clock.monotonic()
         for attempt in range(1, TRIES + 1):
             self._wait_for_turn()
-            credentials = self._context.sign_in.headers(self._api)
+            credentials = self._credentials()
             given = _sendable(self._title, {**credentials, **(headers or {})})
             try:
                 answer = self._exchange(method, path, params=params, json=body, headers=given)
@@ -235,6 +239,20 @@ class ApiClient:
             pause = min(pause * 2, LONGEST_PAUSE)
         msg = f"{self._title}: {method} {path} was refused again after a new sign-in."
         raise ApiError(msg, status=int(requests.codes.unauthorized))
+
+    def _credentials(self) -> dict[str, str]:
+        """Return the headers that sign a request in.
+
+        Raises:
+            SignInError: There are none; a host that does not answer is not asked by every stream.
+        """
+        begun = self._clock.monotonic()
+        try:
+            return self._context.sign_in.headers(self._api)
+        except SignInError as error:
+            if error.is_unreachable:
+                self._breaker.lose(begun, "for a sign-in")
+            raise
 
     def _exchange(self, method: str, path: str, **parts: Any) -> requests.Response:  # noqa: ANN401
         """Send one request and return its answer.
@@ -318,6 +336,8 @@ class ApiClient:
     def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:
         status = answer.status_code
         what_to_do = advice(answer, self._causes_of_403, self._clock.now())
+        if status in OF_A_PROXY and passes_a_proxy(answer.url):
+            what_to_do += " Or is it the proxy in the environment variable HTTP_PROXY that refuses?"
         kind = NotFound if status == requests.codes.not_found else ApiError
         return kind(
             f"{self._title}: {method} {path} answered {status}{said(answer)}. {what_to_do}",

@@ -82,17 +82,20 @@ class Ledger:
             self._asked.pop(key, None)
             self._entries.pop(key, None)
 
-    def give_up(self, key: str) -> None:
+    def give_up(self, pending: PendingExport) -> None:
         """Note that an export must not be used, by this run or the next one.
 
         It stays in the list for a while: else it would be found again on the server.
         """
+        given_up = dataclasses.replace(pending, given_up=pending.all_given_up)
         with self.lock:
-            pending = self._asked.get(key)
-            if pending and pending.id:
-                given_up = dataclasses.replace(pending, given_up=pending.all_given_up)
-                self._asked[key] = given_up
-                self._entries[key] = _entry(given_up)
+            self._asked[pending.spec.key] = given_up
+            self._entries[pending.spec.key] = _entry(given_up)
+
+    def given_up_ids(self) -> frozenset[str]:
+        """Return the server's IDs of what must not be used."""
+        with self.lock:
+            return frozenset(one for item in self._asked.values() for one in item.given_up)
 
     def forget_expired(self, now: dt.datetime, kept: Mapping[str, dt.timedelta]) -> None:
         """Remove what was requested so long ago that its API does not have it any more.

@@ -17,7 +17,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports import threads
-from tap_autodesk_exports.clock import instant
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import (
     ExportError,
@@ -282,6 +282,12 @@ class Runner:
                     return None
                 self._begin(spec, again=True)
         return self.result(spec)
+
+    def give_up(self, spec: ExportSpec) -> None:
+        """Have no run use an export again, requested or there before, whose file is of no use."""
+        asked_at = canonical(self._clock.now())
+        there = PendingExport(spec, asked_at, id=spec.existing)
+        self._ledger.give_up(self._ledger.before(spec.key) or there)
 
     def close(self) -> None:
         """End every wait and every thread. Exports on the server go on."""

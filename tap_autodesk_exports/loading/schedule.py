@@ -229,7 +229,10 @@ class Schedule:
             TapError: `error`, where it is not the export's fault, or where this run requested it.
         """
         is_of_the_export = not isinstance(error, DownloadError) or error.is_answer
-        if finished.pending.spec.existing or not is_of_the_export:
+        if not is_of_the_export:
+            raise error
+        if finished.pending.spec.existing:  # the next run chooses another one
+            self._runner.give_up(finished.pending.spec)
             raise error
         other = self._runner.another(load.spec, finished)
         if other is None:
@@ -246,7 +249,7 @@ class Schedule:
         if self._unsettled[key]:
             return
         if key in self._useless:
-            self._ledger.give_up(key)
+            self._runner.give_up(load.spec)
         else:
             self._ledger.drop(key)
 

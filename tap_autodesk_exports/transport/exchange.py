@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
 from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -225,6 +226,11 @@ def prepare(
         )
     except (LocationValueError, UnicodeError):
         raise requests.exceptions.InvalidURL from None
+
+
+def passes_a_proxy(url: str) -> bool:
+    """Tell whether a URL is fetched by a proxy that could answer in the server's place."""
+    return url.startswith("http://") and bool(select_proxy(url, get_environ_proxies(url)))
 
 
 def _unchanged(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

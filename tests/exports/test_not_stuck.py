@@ -363,7 +363,7 @@ def test_what_was_given_up_is_not_used_again_by_whatever_way(world):
     runner = one.begin()
     runner.start(SPEC)
     runner.result(SPEC)
-    runner.ledger.give_up(SPEC.key)
+    runner.give_up(SPEC)
     assert runner.ledger.pending(SPEC.key) is None
     one.state = as_json(runner.ledger.entries())
     seen = []

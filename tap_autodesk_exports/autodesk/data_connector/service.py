@@ -11,7 +11,7 @@ from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY, File, Job, Request
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
-from tap_autodesk_exports.autodesk.shared_list import Freshness, ReadOnce, SharedList
+from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     ExportFile,
@@ -73,8 +73,6 @@ class DataConnectorService:
         self._data_connector = data_connector
         self._young = young
         self._listed = SharedList(data_connector.newest_jobs, POLLS, data_connector.clock)
-        # Requests of this run are in the ledger: one list serves all extracts of an account.
-        self._there_before = ReadOnce(self._requests)
 
     def mark(self, pending: PendingExport) -> str:
         """Note the description that identifies this request."""
@@ -109,7 +107,10 @@ class DataConnectorService:
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose description is the one that was sent."""
-        for request in self._requests(pending.spec.owner):
+        account = pending.spec.owner
+        entries = self._data_connector.newest_requests(account)
+        entries = [*entries, *self._data_connector.first_requests(account)]
+        for request in read_each(entries, Request.read).items:
             is_it = request.description == _description_of(pending)
             if is_it and request.request_id not in known:
                 return request.request_id
@@ -123,10 +124,13 @@ class DataConnectorService:
         """
         spec = wanted.spec
         start = f"{_PREFIX} {spec.name} {spec.content} "
+        # Requests of this run are in the ledger: one list serves all extracts of an account.
+        entries = self._data_connector.first_requests(spec.owner)
+        there = {known_id.partition("/")[0] for known_id in known}
         requests = [
             request
-            for request in self._there_before.of(spec.owner)
-            if request.description.startswith(start) and request.request_id not in known
+            for request in read_each(entries, Request.read).items
+            if request.description.startswith(start) and request.request_id not in there
         ]
         if not requests:
             return None
@@ -160,10 +164,6 @@ class DataConnectorService:
         if spec is None:
             return None
         return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
-
-    def _requests(self, account: str) -> tuple[Request, ...]:
-        """Return the requests that can be read; the others are none of this tap's."""
-        return read_each(self._data_connector.requests(account), Request.read).items
 
     def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the job, once there is one; a complete one is listed with its files."""

@@ -49,7 +49,7 @@ class DataConnectorSource(Source):
         self.client = DataConnector(context.api, context.settings.requests_per_minute)
         young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         self.service = DataConnectorService(self.client, young)
-        self._existing = ExistingExtracts(self.client)
+        self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)
         self._extracts = OpenExtracts(self._fetch, context.workspace)
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
