@@ -41,13 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kind(number): the kind of attack, see KINDS")
     config.addinivalue_line(
         "markers",
-        "short(count): so many trials of a promise are in the short form; none without it",
+        "short(*names): the trials of a promise that are in the short form",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `whole` all trials of a promise but as many as its short form has."""
+    """Mark as `whole` all trials of a promise but those that its short form names."""
     promises: dict[str, list[pytest.Item]] = {}
     for item in items:
         marker = item.get_closest_marker("kind")
@@ -56,18 +56,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             promises.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for trials in promises.values():
         marker = trials[0].get_closest_marker("short")
-        count = marker.args[0] if marker else 0
-        chosen = {len(trials) * turn // count for turn in range(count)}
-        for number, item in enumerate(trials):
-            if number not in chosen:
+        chosen = marker.args if marker else ()
+        names = {_name(item) for item in trials}
+        if os.environ.get(SHOW) and len(trials) > 1 and (unknown := set(chosen) - names):
+            msg = f"{trials[0].nodeid} has no trial that is called {', '.join(sorted(unknown))}"
+            raise pytest.UsageError(msg)
+        for item in trials:
+            if _name(item) not in chosen:
                 item.add_marker(pytest.mark.whole)
+
+
+def _name(item: pytest.Item) -> str:
+    """Return the name of a trial: of a case, or of the only one."""
+    return item.name.partition("[")[2].rpartition("]")[0] or item.name.removeprefix("test_")
 
 
 def _describe(item: pytest.Item, marker: pytest.Mark) -> None:
     function = getattr(item, "function", None)
     promise = (inspect.getdoc(function) or item.name).split("\n\n")[0].replace("\n", " ")
-    trial = item.name.partition("[")[2].rstrip("]") or item.name.removeprefix("test_")
-    item.user_properties.append((PROPERTY, [marker.args[0], promise, trial]))
+    item.user_properties.append((PROPERTY, [marker.args[0], promise, _name(item)]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -128,7 +128,6 @@ def assert_survived(lab, api, state):
 @pytest.mark.parametrize(
     ("api", "path", "name"), MUTATIONS, ids=[f"{a}, {p} is {n}" for a, p, n in MUTATIONS]
 )
-@pytest.mark.short(3)
 def test_any_value_in_any_place_is_survived(lab, api, path, name):
     """A value of any kind in any place of the state is survived, and the rest is used."""
     assert_survived(lab, api, mutated(api, path, VALUES[name]))
@@ -150,6 +149,7 @@ UNREADABLE = [
 @pytest.mark.parametrize(
     ("api", "path", "name"), UNREADABLE, ids=[f"{a}, {p} is {n}" for a, p, n in UNREADABLE]
 )
+@pytest.mark.short("insights, exports.0.spec is a list")
 def test_what_cannot_be_read_is_named(lab, api, path, name):
     """What of a state cannot be read is named in a warning."""
     run = assert_survived(lab, api, mutated(api, path, VALUES[name]))
@@ -189,6 +189,7 @@ NEWER = {
 
 
 @pytest.mark.parametrize("name", NEWER)
+@pytest.mark.short("a specification")
 def test_a_state_of_another_release_is_survived(lab, name):
     """Fields and entries of a newer release are survived: a downgrade loses nothing."""
     api, change = NEWER[name]
@@ -232,7 +233,6 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-@pytest.mark.short(2)
 def test_a_foreign_state_is_survived(lab, name):
     """A state of another tap, of another form or of any JSON is survived."""
     assert_survived(lab, "insights", FOREIGN[name])

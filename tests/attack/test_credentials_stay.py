@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from urllib.parse import urlencode
+
 import pytest
 
 from support import hostile
-from support.attack import APIS, POINTS, STREAMS, TOKEN, set_links
+from support.attack import APIS, COMPANION, POINTS, STREAMS, TOKEN, set_links
 from support.hostile import redirect
+from support.login import Login
 
 pytestmark = pytest.mark.kind(1)
 
@@ -80,7 +84,10 @@ REDIRECTED = [
     REDIRECTED,
     ids=[f"{code} for the {p} of {a} to {w}" for code, w, p, a in REDIRECTED],
 )
-@pytest.mark.short(2)
+@pytest.mark.short(
+    "302 for the list of insights to another port",
+    "302 for the list of insights to another name of this host",
+)
 def test_a_call_is_not_redirected_to_another_origin(lab, code, where, point, api):
     """A call of an API follows no redirect to another host, scheme or port."""
     lab.front.on(POINTS[api][point], redirect(code, elsewhere(lab, where)))
@@ -103,7 +110,7 @@ POSTED = [
 @pytest.mark.parametrize(
     ("api", "code", "where"), POSTED, ids=[f"{c} of {a} to {w}" for a, c, w in POSTED]
 )
-@pytest.mark.short(2)
+@pytest.mark.short("307 of insights to here")
 def test_a_post_is_never_repeated_by_a_redirect(lab, api, code, where):
     """A POST is never repeated by a redirect, on the same host either."""
     location = f"{lab.front.url}/repeated" if where == "here" else elsewhere(lab, where)
@@ -131,6 +138,7 @@ SIGNED_IN = [
     [case[1:] for case in SIGNED_IN],
     ids=[f"{name}, {code} to {where}" for name, _, code, where in SIGNED_IN],
 )
+@pytest.mark.short("a refresh token, 307 to another port")
 def test_a_sign_in_is_not_redirected(lab, flow, code, where):
     """What a sign-in sends goes to the token endpoint and nowhere else."""
     location = f"{lab.front.url}/repeated" if where == "here" else elsewhere(lab, where)
@@ -142,14 +150,13 @@ def test_a_sign_in_is_not_redirected(lab, flow, code, where):
     run.assert_sentence("redirect|elsewhere|another (host|address)|" + str(code))
 
 
-@pytest.mark.parametrize("command", ["doctor"])
-@pytest.mark.parametrize("code", [302, 307])
+@pytest.mark.parametrize(("command", "code"), [("doctor", 302), ("doctor", 307), ("shapes", 302)])
 def test_the_companion_keeps_credentials_as_well(lab, command, code):
     """The companion's commands follow no redirect to another host either."""
     lab.front.on("GET /insights/*", redirect(code, lab.stranger.url))
     lab.front.on("GET /tokenflex/*", redirect(code, f"//{lab.stranger.netloc}/x"))
     lab.front.on("GET /data-connector/*", redirect(code, lab.stranger.url))
-    run = lab.run(lab.config(**lab.with_pat), command, program="autodesk-exports")
+    run = lab.run(lab.config(**lab.with_pat), command, program=COMPANION)
     assert_stayed(lab)
     assert run.code == 1
 
@@ -234,6 +241,18 @@ def test_a_proxy_of_the_environment_is_used(lab, proxied, api):
     assert_bare(request for request in lab.proxy.requests if request.host.startswith(STORAGE))
 
 
+@pytest.mark.parametrize("api", APIS)
+def test_credentials_of_a_proxy_go_to_the_proxy_alone(lab, proxied, certificates, api):
+    """What a proxy is signed in with goes to the proxy, and to no host behind it."""
+    lab.plant("ProxyPassword-0123")
+    url = lab.proxy.url.replace("://", "://somebody:ProxyPassword-0123@")
+    env = {"HTTPS_PROXY": url, "REQUESTS_CA_BUNDLE": str(certificates.bundle)}
+    proxied(api, env=env).assert_ok()
+    behind = [request for request in lab.proxy.requests if request.method != "CONNECT"]
+    assert behind
+    assert not [request for request in behind if request.header("Proxy-Authorization")]
+
+
 FORBIDDEN = {
     "no TLS": "http://storage.autodesk.test/file",
     "no TLS on our own host": "http://developer.autodesk.test/storage/file",
@@ -283,7 +302,11 @@ FORBIDDEN = {
     [(name, APIS[n % len(APIS)]) for n, name in enumerate(FORBIDDEN)],
     ids=[f"{name} ({APIS[n % len(APIS)]})" for n, name in enumerate(FORBIDDEN)],
 )
-@pytest.mark.short(2)
+@pytest.mark.short(
+    "no TLS (insights)",
+    "127.0.0.1 in decimal (insights)",
+    "169.254.169.254 in IPv6 (data_connector)",
+)
 def test_a_link_to_this_machine_or_without_tls_is_not_followed(lab, proxied, name, api):
     """A link is followed over https alone where the API is https, and not to this machine."""
     set_links(lab.proxy, api, lambda _: FORBIDDEN[name])
@@ -320,6 +343,7 @@ def test_a_link_to_this_machine_is_not_followed_past_the_proxy(
 @pytest.mark.parametrize(
     ("code", "api"), [(code, APIS[n % len(APIS)]) for n, code in enumerate(CODES)]
 )
+@pytest.mark.short("302-tokenflex")
 def test_a_redirected_download_carries_nothing(lab, code, api):
     """Where a download is redirected to another host, nothing of ours goes along."""
     flow = lab.with_pat if api == "insights" else {}
@@ -408,3 +432,17 @@ def edit_and_cookie(api, cookie):
             given.body = json.dumps(changed).encode()
 
     return hostile.change(both)
+
+
+@pytest.mark.parametrize("state", ["", "another", "null", "missing"])
+def test_a_sign_in_that_somebody_else_began_is_not_taken(lab, state):
+    """A callback whose `state` is not the one that was sent out is refused."""
+    login = Login(lab)
+    query = {"code": "CodeOfSomebodyElse-0123456789", "state": state}
+    if state == "missing":
+        del query["state"]
+    lab.plant("CodeOfSomebodyElse-0123456789")
+    login.visit(f"{login.callback}?{urlencode(query)}")
+    login.attempt.send(signal.SIGINT)
+    login.attempt.end(20)
+    assert lab.front.seen(f"POST {TOKEN}") == []

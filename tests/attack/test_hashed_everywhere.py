@@ -10,6 +10,7 @@ import re
 import openpyxl
 import pytest
 import yaml
+from pyarrow import parquet
 
 from support import hostile, processes
 from support.attack import POINTS, STREAMS, csv_bytes, serve_bytes
@@ -64,7 +65,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("setting", ["hash_columns", "hash_personal_data"])
 @pytest.mark.parametrize("name", COLUMNS)
-@pytest.mark.short(2)
+@pytest.mark.short("the name twice-hash_columns", "the name in capitals-hash_personal_data")
 def test_further_columns_of_the_same_name_are_hashed(lab, name, setting):
     """A second column of a hashed column's name, however it is spelled, leaves nothing in clear."""
     given = HASHED if setting == "hash_columns" else {**PERSONAL, "hash_columns": []}
@@ -96,7 +97,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.short(1)
+@pytest.mark.short("a quote that does not end")
 def test_errors_of_a_file_quote_no_hashed_cell(lab, name):
     """What is wrong with a file is said without its cells."""
     run = users(lab, BROKEN[name])
@@ -154,7 +155,7 @@ OBJECTS = {
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-@pytest.mark.short(1)
+@pytest.mark.short("a nested object")
 def test_keys_of_json_are_hashed_wherever_they_are(lab, name):
     """A hashed name that a JSON export has twice, nested or escaped leaves nothing in clear."""
     text = OBJECTS[name].replace("ADDRESS", ADDRESS).replace("NAME", NAME)
@@ -217,22 +218,23 @@ def shown():
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-@pytest.mark.parametrize("form", ["RECORD", "BATCH"])
+@pytest.mark.parametrize("form", ["RECORD", "BATCH", "Parquet"])
 def test_no_address_of_any_stream_is_in_clear(lab, name, form):
     """With `hash_personal_data`, or the README's own example, no stream has an address in clear."""
     more = {}
-    if form == "BATCH":
-        root = lab.folder / "batches"
-        root.mkdir()
-        more["batch_config"] = {
-            "encoding": {"format": "jsonl", "compression": "gzip"},
-            "storage": {"root": root.as_uri()},
-        }
+    root = lab.folder / "batches"
+    root.mkdir()
+    if form != "RECORD":
+        encoding = (
+            {"format": "jsonl", "compression": "gzip"} if form == "BATCH" else {"format": "parquet"}
+        )
+        more["batch_config"] = {"encoding": encoding, "storage": {"root": root.as_uri()}}
     run = lab.run(lab.config(**(EVERYTHING[name] or shown()), **more))
     run.assert_ok()
-    paths = (lab.folder / "batches").glob("**/*.gz")
-    files = [gzip.decompress(path.read_bytes()) for path in paths]
-    text = run.raw.decode() + b"".join(files).decode()
+    packed = [gzip.decompress(path.read_bytes()).decode() for path in root.glob("**/*.gz")]
+    tables = [str(parquet.read_table(path).to_pylist()) for path in root.glob("**/*.parquet")]
+    assert form == "RECORD" or packed or tables
+    text = "\n".join([run.raw.decode(), *packed, *tables])
     assert "insights_users" in text
     assert mail_of(text) == []
     assert mail_of(run.stderr) == []

@@ -59,7 +59,7 @@ STATUSES = (400, 401, 403, 404, 409, 429, 500, 503)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.short(1)
+@pytest.mark.short("403")
 def test_of_an_error_a_little_is_read(lab, status):
     """Of an error's body 64 KB are read, however much is sent."""
     api = APIS[status % 3]
@@ -161,7 +161,7 @@ ASKED = [
 @pytest.mark.parametrize(
     ("name", "api", "point"), ASKED, ids=[f"{n} for the {p} of {a}" for n, a, p in ASKED]
 )
-@pytest.mark.short(1)
+@pytest.mark.short("packed white space for the link of tokenflex")
 def test_an_answer_of_an_api_has_a_limit(lab, name, api, point):
     """An API's answer is read up to 64 MB, packed or not, and then a sentence says so."""
     rule = lab.front.on(POINTS[api][point], ANSWERS[name])
@@ -209,7 +209,7 @@ COLUMNS = {
     ("name", "api"),
     [(name, ("insights", "data_connector")[n % 2]) for n, name in enumerate(COLUMNS)],
 )
-@pytest.mark.short(1)
+@pytest.mark.short("5 000, 100 rows-insights")
 def test_unknown_columns_are_bounded(lab, name, api):
     """Thousands of columns that nobody knows take less than 400 MB, and none is lost unsaid."""
     count, rows = COLUMNS[name]
@@ -392,7 +392,7 @@ BOOKS = {
 
 
 @pytest.mark.parametrize("name", BOOKS)
-@pytest.mark.short(2)
+@pytest.mark.short("a cell at its far end")
 def test_a_workbook_is_bounded(lab, name):
     """A workbook that unpacks to far more than it weighs is bounded, and ends no process."""
     serve_bytes(lab, INSIGHTS, BOOKS[name](), kind=EXCEL)
@@ -475,7 +475,7 @@ ZIPS = {
 
 
 @pytest.mark.parametrize("name", ZIPS)
-@pytest.mark.short(1)
+@pytest.mark.short("a path upwards")
 def test_a_zip_is_bounded(lab, name):
     """A ZIP with a million members, or with one that unpacks without an end, is bounded."""
     serve_bytes(lab, INSIGHTS, ZIPS[name](), kind="application/zip")

@@ -72,7 +72,7 @@ PLANTED = {
         ("an empty folder like a workspace", "a month old"),
     ],
 )
-@pytest.mark.short(2)
+@pytest.mark.short("an unpacked release-a month old")
 def test_what_is_only_named_like_ours_stays(lab, name, age):
     """A file or folder in TMPDIR that is only named like the tap's own stays."""
     file, make = PLANTED[name]
@@ -133,6 +133,7 @@ def killed(lab):
     return sorted(lab.temporary.rglob("*"))
 
 
+@pytest.mark.short("what_a_killed_run_left_is_deleted")
 def test_what_a_killed_run_left_is_deleted(lab, killed):
     """What a killed run left is deleted by the next one."""
     assert killed

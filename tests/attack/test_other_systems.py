@@ -48,6 +48,7 @@ def elsewhere(lab):
 
 
 @pytest.mark.parametrize("api", APIS)
+@pytest.mark.short("insights")
 def test_a_run_needs_nothing_of_posix(lab, elsewhere, api):
     """A run of each API needs nothing that only POSIX has."""
     run = elsewhere(TAP, lab.config(api), streams=STREAMS[api])

@@ -137,7 +137,7 @@ ADMIN = (
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN)
-@pytest.mark.short(2)
+@pytest.mark.short("GET-/sandbox/secrets")
 def test_admin_pages_need_the_token(door, method, path):
     """No admin page answers without the token."""
     body = '{"advance_seconds": 1}' if method == "POST" else None
@@ -199,7 +199,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("name", HOSTS)
-@pytest.mark.short(1)
+@pytest.mark.short("our address as a label")
 def test_a_foreign_host_is_refused(door, name):
     """A request that names another host is refused, also with the token."""
     host = HOSTS[name].format(port=door.netloc.rpartition(":")[2])
@@ -235,6 +235,7 @@ OLD = ("sandbox-client-secret-1", "sandbox-client-secret-3", "", "secret",
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.short("SandboxConfidentialApp0000000001")
 def test_no_published_secret_gives_a_token(door, client):
     """No secret that stands in a release or in its documentation gives a token."""
     for secret in OLD:
@@ -274,7 +275,6 @@ TRAVERSALS = (
 
 
 @pytest.mark.parametrize("name", TRAVERSALS)
-@pytest.mark.short(1)
 def test_nothing_beside_the_extract_is_served(door, name):
     """No path leads out of the extract's folder, with the token neither."""
     auth = door.bearer(door.token)

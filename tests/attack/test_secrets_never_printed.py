@@ -63,7 +63,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-@pytest.mark.short(2)
+@pytest.mark.short("credentials of an API as text", "a secret in credentials as a number")
 def test_what_is_wrong_with_a_setting_is_said_without_its_secret(lab, name):
     """A malformed setting is named in a sentence that holds nothing of a secret."""
     lab.plant(SECRET, str(NUMBER))
@@ -147,6 +147,7 @@ STORES = {
 
 
 @pytest.mark.parametrize("name", STORES)
+@pytest.mark.short("an unknown one")
 def test_a_token_store_is_named_without_its_password(lab, name):
     """A `token_store` that cannot be used is named without its password or signature."""
     lab.plant(PASSWORD)
@@ -277,7 +278,7 @@ def answering(status, body, kind):
     ("encoding", "kind"),
     [(encoding, ("JSON", "text")[n % 2]) for n, encoding in enumerate(ENCODINGS)],
 )
-@pytest.mark.short(2)
+@pytest.mark.short("Base64 of the header-JSON", "HTML in hexadecimal-text")
 def test_an_error_that_repeats_a_token_is_not_repeated(lab, encoding, kind):
     """An API's error that repeats the access token, however encoded, is shown without it."""
     text = f"the token {ENCODINGS[encoding](SECRET)} is no good"
@@ -420,7 +421,7 @@ def linked(name, shape):
 @pytest.mark.parametrize(
     ("link", "shape", "stream"), LINKED, ids=[f"{a}, {b}, {c}" for a, b, c in LINKED]
 )
-@pytest.mark.short(2)
+@pytest.mark.short("AWS 4, an object in a list, insights_contexts")
 def test_a_signed_link_under_any_name_reaches_no_record(lab, link, shape, stream):
     """A URL with a signature in its query reaches no record, whatever its name and shape."""
     lab.plant(SIGNATURE)
@@ -436,6 +437,7 @@ def test_a_signed_link_under_any_name_reaches_no_record(lab, link, shape, stream
 
 @pytest.mark.parametrize("link", list(LINKS)[:6])
 @pytest.mark.parametrize("form", ["CSV", "JSON"])
+@pytest.mark.short("CSV-Azure")
 def test_a_signed_link_in_an_unknown_column_is_not_rescued(lab, link, form):
     """A URL with a signature in a column that nobody knows is not kept in `_rescued_data`."""
     lab.plant(SIGNATURE)
@@ -489,6 +491,67 @@ def test_the_companion_prints_no_secret_of_a_run(lab, arguments):
     lab.plant(PASSWORD)
     lab.front.on("* /tokenflex/*", hostile.answer(403, json.dumps({"detail": lab.access_token})))
     lab.run(config, *arguments, *more, program=COMPANION)
+
+
+PERSON = "Zoe.Planted@firm-example.test"
+PEOPLE = {
+    "an alias of a team": (
+        "GET /insights/v1/contexts",
+        lambda entries: [{**entry, "alias": PERSON} for entry in entries],
+    ),
+    "a name that is a person": (
+        "GET /insights/v1/contexts",
+        lambda entries: [{**entry, "members": {PERSON: {"role": "admin"}}} for entry in entries],
+    ),
+    "an unknown status": (
+        "GET /tokenflex/v1/contract",
+        lambda entries: [{**entry, "isActive": PERSON} for entry in entries],
+    ),
+    "a name of a file": (
+        "GET /data-connector/v1/accounts/*/data-listing",
+        lambda files: [*files, {**files[0], "name": f"{PERSON}.csv"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=lambda form: " ".join(form) or "Markdown")
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_report_of_shapes_holds_no_value(lab, name, form):
+    """`autodesk-exports shapes` reports names and kinds, and no value, person or ID."""
+    pattern, change = PEOPLE[name]
+    lab.hashed.append(PERSON)
+    lab.front.on(pattern, hostile.edit(change))
+    run = lab.run(lab.config(), "shapes", *form, program=COMPANION)
+    assert run.raw
+    for value in (lab.sandbox.account_id, "@example.com", "Studio"):
+        assert value not in run.raw.decode()
+
+
+FILES_OF_PEOPLE = {
+    "a file without a header": csv_bytes([["North", PERSON, "User"]] * 3),
+    "a page": f"<html><body>{PERSON}</body></html>".encode(),
+    "an error in JSON": json.dumps({"error": f"{PERSON} is locked", PERSON: 1}).encode(),
+    "a header in the second line": csv_bytes([[PERSON], ["team_alias", "email"], ["a", "b"]]),
+}
+
+
+@pytest.mark.parametrize("name", FILES_OF_PEOPLE)
+def test_a_report_of_shapes_holds_no_cell(lab, name):
+    """`autodesk-exports shapes` shows no cell of a file in the place of a column's name."""
+    lab.hashed.append(PERSON)
+    serve_bytes(lab, INSIGHTS, FILES_OF_PEOPLE[name])
+    serve_bytes(lab, "tokenflex", FILES_OF_PEOPLE[name])
+    run = lab.run(lab.config(INSIGHTS, "tokenflex"), "shapes", program=COMPANION)
+    assert run.raw
+
+
+def test_an_error_in_a_report_of_shapes_holds_no_person(lab):
+    """`autodesk-exports shapes` reports a refusal without the API's own words about a person."""
+    lab.hashed.append(PERSON)
+    body = json.dumps({"developerMessage": f"{PERSON} has no access", "title": PERSON})
+    lab.front.on("GET /insights/*", hostile.answer(403, body))
+    run = lab.run(lab.config(INSIGHTS), "shapes", program=COMPANION)
+    assert run.code == 1
 
 
 def test_everything_at_debug_level_tells_no_link(lab):

@@ -30,7 +30,6 @@ WAITS = {
 @pytest.mark.parametrize(
     ("name", "status"), [(name, (429, 503)[n % 2]) for n, name in enumerate(WAITS)]
 )
-@pytest.mark.short(1)
 def test_an_absurd_retry_after_is_survived(lab, name, status):
     """A `Retry-After` that makes no sense is survived: the request is tried again."""
     point = POINTS[APIS[len(name) % 3]]["poll"]
@@ -51,7 +50,6 @@ STATUSES = (201, 202, 204, 206, 300, 304, 402, 405, 408, 410, 413, 415, 418, 422
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.short(1)
 def test_a_post_that_is_answered_oddly_is_a_sentence(lab, status):
     """A POST that is answered by a status that no document names ends in a sentence."""
     api = APIS[status % 3]
@@ -133,7 +131,7 @@ SHAPES = [
     SHAPES,
     ids=[f"{field} of {point} {name}" for _, point, field, name in SHAPES],
 )
-@pytest.mark.short(3)
+@pytest.mark.short("downloadURL of GET /insights/v1/exports/* empty")
 def test_a_field_that_is_missing_or_of_another_kind_is_a_sentence(lab, api, point, field, name):
     """A field that is missing, null or of another kind ends in a sentence, or does no harm."""
     lab.front.on(point, hostile.edit(lambda content: spoiled(content, field, WRONG[name])))
@@ -167,7 +165,6 @@ BODIES = {
         for n, name in enumerate(BODIES)
     ],
 )
-@pytest.mark.short(2)
 def test_a_body_of_another_shape_is_a_sentence(lab, name, api, point):
     """A body that is no such JSON, or none at all, ends in a sentence."""
     lab.front.on(POINTS[api][point], hostile.answer(200, BODIES[name]))
@@ -225,7 +222,6 @@ WIRES = {
         for n, name in enumerate(WIRES)
     ],
 )
-@pytest.mark.short(2)
 def test_what_is_no_http_is_a_sentence(lab, name, api, point):
     """An answer that breaks HTTP ends in a sentence, or does no harm."""
     lab.front.on(POINTS[api][point], hostile.raw(WIRES[name]))
@@ -238,6 +234,7 @@ def test_what_is_no_http_is_a_sentence(lab, name, api, point):
 # Standard output and standard error.
 
 
+@pytest.mark.short("a_closed_output_is_a_sentence")
 def test_a_closed_output_is_a_sentence(lab):
     """A standard output that is closed from the start ends in a sentence."""
     run = lab.run(lab.config(INSIGHTS), streams=STREAMS[INSIGHTS], closed=[1], pace=1)
@@ -325,7 +322,7 @@ def test_the_companion_says_it_of_its_output_as_well(lab, arguments):
         ("of no name at all", "sign-in"),
     ],
 )
-@pytest.mark.short(1)
+@pytest.mark.short("of another name-an API")
 def test_a_certificate_that_is_no_good_is_named(lab, certificates, name, where):
     """A certificate that is no good is named, with its host and the setting that helps."""
     days = {"that is past": (-20, -10), "that is to come": (10, 20)}.get(name, (-1, 30))
@@ -405,7 +402,7 @@ SECRETS = ("access_token", "personal_access_token", "client_secret", "client_id"
         *((name, SECRETS[1 + n % 4]) for n, name in enumerate(UNSENDABLE)),
     ],
 )
-@pytest.mark.short(2)
+@pytest.mark.short("a line feed at its end-access_token")
 def test_a_secret_that_cannot_be_sent_is_named(lab, name, setting):
     """A token with a line feed, or any other that no header can hold, is named by its setting."""
     value = UNSENDABLE[name]
@@ -458,7 +455,7 @@ SERVES = ("blanks around", "a slash at its end")
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-@pytest.mark.short(2)
+@pytest.mark.short("no scheme")
 def test_an_api_url_that_is_none_is_named(lab, name):
     """An `api_url` that is none is named, and what it should look like."""
     given = ADDRESSES[name]
@@ -499,7 +496,7 @@ PROXIES = {
         ("that wants credentials", "http"),
     ],
 )
-@pytest.mark.short(1)
+@pytest.mark.short("that wants credentials-https")
 def test_a_proxy_that_does_not_serve_is_named(lab, name, scheme):
     """A proxy that wants credentials, or fails otherwise, is named as the proxy."""
     url, status = PROXIES[name]
@@ -543,7 +540,7 @@ READ_BY = [
 
 
 @pytest.mark.parametrize(("what", "name"), READ_BY)
-@pytest.mark.short(3)
+@pytest.mark.short("config-is no JSON")
 def test_an_input_that_cannot_be_read_is_named(lab, what, name):
     """A config, state or catalog that is missing or no such JSON is named in a sentence."""
     path = lab.folder / f"given {what}.json"
@@ -632,7 +629,7 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-@pytest.mark.short(2)
+@pytest.mark.short("a list without brackets")
 def test_a_variable_of_the_wrong_kind_is_named(lab, name):
     """An environment variable of the wrong kind is named, and how a list is written is said."""
     variable, value = VARIABLES[name]
@@ -706,7 +703,6 @@ HARMLESS = {"apis as text", "a number as text", "flattening without a depth",
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.short(2)
 def test_a_setting_that_makes_no_sense_is_named(lab, name):
     """A setting that makes no sense is named in a sentence."""
     config = {**lab.config(INSIGHTS), **SETTINGS[name]}

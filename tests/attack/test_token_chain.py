@@ -137,7 +137,7 @@ EXPIRIES = {
 
 
 @pytest.mark.parametrize("name", EXPIRIES)
-@pytest.mark.short(2)
+@pytest.mark.short("null")
 def test_an_odd_expiry_loses_no_chain(lab, chain, settings, name):
     """An answer whose `expires_in` is missing or absurd serves, and its refresh token is kept."""
 
@@ -179,6 +179,7 @@ ACCESS = {
 
 
 @pytest.mark.parametrize("name", ACCESS)
+@pytest.mark.short("null")
 def test_an_answer_without_a_usable_access_token_loses_no_chain(lab, chain, settings, name):
     """The refresh token of an answer is kept also where its access token cannot be used."""
 
@@ -304,6 +305,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.short("null")
 def test_another_entry_of_the_store_may_be_damaged(lab, chain, settings, store, name):
     """Another entry of the store that is damaged costs this app's chain nothing."""
     lab.run(settings, streams=STREAM).assert_ok()
@@ -445,7 +447,7 @@ SIGNALS = {
 @pytest.mark.parametrize(
     ("name", "answer"), [(name, ("late", "dripping")[n % 2]) for n, name in enumerate(SIGNALS)]
 )
-@pytest.mark.short(2)
+@pytest.mark.short("SIGTERM twice-dripping")
 def test_a_signal_waits_for_the_new_token(lab, chain, settings, name, answer):
     """A signal, or two, while the token endpoint is slow, waits until the new token is kept."""
     if answer == "late":

@@ -647,10 +647,14 @@ def _around(text: str, what: str, width: int = 160) -> str:
     return repr(text[max(0, at - width) : at + width])
 
 
-@functools.cache
+_forking: list[Forks] = []
+"""What forks this test process's runs; it ends with the test process."""
+
+
 def _forks() -> Forks:
-    """Return what forks this test process's runs; it ends with the test process."""
-    return Forks(processes.clean_environment())
+    if not _forking or not _forking[-1].is_alive:
+        _forking.append(Forks(processes.clean_environment()))
+    return _forking[-1]
 
 
 def _write(path: Path, content: Any) -> None:

@@ -58,6 +58,10 @@ class Forks:
         theirs.close()
         return Fork(news)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         self._orders.close()
         self._process.wait()
@@ -78,7 +82,9 @@ class Fork:
         self.returncode: int | None = None
         self.peak = 0
         while b"\n" not in self._heard:
-            self._heard += news.recv(100)
+            said = news.recv(100)
+            assert said, "the process that forks the others has died"
+            self._heard += said
         first, _, self._heard = self._heard.partition(b"\n")
         self.pid = int(first)
         news.settimeout(0)
