@@ -144,7 +144,10 @@ class TestExtracts:
         assert bench.run().code == 1
         bench.sandbox.clock.advance(24 * AN_HOUR)
         assert bench.run().code == 0
-        bench.assert_whole(clean, extra=24)
+        # A day later people have signed in again, so cells differ; the rows are the same.
+        keys, expected = ({n: set(t) for n, t in x.tables.items()} for x in (bench, clean))
+        assert keys == expected
+        assert bench.state["exports"] == []
 
     def test_dated_tables_wait_for_the_quota_and_are_told_with_the_time(self, bench):
         """No older extract serves: it holds other days."""
