@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.files.csv_dialect import BOM
+from tap_autodesk_exports.files.archive import Archive, open_zip, unpack_gzip
+from tap_autodesk_exports.files.child import json_to_csv, workbook_to_csv
+from tap_autodesk_exports.files.csv_dialect import ends_with_newline, read_header
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.files.json_list import document_to_csv
-from tap_autodesk_exports.files.workbook import workbook_to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
 _SNIFFED = 65536
+_PADDING = b" \t\r\n\v\f\0\xef\xbb\xbf"
+"""What may come before a document: blanks and blank lines, and byte order marks."""
+_JSON = re.compile(rb'\[\s*(?:[\[{"\]0-9-]|null|true|false|\Z)|\{\s*(?:["}]|\Z)')
+"""How a JSON array or object begins; a name in brackets may be the header of a table."""
 
 
 class Kind(StrEnum):
@@ -56,20 +60,22 @@ def kind_of(path: Path) -> Kind:
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
-    text = start.removeprefix(BOM).lstrip()
+    text = start.lstrip(_PADDING)
     if text[:1] == b"<" and (text[1:2] in (b"!", b"?") or text[1:2].isalpha()):
         return Kind.MARKUP
-    if text[:1] in (b"[", b"{"):
+    if _JSON.match(text):
         return Kind.JSON
     return Kind.CSV
 
 
-def as_csv(
+def as_csv(  # noqa: PLR0913
     path: Path,
     folder: Path,
     *,
+    json: bool = False,
     expected: Collection[str] = (),
     rename: Callable[[str], str] = str,
+    left_aside: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Return a CSV file with what `path` holds: the file itself, or a copy that is written.
 
@@ -78,30 +84,64 @@ def as_csv(
 
     Args:
         path: A CSV file, an .xlsx workbook, or JSON (an array of objects, or an object with
-            exactly one list of objects in it; assumed, Autodesk documents no shape).
+            exactly one list of objects in it; assumed, Autodesk documents no shape); it may be
+            packed with gzip, or be the only file in a ZIP archive.
         folder: Where a copy is written.
-        expected: Column names by which the sheet of a workbook is found.
+        json: Whether JSON was requested. Otherwise JSON is an answer about something else.
+        expected: Column names by which the sheets of a workbook are found.
         rename: From a name in the file to a column name.
+        left_aside: Called with the name of each sheet with rows that does not have the report's
+            header.
 
     Raises:
         FileError: The file is empty or something else, for example an error page.
+        NoSpace: The disk has no room for a copy.
     """
-    target = folder / f"{path.name}.csv"
-    match kind_of(path):
-        case Kind.CSV:
-            return path
-        case Kind.WORKBOOK:
-            workbook_to_csv(path, target, expected=expected, rename=rename)
-        case Kind.JSON:
-            document_to_csv(path, target, expected=expected)
-        case kind:
-            raise FileError(path, f"is {kind}, not a table. Fetch it again.")
-    return target
+    kind = kind_of(path)
+    if kind in {Kind.GZIP, Kind.ARCHIVE}:
+        path = _unpacked(path, folder, kind)
+        kind = kind_of(path)
+    if kind is Kind.CSV:
+        return path
+    if kind is Kind.WORKBOOK:
+        return workbook_to_csv(
+            path, folder, expected=expected, rename=rename, left_aside=left_aside
+        )
+    if kind is Kind.JSON and json:
+        return json_to_csv(path, folder, expected=expected)
+    raise FileError(path, f"is {kind}, not a table. Fetch it again.")
+
+
+def is_perhaps_cut_off(path: Path) -> bool:
+    """Tell whether the last line of a CSV file has no line end, though its header has one.
+
+    Such a file may be whole, or lack its last rows: where its size is not known, only fetching it
+    once more tells. False for files of any other kind, whose end is known.
+
+    Raises:
+        FileError: The file is empty, or does not begin with a header.
+    """
+    if kind_of(path) is not Kind.CSV:
+        return False
+    return bool(read_header(path).newline) and not ends_with_newline(path)
 
 
 def _is_workbook(path: Path) -> bool:
+    with open_zip(path) as archive:
+        return any(name.startswith("xl/") for name in archive.namelist())
+
+
+def _unpacked(path: Path, folder: Path, kind: Kind) -> Path:
+    """Unpack the one file that a packed file holds."""
+    if kind is Kind.GZIP:
+        return unpack_gzip(path, folder / f"{path.name}.unpacked")
+    archive = Archive(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.startswith("xl/") for name in archive.namelist())
-    except zipfile.BadZipFile:
-        raise FileError(path, "is a damaged ZIP archive. Fetch it again.") from None
+        names = [member.name for member in archive.names()]
+        if len(names) != 1:
+            raise FileError(path, f"is a ZIP archive with {len(names)} files, not a table.")
+        inside = folder / "unpacked"
+        inside.mkdir(exist_ok=True)
+        return archive.extract(names[0], inside)
+    finally:
+        archive.close()

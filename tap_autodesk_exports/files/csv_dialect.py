@@ -12,10 +12,8 @@ byte. That is slower by far, and has the last word.
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 import re
-from contextlib import closing
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -23,15 +21,25 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import IO
+
+    Cell = bytes | None
+    """A cell's text in UTF-8; None is null."""
+    Suspicion = Callable[[bytes], bool]
+    """Tells whether some lines may hold something that must not leave as it is."""
 
 BOM = b"\xef\xbb\xbf"
 QUOTE = b'"'
 MAX_RECORD = 64 << 20
 """Bytes that one record may have."""
+MAX_LINE = 4 << 20
+"""Bytes that a line may have for its quotes to be looked at in a survey."""
 _BLOCK = 1 << 16
 """Bytes looked at together: as many as the processor's own memory holds."""
+_WINDOW = 1 << 18
+"""Bytes that are read at a time, at least."""
 _EDGES = frozenset((b"", b",", b"\n", b"\r"))
 _FIRST, _LAST = itemgetter(slice(1)), itemgetter(slice(-1, None))
 _CELL = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,\r\n"][^,\r\n]*+|))(,|\r\n|\n|\r|\Z)')
@@ -56,44 +64,52 @@ def read_header(path: Path) -> Header:
     Raises:
         FileError: The file is empty, its first line is blank, or it is not UTF-8.
     """
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            raise FileError(path, "is empty (0 bytes). Ask for a new export.")
-        with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data:
-            _, cells, newline, end = next(_rows(path, data), (1, [], b"", 0))
-    if not any(cells):
+    if path.stat().st_size == 0:
+        raise FileError(path, "is empty (0 bytes). Ask for a new export.")
+    header = next(records(path), None)
+    if header is None or not any(header.cells):
         raise FileError(path, "does not begin with a header.", line=1)
-    return Header(tuple((_text(path, cell, 1) or "") for cell in cells), newline, end)
+    names = tuple((_text(path, cell, 1) or "") for cell in header.cells)
+    return Header(names, header.newline, header.end)
 
 
-def count_marks(path: Path, start: int) -> int | None:
-    """Look at every quote character from byte `start`, the beginning of a row, to the end.
+@dataclass(frozen=True)
+class Survey:
+    """What looking at the quotes and commas of a file has shown."""
 
-    Returns:
-        How many of them are no part of a cell's text, as one of two within quotes is; None where
-        one stands neither at the edge of a cell, nor doubled, nor closes what another one opened.
-    """
+    marks: int | None
+    """How many quote characters are no part of a cell's text, as one of two within quotes is; None
+    where one is neither at the edge of a cell, nor doubled, nor closes what another one opened, or
+    a line is too long."""
+    is_suspicious: bool
+    """Whether some of its lines are, by the `Suspicion` that was asked for."""
+
+
+def survey(path: Path, start: int, suspicion: Suspicion) -> Survey:
+    """Look at every quote character from byte `start`, the beginning of a row, to the end."""
     total = doubled = 0
+    is_suspicious = False
     try:
-        for _, outside, inside in _split_by_quotes(path, start):
+        for lines, outside, inside in _split_by_quotes(path, start):
             total += len(outside) + len(inside) - 1
             doubled += outside.count(b"")
+            is_suspicious = is_suspicious or suspicion(lines)
     except _MisplacedQuoteError:
-        return None
-    return total - doubled
+        return Survey(None, is_suspicious)
+    return Survey(total - doubled, is_suspicious)
 
 
-def count_commas(path: Path, start: int) -> int | None:
+def count_commas(path: Path, start: int, suspicion: Suspicion) -> int | None:
     """Count the commas between cells from byte `start`, the beginning of a row, to the end.
 
     Returns:
-        Their number; None where a quote is misplaced, as in `count_marks`, or a line ends otherwise
-        than by a line feed alone.
+        Their number; None where a quote is misplaced, as in `Survey.marks`, a line does not end by
+        a line feed alone, or something is suspicious.
     """
     total = 0
     try:
         for lines, outside, inside in _split_by_quotes(path, start):
-            if b"\r" in lines and any(b"\r" in text for text in outside):
+            if suspicion(lines) or (b"\r" in lines and any(b"\r" in text for text in outside)):
                 return None
             total += lines.count(b",") - b"".join(inside).count(b",")
     except _MisplacedQuoteError:
@@ -116,6 +132,8 @@ def _split_by_quotes(path: Path, start: int) -> Iterator[tuple[bytes, list[bytes
     """
     is_open = False
     for lines in _whole_lines(path, start):
+        if len(lines) > MAX_LINE:  # which may be all quotes, of which each would be a piece
+            raise _MisplacedQuoteError
         parts = lines.split(QUOTE)
         outside, inside = parts[is_open::2], parts[not is_open :: 2]
         if not is_open:
@@ -155,55 +173,68 @@ def ends_with_newline(path: Path) -> bool:
         return file.read(1) in b"\r\n"
 
 
-def rewrite(path: Path, target: Path) -> int:
-    """Read the whole file by the rules and write it in the form that DuckDB reads exactly.
+@dataclass(frozen=True)
+class Record:
+    """One record of a file, be it the header or a row."""
 
-    Args:
-        path: A CSV file.
-        target: The file to write: LF, quotes where needed, no byte order mark, and other names in
-            the header, as DuckDB misreads rows below a header with a line end in it (observed).
+    line: int
+    """Where it begins, counted from 1."""
+    cells: Sequence[Cell]
+    newline: bytes
+    """What ends it; empty at the end of the file."""
+    end: int
+    """Offset in bytes of what comes after it."""
 
-    Returns:
-        The number of rows, without the header.
+
+def records(path: Path) -> Iterator[Record]:
+    """Read a file by the rules, one record in memory at a time.
 
     Raises:
-        FileError: Names the first line that breaks the rules.
+        FileError: A record breaks the rules, or has more than `MAX_RECORD` bytes.
     """
-    with (
-        path.open("rb") as file,
-        closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data,
-        target.open("wb") as out,
-    ):
-        width, count = 0, -1
-        start = 0
-        for line, cells, _, end in _rows(path, data):
-            if end - start > MAX_RECORD:
-                raise FileError(path, f"has a record of more than {MAX_RECORD} bytes.", line=line)
-            start = end
-            width = width or len(cells)
-            if width > 1 and cells == [None]:
-                continue  # a blank line holds no cell
-            if len(cells) != width:
-                raise FileError(
-                    path,
-                    f"has {len(cells)} cells where the header has {width}. The file is damaged or"
-                    " cut off; fetch it again.",
-                    line=line,
-                )
-            for cell in cells:
-                _text(path, cell, line)
-            is_header = count < 0
-            out.write(write_row([b"c%d" % at for at in range(width)] if is_header else cells))
-            count += 1
-    return count
+    with path.open("rb") as file:
+        window = _Window(path, file)
+        line = 1
+        while not window.is_at_end():
+            cells: list[Cell] = []
+            start = window.at
+            end = b","
+            while end == b",":
+                cell, end = window.cell(line, start)
+                cells.append(cell)
+            yield Record(line, cells, end, window.offset + window.at)
+            line += _newlines(window.data[start : window.at])
 
 
-def write_row(cells: list[bytes | None]) -> bytes:
+def rows(path: Path) -> Iterator[Record]:
+    """Read the header of a file and its rows, without blank lines; all have as many cells.
+
+    Raises:
+        FileError: As `records`; or a row has more or fewer cells than the header, or is not UTF-8.
+    """
+    width = 0
+    for record in records(path):
+        width = width or len(record.cells)
+        if width > 1 and record.cells == [None]:
+            continue  # a blank line holds no cell
+        if len(record.cells) != width:
+            raise FileError(
+                path,
+                f"has {len(record.cells)} cells where the header has {width}. The file is damaged"
+                " or cut off; fetch it again.",
+                line=record.line,
+            )
+        for cell in record.cells:
+            _text(path, cell, record.line)
+        yield record
+
+
+def write_row(cells: Sequence[Cell]) -> bytes:
     """Write one row; None is null."""
     return b",".join(map(_written, cells)) + b"\n"
 
 
-def _written(cell: bytes | None) -> bytes:
+def _written(cell: Cell) -> bytes:
     if cell is None:
         return b""
     if not cell or _SPECIAL.search(cell) or cell[:1] == b" " or cell[-1:] == b" ":
@@ -211,39 +242,63 @@ def _written(cell: bytes | None) -> bytes:
     return cell
 
 
-def _rows(path: Path, data: mmap.mmap) -> Iterator[tuple[int, list[bytes | None], bytes, int]]:
-    """Yield first line, cells, line end and end offset of each record."""
-    position = len(BOM) if data[:3] == BOM else 0
-    line = 1
-    while position < len(data):
-        cells: list[bytes | None] = []
-        start = position
-        end = b","
-        while end == b",":
-            found = _CELL.match(data, position)
+class _Window:
+    """The part of a file that holds the record which is being read."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path = path
+        self._file = file
+        self.data = file.read(max(_WINDOW, len(BOM)))
+        self.at = len(BOM) if self.data[:3] == BOM else 0
+        self.offset = 0
+        """Where `data` begins in the file."""
+        self._is_whole = False
+
+    def is_at_end(self) -> bool:
+        """Whether nothing is left; a record starts at `at`, and what is before it may go."""
+        if self.at > max(_WINDOW, len(self.data) // 2) or self.at == len(self.data):
+            self.data, self.offset = self.data[self.at :], self.offset + self.at
+            self.at = 0
+        return self.at == len(self.data) and not self._more()
+
+    def cell(self, line: int, start: int) -> tuple[Cell, bytes]:
+        """Take the next cell of the record that starts at `start`, and what ends it."""
+        while True:
+            found = _CELL.match(self.data, self.at)
+            # What ends the window may go on after it: a cell, a quote, the line end \r\n.
+            if (found is None or found.end() == len(self.data)) and self._more():
+                continue
+            if (found.end() if found else len(self.data)) - start > MAX_RECORD:
+                problem = f"has a record of more than {MAX_RECORD} bytes."
+                raise FileError(self._path, problem, line=line)
             if found is None:
-                raise _malformed(path, data, position, line + _newlines(data, start, position))
+                raise self._malformed(line + _newlines(self.data[start : self.at]))
             inside, bare, end = found.groups()
-            cells.append(inside.replace(b'""', QUOTE) if inside is not None else bare or None)
-            position = found.end()
-        yield line, cells, end, position
-        line += _newlines(data, start, position)
+            self.at = found.end()
+            return (inside.replace(b'""', QUOTE) if inside is not None else bare or None), end
+
+    def _more(self) -> bool:
+        """Read as much again as there is, so that a long record is looked at a few times only."""
+        if self._is_whole or len(self.data) - self.at > MAX_RECORD + _WINDOW:
+            return False
+        block = self._file.read(max(len(self.data), _WINDOW))
+        self._is_whole = not block
+        self.data += block
+        return bool(block)
+
+    def _malformed(self, line: int) -> FileError:
+        if _QUOTED.match(self.data, self.at) is None:
+            problem = "opens a quote that is never closed. The file is cut off; fetch it again."
+        else:
+            problem = "has text after a closing quote, which CSV does not allow."
+        return FileError(self._path, problem, line=line)
 
 
-def _malformed(path: Path, data: mmap.mmap, position: int, line: int) -> FileError:
-    if _QUOTED.match(data, position) is None:
-        problem = "opens a quote that is never closed. The file is cut off; fetch it again."
-    else:
-        problem = "has text after a closing quote, which CSV does not allow."
-    return FileError(path, problem, line=line)
-
-
-def _newlines(data: mmap.mmap, start: int, end: int) -> int:
-    part = data[start:end]
+def _newlines(part: bytes) -> int:
     return part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
 
 
-def _text(path: Path, cell: bytes | None, line: int) -> str | None:
+def _text(path: Path, cell: Cell, line: int) -> str | None:
     if cell is None:
         return None
     try:

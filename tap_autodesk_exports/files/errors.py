@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FileError(TapError):
-    """A file cannot be used: told with its base name and, where known, its line.
+    """A file cannot be used: reported with its base name and, where known, its line.
 
     The text holds neither the folder of the file nor any of its cells.
     """
@@ -27,4 +27,5 @@ class FileError(TapError):
         where = f"Line {line} of the file" if line else "The file"
         super().__init__(f"{where} '{path.name}' {problem}")
         self.file = path.name
+        self.problem = problem
         self.line = line

@@ -12,35 +12,21 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_autodesk_exports.files.csv_dialect import write_row
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.files.json_text import DECODER, Object, compact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _BLOCK = 1 << 20
-MAX_VALUE = 1 << 28
+MAX_VALUE = 64 << 20
 """Characters that one object may have."""
+MAX_COLUMNS = 10_000
+"""Different names that all objects together may have: each row has a cell for every one."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-class _Token(str):
-    """A number as it stands in the file."""
-
-    __slots__ = ()
-
-
-class _Object(tuple[tuple[str, Any], ...]):
-    """The members of a JSON object in order, repeated names included."""
-
-    __slots__ = ()
-
-
-_DECODER = json.JSONDecoder(
-    parse_int=_Token, parse_float=_Token, parse_constant=_Token, object_pairs_hook=_Object
-)
-
-
-def document_to_csv(path: Path, target: Path, *, expected: Collection[str] = ()) -> None:
+def list_to_csv(path: Path, target: Path, *, expected: Collection[str] = ()) -> None:
     """Write the objects in `path` as rows; nested values become compact JSON text.
 
     The columns are the names of all objects in the order of their first appearance; a name that
@@ -61,6 +47,8 @@ def document_to_csv(path: Path, target: Path, *, expected: Collection[str] = ())
         for row in _rows(path):
             for key, _ in _cells(row):
                 known.setdefault(key, len(known))
+            if len(known) > MAX_COLUMNS:
+                raise FileError(path, f"is JSON with more than {MAX_COLUMNS} different names.")
         columns = known or columns
         if not columns:
             raise FileError(path, "is JSON with an empty list, so its columns are unknown.")
@@ -77,7 +65,7 @@ def document_to_csv(path: Path, target: Path, *, expected: Collection[str] = ())
         raise FileError(path, f"is not valid JSON: {error}. Fetch it again.") from None
 
 
-def _rows(path: Path) -> Iterator[_Object]:
+def _rows(path: Path) -> Iterator[Object]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         text = _Text(file)
         lists = 0
@@ -86,7 +74,7 @@ def _rows(path: Path) -> Iterator[_Object]:
                 lists += 1
                 if lists > 1:
                     raise FileError(path, "is JSON with more than one list of objects.")
-            elif isinstance(row, _Object):
+            elif isinstance(row, Object):
                 yield row
             else:
                 raise FileError(path, "is JSON with a list that mixes objects and other values.")
@@ -98,7 +86,7 @@ def _rows(path: Path) -> Iterator[_Object]:
             )
 
 
-def _cells(row: _Object) -> Iterator[tuple[tuple[str, int], Any]]:
+def _cells(row: Object) -> Iterator[tuple[tuple[str, int], Any]]:
     seen: dict[str, int] = {}
     for name, value in row:
         seen[name] = seen.get(name, 0) + 1
@@ -108,21 +96,7 @@ def _cells(row: _Object) -> Iterator[tuple[tuple[str, int], Any]]:
 def _cell(value: Any) -> bytes | None:  # noqa: ANN401
     if value is None:
         return None
-    return (value if isinstance(value, str) else _compact(value)).encode()
-
-
-def _compact(value: Any) -> str:  # noqa: ANN401
-    """Write a value as compact JSON, numbers as they stood."""
-    match value:
-        case _Token():
-            return str(value)
-        case _Object():
-            pairs = (f"{_compact(name)}:{_compact(member)}" for name, member in value)
-            return "{" + ",".join(pairs) + "}"
-        case list():
-            return "[" + ",".join(map(_compact, value)) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+    return (value if isinstance(value, str) else compact(value)).encode()
 
 
 _LIST = object()
@@ -203,7 +177,7 @@ class _Text:
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._window, self._at)
+                value, end = DECODER.raw_decode(self._window, self._at)
             except json.JSONDecodeError as error:
                 if not self._more():
                     raise _SyntaxError(error.msg) from None

@@ -11,17 +11,21 @@ import html
 import io
 import re
 import zipfile
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
 import python_calamine
+
+from tap_autodesk_exports.files.archive import is_bomb, open_zip
+from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
 _PIECE = 8 << 20
 """Bytes of XML that calamine gets at a time; sheets of up to twice as many are read whole."""
+_MAX_ROW = 64 << 20
+"""Bytes of XML that a row may have, or what comes before the first one."""
 _TAG = r"<(?:\w+:)?{} [^>]*>"
 _ATTRIBUTE = re.compile(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']")
 _DATA_BEGINS = re.compile(rb"<((?:\w+:)?)sheetData\s*>")
@@ -37,9 +41,14 @@ class Sheets:
         Raises:
             python_calamine.CalamineError: It is none.
             zipfile.BadZipFile: It is damaged.
+            FileError: It has too many parts, or one that is a bomb.
         """
+        self._path = path
+        self._archive = open_zip(path)
+        for member in self._archive.infolist():
+            if is_bomb(member.file_size, member.compress_size):
+                raise FileError(path, "is a workbook that unpacks as only a ZIP bomb does.")
         self._book = python_calamine.CalamineWorkbook.from_path(path)
-        self._archive = zipfile.ZipFile(path)
         self._parts = self._find_parts()
 
     @property
@@ -59,20 +68,6 @@ class Sheets:
                 # Not from the first row of the sheet, but from the first that the piece holds.
                 sheet = book.get_sheet_by_name(name)
                 yield from _from_column_a(sheet, sheet.to_python(skip_empty_area=True))
-
-    def __enter__(self) -> Self:
-        """Return the sheets."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the workbook."""
-        self._archive.close()
-        self._book.close()
 
     def _find_parts(self) -> dict[str, zipfile.ZipInfo]:
         """Return the file of each sheet, where it can be told."""
@@ -97,7 +92,7 @@ class Sheets:
     def _pieces(self, part: zipfile.ZipInfo) -> Iterator[io.BytesIO]:
         """Cut the XML of a sheet between rows, and make a workbook of each piece."""
         with self._archive.open(part) as xml:
-            before, rest, prefix = _beginning(xml)
+            before, rest, prefix = self._beginning(xml)
             row_ends = b"</" + prefix + b"row>"
             behind = b"</" + prefix + b"sheetData></" + prefix + b"worksheet>"
             block = rest
@@ -107,8 +102,23 @@ class Sheets:
                     end += len(row_ends)
                     yield self._workbook(part, before + rest[:end] + behind)
                     rest = rest[end:]
+                if len(rest) > _MAX_ROW:
+                    raise FileError(self._path, f"has a row of more than {_MAX_ROW} bytes.")
                 block = xml.read(_PIECE)
                 rest += block
+
+    def _beginning(self, xml: IO[bytes]) -> tuple[bytes, bytes, bytes]:
+        """Return what comes before the rows, what has been read of them, and the names' prefix."""
+        text = b""
+        while (found := _DATA_BEGINS.search(text)) is None:
+            block = xml.read(_PIECE)
+            if not block:
+                return text, b"", b""
+            if len(text) > _MAX_ROW:
+                raise FileError(self._path, "is a workbook with a sheet that has no rows.")
+            text += block
+        before = _DIMENSION.sub(b"", text[: found.end()])
+        return before, text[found.end() :], found[1]
 
     def _workbook(self, part: zipfile.ZipInfo, xml: bytes) -> io.BytesIO:
         piece = io.BytesIO()
@@ -119,18 +129,6 @@ class Sheets:
             out.writestr(part.filename, xml)
         piece.seek(0)
         return piece
-
-
-def _beginning(xml: IO[bytes]) -> tuple[bytes, bytes, bytes]:
-    """Return what stands before the rows, what has been read of them, and the names' prefix."""
-    text = b""
-    while (found := _DATA_BEGINS.search(text)) is None:
-        block = xml.read(_PIECE)
-        if not block:
-            return text, b"", b""
-        text += block
-    before = _DIMENSION.sub(b"", text[: found.end()])
-    return before, text[found.end() :], found[1]
 
 
 def _from_column_a(

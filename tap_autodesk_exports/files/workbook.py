@@ -1,7 +1,8 @@
-"""An .xlsx workbook becomes CSV: the right sheet, found by its header."""
+"""An .xlsx workbook: the first rows of each sheet, and a sheet as CSV."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import zipfile
@@ -15,68 +16,94 @@ from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.sheets import Sheets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Iterator
     from pathlib import Path
 
 _HEADER_ROWS = 50
 """Rows from the top of a sheet among which its header is looked for."""
+_HEADER_CELLS = 2000
+_HEADER_TEXT = 256
+"""Cells of such a row, and characters of a cell, that are looked at."""
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def workbook_to_csv(
-    path: Path, target: Path, *, expected: Collection[str], rename: Callable[[str], str]
-) -> None:
-    """Write the sheet that holds the expected columns as CSV.
+class Workbook:
+    """A workbook.
 
-    Sheet names are localised (documented) and a usage report begins with a sheet of filters
-    (observed), so neither name nor position tells: the header is the row with the most expected
-    names; without expectations, the widest first row.
-
-    Excel has one number type and no empty string: 1.0 is written as 1, an empty cell is null.
-    Dates are YYYY-MM-DD, instants YYYY-MM-DD HH:MM:SS[.ffffff]. Rows without a value are left out.
+    Excel has one number type and no empty string: 1.0 is written as 1, an empty cell is null. Dates
+    are YYYY-MM-DD, instants YYYY-MM-DD HH:MM:SS[.ffffff]. Rows without a value are left out.
 
     Raises:
-        FileError: The workbook cannot be read, or no sheet holds any of the expected columns.
+        FileError: It cannot be read.
     """
-    try:
-        with Sheets(path) as sheets:
-            name, start = _find_header(path, sheets, expected, rename)
-            with target.open("wb") as out:
-                width = 0
-                for at, row in enumerate(sheets.rows(name)):
-                    cells = [_cell(value) for value in row]
-                    width = width or (at == start) * len(cells)
-                    if at == start or (at > start and any(cell is not None for cell in cells)):
-                        if any(cell is not None for cell in cells[width:]):
-                            raise FileError(path, "has values to the right of its header.")
-                        cells += [None] * (width - len(cells))
-                        out.write(write_row(cells[:width]))
-    except python_calamine.PasswordError:
-        raise FileError(path, "is a workbook with a password.") from None
-    except (python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, UnicodeError) as error:
-        raise FileError(path, f"is a workbook that cannot be read ({error}).") from error
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._readable():
+            self._sheets = Sheets(path)
 
-def _find_header(
-    path: Path, sheets: Sheets, expected: Collection[str], rename: Callable[[str], str]
-) -> tuple[str, int]:
-    """Return the sheet's name and the position of its header, counted from 0."""
-    wanted = set(expected)
-    best, found = 0, None
-    for name in sheets.names:
-        for at, row in enumerate(itertools.islice(sheets.rows(name), _HEADER_ROWS)):
-            names = {rename(value) for value in row if isinstance(value, str) and value}
-            score = len(names & wanted) if wanted else len(names)
-            if score > best:
-                best, found = score, (name, at)
-            if names and not wanted:
-                break
-    if found is None:
-        known = ", ".join(f"'{name}'" for name in sheets.names)
-        raise FileError(
-            path, f"is a workbook in which no sheet has the expected columns; its sheets: {known}."
-        )
-    return found
+    @property
+    def names(self) -> list[str]:
+        """Names of the sheets, in order."""
+        return self._sheets.names
+
+    def head(self, name: str) -> list[list[str]]:
+        """Return the texts in each of the first rows of a sheet.
+
+        Raises:
+            FileError: It cannot be read.
+        """
+        with self._readable():
+            return [
+                [
+                    value[:_HEADER_TEXT]
+                    for value in row[:_HEADER_CELLS]
+                    if isinstance(value, str) and value
+                ]
+                for row in itertools.islice(self._sheets.rows(name), _HEADER_ROWS)
+            ]
+
+    def write(self, name: str, start: int, target: Path) -> None:
+        """Write a sheet as CSV.
+
+        Args:
+            name: The sheet.
+            start: Position of its header among its rows, counted from 0.
+            target: The file to write.
+
+        Raises:
+            FileError: It cannot be read, or has values to the right of its header.
+        """
+        with self._readable(), target.open("wb") as out:
+            rows = itertools.islice(self._sheets.rows(name), start, None)
+            header = [_cell(value) for value in next(rows)]
+            out.write(write_row(header))
+            for row in rows:
+                cells = [_cell(value) for value in row]
+                if any(cell is not None for cell in cells[len(header) :]):
+                    raise FileError(self._path, "has values to the right of its header.")
+                if any(cell is not None for cell in cells):
+                    cells += [None] * (len(header) - len(cells))
+                    out.write(write_row(cells[: len(header)]))
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what a library finds wrong with the file into a sentence, without its cells."""
+        try:
+            yield
+        except python_calamine.PasswordError:
+            raise FileError(self._path, "is a workbook with a password.") from None
+        except (
+            python_calamine.CalamineError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            UnicodeError,
+        ) as error:
+            problem = f"is a workbook that cannot be read ({type(error).__name__}). Fetch it again."
+            raise FileError(self._path, problem) from None
 
 
 def _cell(value: Any) -> bytes | None:  # noqa: ANN401

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.files.json_text import compact
+from tap_autodesk_exports.tables.layout import PROVENANCE, RESCUED_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,6 @@ BOOLEAN: dict[str, Any] = {"type": ["boolean", "null"]}
 DATE: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
 TIMESTAMP: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
 STRINGS: dict[str, Any] = {"type": ["array", "null"], "items": {"type": ["string", "null"]}}
-RESCUED: dict[str, Any] = {"type": ["object", "null"], "additionalProperties": True}
 
 Entry = dict[str, Any]
 
@@ -63,13 +63,14 @@ class Listing:
                 rescued[name] = value
             else:
                 record[name] = fits
-        record["_rescued_data"] = rescued or None
+        record[RESCUED_DATA] = compact(rescued) if rescued else None
         return record
 
 
 def list_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a listing."""
-    return {"type": "object", "properties": {**properties, "_rescued_data": RESCUED}}
+    rescued = {RESCUED_DATA: PROVENANCE[RESCUED_DATA]}
+    return {"type": "object", "properties": {**properties, **rescued}}
 
 
 def _fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -88,7 +89,7 @@ def _fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
         case list():
             return [_item(item) for item in value] if "array" in names else None
         case _:
-            return json.dumps(value, default=str) if "string" in names else None
+            return compact(value) if "string" in names else None
 
 
 def _text(value: int | Decimal, names: list[str]) -> str | None:
@@ -103,4 +104,4 @@ def _number(value: str, names: list[str]) -> int | None:
 def _item(item: Any) -> str | None:  # noqa: ANN401
     if item is None or isinstance(item, str):
         return item
-    return json.dumps(item, default=str)
+    return compact(item)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
+from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.workspace import full_disk_told
@@ -88,7 +89,7 @@ class Loader:
         self._engine = engine
         self._start_date = start_date
         self._without_file: str | None = None
-        self._reported: dict[str, set[str]] = {"unknown": set(), "missing": set()}
+        self._differences = Differences(selected)
 
     def load(self) -> Iterator[Record]:
         """Load each export; after a failure, nothing more of the same partition.
@@ -225,9 +226,10 @@ class Loader:
                 self._without_file = finished.export_id
                 return None
             with self._table(path, finished) as table:
-                self._report_differences(table, path.name)
+                self._differences.before(table, path.name)
                 mark = self._mark(load, table, whole=whole)
                 yield from self._sink.rows(table, self._bookmarks.after(load.partition))
+                self._differences.after(table, path.name)
                 self._bookmarks.note_identity(load.partition, mark)
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
@@ -298,22 +300,3 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
-
-    def _report_differences(self, table: Table, file: str) -> None:
-        unknown = self._new("unknown", table.unknown)
-        missing = self._new("missing", table.missing)
-        if unknown:
-            logger.warning(
-                "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
-                file,
-                ", ".join(unknown),
-                self._dataset.remedy,
-            )
-        if missing:
-            logger.info("Not in '%s', so null: %s.", file, ", ".join(missing))
-
-    def _new(self, kind: str, names: Iterable[str]) -> list[str]:
-        """Return the names that were not reported before."""
-        new = [name for name in names if name not in self._reported[kind]]
-        self._reported[kind].update(new)
-        return new

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, RESCUED_DATA, ROW_ID
+from tap_autodesk_exports.tables.links import without_signatures
+from tap_autodesk_exports.tables.nested import hash_nested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,15 +76,28 @@ def hashed_schema(schema: Mapping[str, Any], hashing: Hashing | None) -> dict[st
     }
 
 
-def hashed_record(record: Mapping[str, Any], hashing: Hashing) -> dict[str, Any]:
-    """Return a record of a list, its hashed values and those among what is rescued replaced."""
-    hashed = {
-        name: _hashed(value, hashing) if hashing.applies(name) else value
+def safe_record(record: Mapping[str, Any], hashing: Hashing | None) -> dict[str, Any]:
+    """Return a record of a list as it may leave.
+
+    Hashed values are replaced, also inside of JSON texts, and signed links lose their query.
+    """
+    return {
+        name: _hashed(value, hashing)
+        if hashing and hashing.applies(name)
+        else _without_secrets(value, hashing)
         for name, value in record.items()
     }
-    if rescued := record.get(RESCUED_DATA):
-        hashed[RESCUED_DATA] = hashed_record(rescued, hashing)
-    return hashed
+
+
+def _without_secrets(value: Any, hashing: Hashing | None) -> Any:  # noqa: ANN401
+    match value:
+        case str():
+            text = without_signatures(value)
+            return hash_nested(text, hashing, hashing.hides) if hashing else text
+        case list():
+            return [_without_secrets(item, hashing) for item in value]
+        case _:
+            return value
 
 
 def _hashed(value: Any, hashing: Hashing) -> Any:  # noqa: ANN401

@@ -96,3 +96,9 @@ URL = Form(
     "is not the URL of a host",
     "https://developer.api.autodesk.com",
 )
+PARQUET_NUMBER = Form(
+    _is_parquet_number,
+    "is not a type of numbers",
+    "decimal(38,10)",
+    "write it as decimal(38,10), with at most 38 digits, or as text",
+)

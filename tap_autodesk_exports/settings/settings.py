@@ -259,6 +259,20 @@ class Settings(SignInSettings):
         "it they cannot be reproduced; another key gives other hashes.",
         secret=True,
     )
+    time_columns: Literal["text", "time"] = setting(
+        "text",
+        "Time columns",
+        "Type of the columns that hold a time of day: `text`, which every target loads, or "
+        "`time`, the JSON format, for targets that have such a type.",
+    )
+    parquet_numbers: str | None = setting(
+        None,
+        "Numbers in Parquet",
+        "Type of the numbers in Parquet files of BATCH messages: `decimal(38,10)`, with other "
+        "figures where you need them, or `text`. Default: `decimal(38,10)`. A stream with a value "
+        "that does not fit writes no file and fails.",
+        form=forms.PARQUET_NUMBER,
+    )
     max_concurrent_exports: int = setting(
         CONCURRENT_EXPORTS,
         "Concurrent exports",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
 from tap_autodesk_exports.streams.stream import TapStream
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
+from tap_autodesk_exports.tables.numbers import ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ class DatasetStream(TapStream):
     def __init__(self, tap: Tap, session: Session, dataset: Dataset) -> None:
         self.dataset = dataset
         self.selected_by_default = dataset.selected_by_default
-        schema = export_schema(dataset.columns, dataset.constants)
+        times_as_text = tap.config.get("time_columns") != "time"
+        schema = export_schema(dataset.columns, dataset.constants, times_as_text=times_as_text)
         self._cell_schemas: Mapping[str, Any] = schema["properties"]
         super().__init__(tap, session, dataset, schema)
         self.replication_key = dataset.replication_key
@@ -76,10 +79,13 @@ class DatasetStream(TapStream):
             key,
             type_of(properties[key]) if key in properties else None,
         )
+        schema = self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing)
+        if numbers := self.config.get("parquet_numbers"):
+            schema = dataclasses.replace(schema, numbers=ParquetNumbers.parse(numbers))
         return Selected(
             self.dataset,
             Bookmarks(self, replication, self._selected_columns(), self._hashing),
-            self.dataset.table_schema(columns, tuple(self.primary_keys), self._hashing),
+            schema,
             self.has_versions,
             may_replace=bool(self.config.get("emit_activate_version_messages")),
         )

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.loading.personal import hashed_record
+from tap_autodesk_exports.loading.personal import safe_record
 from tap_autodesk_exports.streams.stream import TapStream
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class ListingStream(TapStream):
             self.activate_version()
 
     def _record(self, entry: Mapping[str, Any]) -> Record:
-        record = self._listing.record(entry)
-        return hashed_record(record, self._hashing) if self._hashing else record
+        return safe_record(self._listing.record(entry), self._hashing)
 
     def _error(self, entry: object) -> TapError:
         if isinstance(entry, TapError):

@@ -15,18 +15,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.types import Type
+from tap_autodesk_exports.tables.types import LONGEST_VALUE, UUID_LENGTH, Type
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tap_autodesk_exports.tables.numbers import ParquetNumbers
 
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.[0-9]{1,6})?"
 _ZONE = "(?: ?(?:UTC|Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?))?"
 
-_REGULAR_INTEGER = "-?(?:0|[1-9][0-9]*)"
-_REGULAR_NUMBER = rf"{_REGULAR_INTEGER}(?:\.[0-9]+)?"
+_WHOLE = "-?(?:0|[1-9][0-9]*)"
+_REGULAR_NUMBER = rf"{_WHOLE}(?:\.[0-9]+)?"
+_REGULAR_INTEGER = "0|-?[1-9][0-9]{0,17}"
+_INTEGER = "0|-?[1-9][0-9]{0,18}"
 NUMBER = rf"{_REGULAR_NUMBER}(?:[eE][+-]?[0-9]{{1,17}})?"
 """A number token as JSON defines it. 17 digits of exponent: what Python's Decimal can hold."""
 REGULAR_TIME = rf"{_CLOCK}:[0-5][0-9]{_FRACTION}"
@@ -46,9 +50,10 @@ _PADDING = (
 """What a regular timestamp lacks to be canonical, by its length; the usual one first."""
 _FORMAT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
-_MOST_DIGITS = 38
-"""Digits of DuckDB's and Parquet's widest decimal."""
-_BIGINT_DIGITS = 18
+_PARTS = "^(-?)([0-9]+)(?:\\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$"
+"""Sign, digits before and after the point, exponent."""
+_MOST_ZEROS = 100
+"""Zeros that writing out an exponent may add: far more than any decimal holds."""
 
 
 def quoted(text: str) -> str:
@@ -80,11 +85,15 @@ def is_regular(cell: str, type_: Type) -> str:
     match type_:
         case Type.STRING:
             return "true"
+        case Type.UUID:
+            regular = f"strlen({cell}) <= {UUID_LENGTH}"
         case Type.NUMBER:
             regular = _matches(cell, _REGULAR_NUMBER)
+        case Type.INTEGER:
+            regular = _matches(cell, _REGULAR_INTEGER)
         case Type.BOOLEAN:
             regular = f"{cell} IN ('t', 'f')"
-        case Type.TIME:
+        case Type.TIME | Type.TIME_TEXT:
             regular = _matches(cell, REGULAR_TIME)
         case Type.DATE:
             regular = f"strlen({cell}) = 10 AND p_{cell}::VARCHAR = {cell}"
@@ -96,12 +105,12 @@ def is_regular(cell: str, type_: Type) -> str:
 def typed_regular(cell: str, type_: Type) -> str:
     """Return SQL for the canonical text of a cell that is regular."""
     match type_:
-        case Type.STRING | Type.NUMBER | Type.DATE | Type.TIME:
-            return cell
         case Type.BOOLEAN:
             return f"CASE {cell} WHEN 't' THEN 'true' WHEN 'f' THEN 'false' END"
         case Type.TIMESTAMP:
             return f"replace({cell}, ' ', 'T') || CASE strlen({cell}) {_PADDING} END"
+        case _:
+            return cell
 
 
 def typed(cell: str, type_: Type) -> str:
@@ -111,17 +120,28 @@ def typed(cell: str, type_: Type) -> str:
         cell: SQL of the cell's text (VARCHAR, NULL for a null cell).
         type_: What the catalog says the column is.
     """
+    if type_ is Type.STRING:
+        return cell
+    return f"CASE WHEN strlen({cell}) <= {LONGEST_VALUE} THEN {_typed(cell, type_)} END"
+
+
+def _typed(cell: str, type_: Type) -> str:  # noqa: PLR0911 - one for each type
     match type_:
         case Type.STRING:
             return cell
+        case Type.UUID:
+            return f"CASE WHEN strlen({cell}) <= {UUID_LENGTH} THEN {cell} END"
         case Type.NUMBER:
             return f"CASE WHEN {_matches(cell, NUMBER)} THEN {cell} END"
+        case Type.INTEGER:
+            fits = f"{_matches(cell, _INTEGER)} AND try_cast({cell} AS BIGINT) IS NOT NULL"
+            return f"CASE WHEN {fits} THEN {cell} END"
         case Type.BOOLEAN:
             return (
                 f"CASE WHEN lower({cell}) IN ('t', 'true', '1') THEN 'true'"
                 f" WHEN lower({cell}) IN ('f', 'false', '0') THEN 'false' END"
             )
-        case Type.TIME:
+        case Type.TIME | Type.TIME_TEXT:
             return (
                 f"CASE WHEN {_matches(cell, TIME)} THEN"
                 f" CASE WHEN strlen({cell}) = 5 THEN {cell} || ':00' ELSE {cell} END END"
@@ -136,61 +156,66 @@ def typed(cell: str, type_: Type) -> str:
 def in_json(text: str, type_: Type) -> str:
     """Return SQL that writes canonical text as a JSON value; NULL stays NULL."""
     match type_:
-        case Type.STRING:
+        case Type.STRING | Type.UUID:
             return f"to_json({text})::VARCHAR"
-        case Type.NUMBER | Type.BOOLEAN:
+        case Type.NUMBER | Type.INTEGER | Type.BOOLEAN:
             return text
         case _:
             return f"'\"' || {text} || '\"'"
 
 
-def number_widths(text: str) -> tuple[str, str]:
-    """Return SQL for the most characters that numbers have before the point, and behind it."""
-    point = f"strpos({text}, '.')"
+def is_exact(text: str, numbers: ParquetNumbers) -> str:
+    """Return SQL that tells whether a number without exponent can be stored without a change."""
+    most = numbers.digits - numbers.scale
+    whole = f"-?0*[0-9]{{1,{most}}}" if most else "-?0+"
+    fraction = rf"\.[0-9]{{1,{numbers.scale}}}0*" if numbers.scale else r"\.0+"
+    return _matches(text, f"{whole}(?:{fraction})?")
+
+
+def is_regular_and_exact(cell: str, numbers: ParquetNumbers) -> str:
+    """Return SQL of what is true where `is_regular` is, and `is_exact`; not the other way round."""
+    most = numbers.digits - numbers.scale
+    whole = f"[1-9][0-9]{{0,{most - 1}}}|0" if most else "0"
+    fraction = rf"(?:\.[0-9]{{1,{numbers.scale}}})?" if numbers.scale else ""
+    return f"coalesce({_matches(cell, f'-?(?:{whole}){fraction}')}, {cell} IS NULL)"
+
+
+def expanded(text: str) -> str:
+    """Return SQL that writes a number without its exponent, unless that takes very many zeros."""
+    sign, whole, fraction, exponent = (
+        f"regexp_extract({text}, {quoted(_PARTS)}, {group})" for group in (1, 2, 3, 4)
+    )
+    digits = f"({whole} || {fraction})"
+    point = f"(strlen({whole}) + try_cast({exponent} AS INTEGER))"
     return (
-        f"coalesce(max(CASE {point} WHEN 0 THEN strlen({text}) ELSE {point} - 1 END), 0)",
-        f"coalesce(max(CASE {point} WHEN 0 THEN 0 ELSE strlen({text}) - {point} END), 0)",
+        f"CASE WHEN {exponent} = '' THEN {text}"
+        f" WHEN try_cast({exponent} AS INTEGER) NOT BETWEEN -{_MOST_ZEROS} AND {_MOST_ZEROS}"
+        f" THEN {text}"
+        f" WHEN {point} <= 0 THEN {sign} || '0.' || repeat('0', -{point}) || {digits}"
+        f" WHEN {point} >= strlen({digits})"
+        f" THEN {sign} || {digits} || repeat('0', {point} - strlen({digits}))"
+        f" ELSE {sign} || left({digits}, {point}) || '.' || substr({digits}, {point} + 1) END"
     )
 
 
-def number_type(whole: int, fraction: int) -> str:
-    """Return the SQL type that holds numbers of such widths, see `number_widths`, exactly."""
-    if whole + fraction > _MOST_DIGITS:
-        return "VARCHAR"
-    if fraction:
-        return f"DECIMAL({_MOST_DIGITS}, {fraction})"
-    return "BIGINT" if whole <= _BIGINT_DIGITS else f"DECIMAL({_MOST_DIGITS}, 0)"
-
-
-def is_regular_as(cell: str, whole: int, fraction: int) -> str:
-    """Return SQL that tells whether a number is null, or regular and fits such a `number_type`.
-
-    Some of more than thirty digits are said not to fit though they do.
-    """
-    kind = number_type(whole, fraction)
-    if kind == "VARCHAR":
-        return is_regular(cell, Type.NUMBER)
-    pattern = rf"{_REGULAR_INTEGER}(?:\.[0-9]{{1,{fraction}}})?" if fraction else _REGULAR_INTEGER
-    most = _BIGINT_DIGITS if kind == "BIGINT" else _MOST_DIGITS - fraction
-    return f"coalesce({_matches(cell, pattern)} AND strlen({cell}) <= {most}, {cell} IS NULL)"
-
-
-def value(text: str, type_: Type, number: str) -> str:
+def value(text: str, type_: Type, numbers: ParquetNumbers) -> str:
     """Return SQL of the value itself, from its canonical or regular text.
 
     Args:
         text: SQL of the text.
         type_: The column's type.
-        number: The SQL type of a number column.
+        numbers: How numbers are stored; `text` must be exact in it.
     """
     match type_:
-        case Type.STRING:
+        case Type.STRING | Type.UUID | Type.TIME_TEXT:
             return text
         case Type.NUMBER:
-            return f"CAST({text} AS {number})"
+            return f"CAST({text} AS {numbers.sql})"
+        case Type.INTEGER:
+            return f"CAST({text} AS BIGINT)"
         case Type.TIMESTAMP:
             return f"make_timestamptz(epoch_us(CAST({text} AS TIMESTAMP)))"
-        case _:
+        case Type.BOOLEAN | Type.DATE | Type.TIME:
             return f"CAST({text} AS {type_.name})"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.tables.alternatives import Alternatives
+from tap_autodesk_exports.tables.cleaning import Cleaner
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, match_header
@@ -69,14 +70,17 @@ class CheckedFile:
             EXPORTED_AT: (Type.TIMESTAMP, exported_at),
         }
         self._count = 0 if path.stat().st_size == header.end else None
+        self._all_fit = False
+        """Whether it is known that every cell fits its type."""
         self._closing = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
         self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        self._cleaner = Cleaner(path, schema, self._match, self._folder)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Columns of the file that the schema does not know, as `_rescued_data` names them."""
-        return tuple(self._match.unknown)
+        return tuple(name for name in self._match.names if name not in self._match.known)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -84,6 +88,29 @@ class CheckedFile:
         return tuple(
             column.name for column in self._schema.columns if column.name not in self._match.known
         )
+
+    @property
+    def signed_links(self) -> tuple[str, ...]:
+        """Columns with signed links, which have lost their query; known once rows are counted."""
+        return tuple(sorted(self._cleaner.links))
+
+    def unfitting(self) -> dict[str, str]:
+        """Return the columns that have values of which none fits their type.
+
+        They are null in every row, and all their texts are in `_rescued_data`: the catalog is
+        wrong about them.
+
+        Returns:
+            Name -> shape of one of its texts, with 9 for digits, A and a for letters; empty where
+            the column is hashed.
+        """
+        if self._all_fit or not self.count():
+            return {}
+        with self._resources():
+            return {
+                name: "" if self._schema.is_hashed(name) else shape_of(text)
+                for name, text in self._rows.unfitting().items()
+            }
 
     @property
     def _alternatives(self) -> list[Alternatives]:
@@ -142,7 +169,7 @@ class CheckedFile:
     def _file(self) -> CsvFile:
         schema, known = self._schema, self._match.known
         names = {cell: name for name, cell in known.items()}
-        cells = [f"c{at}" for at in range(len(self._header.names))]
+        cells = [f"c{at}" for at in range(self._match.width)]
         return CsvFile(
             self._path,
             self._header,
@@ -150,7 +177,11 @@ class CheckedFile:
                 schema.types[names[cell]] if cell in names else Type.STRING for cell in cells
             ),
             key=(
-                *(known[name] for name in schema.natural_key if name in known),
+                *(
+                    known[part]
+                    for part in schema.natural_key
+                    if isinstance(part, str) and part in known
+                ),
                 *(part.text() for part in self._alternatives),
             ),
         )
@@ -158,9 +189,9 @@ class CheckedFile:
     @functools.cached_property
     def _scan(self) -> Scan:
         """How to read the rows, found by reading all of them."""
-        engine, copy = self._engine, self._folder / "rewritten.csv"
+        engine = self._engine
         with self._resources():
-            scan = read(engine, self._database, self._file, copy)
+            scan = read(engine, self._database, self._file, self._cleaner)
             return unique(engine, self._database, self._path, self._schema, self._match, scan)
 
     @functools.cached_property
@@ -179,13 +210,33 @@ class CheckedFile:
         """Turn a lack of disk or memory into a sentence."""
         import duckdb  # noqa: PLC0415
 
-        # A RuntimeError is how an Arrow stream tells what went wrong in DuckDB.
+        # An Arrow stream that failed, or a thread that cannot be started, is a RuntimeError. What
+        # DuckDB says may hold a cell, unless it is about disk or memory.
         try:
             yield
-        except (duckdb.IOException, duckdb.OutOfMemoryException, RuntimeError) as error:
-            reason = str(error).splitlines()[0].replace(f"{self._path.parent}/", "")
+        except (
+            duckdb.IOException,
+            duckdb.OutOfMemoryException,
+            MemoryError,
+            RuntimeError,
+        ) as error:
+            reason = str(error).partition("\n")[0].replace(f"{self._path.parent}/", "")
+            is_known = any(word in reason for word in ("IO Error", "Out of Memory", "thread"))
             message = (
                 f"The file '{self._path.name}' cannot be read for lack of disk or memory"
-                f" ({reason}). Free some space in the temporary folder, or point TMPDIR elsewhere."
+                f" ({reason if is_known else type(error).__name__}). Free some space in the"
+                " temporary folder, point TMPDIR elsewhere, or allow the process more memory."
             )
-            raise TapError(message) from error
+            raise TapError(message) from None
+
+
+def shape_of(text: str) -> str:
+    """Return what a text looks like without what it says, at most 40 characters."""
+    shape = "".join(map(_shape, text[:40]))
+    return shape + ("…" if len(text) > len(shape) else "")
+
+
+def _shape(character: str) -> str:
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    return "9" if character.isnumeric() else character

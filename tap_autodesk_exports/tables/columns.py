@@ -8,9 +8,9 @@ A query has three levels, and each names its columns by a letter and the cell:
 | source    | p_c0 | a date or timestamp as DuckDB has parsed it, where that is known to suffice |
 | innermost | v_c0 | the canonical text of an irregular cell, NULL where it does not fit         |
 | middle    | j_c0 | the value as JSON, or the text between the quotes of one                    |
-| middle    | k_c0 | as j_c0, for `_row_id`: a cell that does not fit counts as its raw text     |
+| middle    | k_c0 | what counts in `_row_id` as JSON, where that is not the value               |
 | middle    | h_c0 | the hash in place of the value: JSON in a record, text in a Parquet column  |
-| middle    | t_c0 | the value in its own SQL type, for Parquet                                  |
+| middle    | t_c0 | what `stored` makes the value in its own SQL type of, for Parquet           |
 
 The outer level joins them to a record or a row. What it uses more than once is computed once, in
 the middle.
@@ -21,8 +21,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.cells import in_json, quoted, typed, typed_regular
+from tap_autodesk_exports.tables import long_cells
+from tap_autodesk_exports.tables.cells import (
+    expanded,
+    in_json,
+    is_exact,
+    quoted,
+    typed,
+    typed_regular,
+)
 from tap_autodesk_exports.tables.cells import value as typed_value
+from tap_autodesk_exports.tables.long_cells import MARK, NAME_LENGTH
 from tap_autodesk_exports.tables.pieces import Constant
 from tap_autodesk_exports.tables.types import Type
 
@@ -32,6 +41,11 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
     from tap_autodesk_exports.tables.pieces import Piece
     from tap_autodesk_exports.tables.reading import Scan
+
+
+def inexact(name: str) -> str:
+    """Return the text of the error at a number that cannot be stored without a change."""
+    return f"not exact: {name}"
 
 
 class ColumnSql:
@@ -104,24 +118,51 @@ class ColumnSql:
             return self.joinable(name)
         return f"coalesce(to_json(keyed_hash({self.text(name)}))::VARCHAR, 'null')"
 
-    def key_json(self, name: str) -> str:
-        """Return SQL of `k_`: the JSON of a value; a cell that does not fit counts as its text."""
-        raw = f"to_json({self._match.known[name]})::VARCHAR"
-        return f"coalesce({in_json(self.text(name), self.type(name))}, {raw}, 'null')"
+    def own_keys(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Return those of `cells` of which something else than the value counts in `_row_id`."""
+        own = {*self._scan.long, *(cell for _, cell in self.irregular(names))}
+        return [(name, cell) for name, cell in self.cells(names) if cell in own]
 
-    def value(self, name: str, number: str) -> str:
-        """Return SQL of `t_`, or of a constant: the value in its own SQL type.
+    def counted(self, cell: str) -> str:
+        """Return SQL of what counts of a cell's text: the SHA-256 of a long one."""
+        if cell not in self._scan.long:
+            return cell
+        mark = quoted(MARK)
+        if self._scan.marked:
+            is_mark = f"starts_with({cell}, {mark})"
+            return f"CASE WHEN {is_mark} THEN left({cell}, {NAME_LENGTH}) ELSE {cell} END"
+        is_long = f"strlen({cell}) > {long_cells.LONG}"
+        return f"CASE WHEN {is_long} THEN {mark} || sha256({cell}) ELSE {cell} END"
 
-        Args:
-            name: The column.
-            number: The SQL type of a number column.
+    def key_text(self, name: str) -> str:
+        """Return SQL of what counts of a value in `_row_id`.
+
+        Of a cell that does not fit its type the raw text counts, and of a long one the SHA-256.
         """
         text = self.text(name)
+        for _, cell in self.own_keys([name]):
+            raw = self.counted(cell)
+            return raw if self.type(name) is Type.STRING else f"coalesce({text}, {raw})"
+        return text
+
+    def key_json(self, name: str) -> str:
+        """Return SQL of `k_`: what counts of a value in `_row_id`, as JSON."""
+        cell = self._match.known[name]
+        raw = f"to_json({self.counted(cell)})::VARCHAR"
+        if self.type(name) is Type.STRING:
+            return f"coalesce({raw}, 'null')"
+        return f"coalesce({in_json(self.text(name), self.type(name))}, {raw}, 'null')"
+
+    def value(self, name: str) -> str:
+        """Return SQL of `t_`, or of a constant, from which `stored` makes the value itself."""
+        type_, text = self.type(name), self.text(name)
         for _, cell in self.cells([name]):
             # DuckDB casts a regular cell as it stands; what it has parsed already stays parsed.
             regular = f"p_{cell}" if cell in self._scan.parsed else cell
             text = regular if cell in self._scan.regular else f"v_{cell}"
-        return typed_value(text, self.type(name), number)
+            if self._must_fit(name) and cell not in self._scan.regular:
+                text = expanded(text)
+        return text if self._must_fit(name) else typed_value(text, type_, self._schema.numbers)
 
     # --- over the middle level ---------------------------------------------------------------
 
@@ -136,20 +177,43 @@ class ColumnSql:
     def shown(self, name: str) -> list[Piece]:
         """As `member`, with the hash in place of a value that must not be shown."""
         cell = self._match.known.get(name)
-        if not (hashing := self._schema.hashing) or not hashing.applies(name):
+        if not (hashing := self._schema.hashing) or not self._schema.is_hashed(name):
             return self.member(name)
         if cell in self._scan.filled:
             return [f"h_{cell}"]
         constant = self._constants.get(name)
         return [Constant("null" if constant is None else json.dumps(hashing.of(constant)))]
 
+    def stored(self, name: str, value: str) -> str:
+        """Return SQL of a value in its own SQL type.
+
+        The query fails with `inexact` at a number that cannot be stored without a change.
+
+        Args:
+            name: The column.
+            value: What `value` has returned, or the name that it has in the middle level.
+        """
+        if not self._must_fit(name):
+            return value
+        numbers = self._schema.numbers
+        number = typed_value(value, Type.NUMBER, numbers)
+        return (
+            f"CASE WHEN {is_exact(value, numbers)} THEN {number}"
+            f" WHEN {value} IS NOT NULL THEN error({quoted(inexact(name))}) END"
+        )
+
     def constant(self, name: str) -> Constant:
         """Return the JSON of a value that is the same in every row."""
         text = self._constants.get(name)
         if text is None:
             return Constant("null")
-        bare = self.type(name) in (Type.NUMBER, Type.BOOLEAN)
+        bare = self.type(name).is_number or self.type(name) is Type.BOOLEAN
         return Constant(text if bare else json.dumps(text, ensure_ascii=False))
+
+    def _must_fit(self, name: str) -> bool:
+        """Whether it is not known that every number of a column can be stored."""
+        is_decimal = self.type(name) is Type.NUMBER and self._schema.numbers.digits > 0
+        return is_decimal and not self._scan.exact
 
     def _is_always_regular(self, name: str) -> bool:
         """Whether a column has a value in its usual spelling in every row."""
@@ -158,5 +222,5 @@ class ColumnSql:
 
     def _is_quoted(self, name: str) -> bool:
         """Whether the JSON of every value is a text without escapes between quotes."""
-        is_quoted = self.type(name) in (Type.DATE, Type.TIME, Type.TIMESTAMP)
-        return is_quoted and self._is_always_regular(name)
+        types = (Type.DATE, Type.TIME, Type.TIME_TEXT, Type.TIMESTAMP)
+        return self.type(name) in types and self._is_always_regular(name)

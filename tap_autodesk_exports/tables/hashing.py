@@ -11,14 +11,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+import re
 import string
 from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.tables.long_cells import MARK
+from tap_autodesk_exports.tables.spelling import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import duckdb
 
+_REPEATED = re.compile(r"#\d+$")
 MASK = "*****"
 """What Insights shows instead of personal data (documented)."""
 _BLOCK = 64
@@ -31,8 +36,16 @@ class Hashing:
     """Which columns are hashed, and with which key."""
 
     applies: Callable[[str], bool]
-    """Tells whether a column, known or not, is hashed."""
+    """Tells whether a column of this very name is hashed; see `hides`."""
     key: bytes = dataclasses.field(repr=False)
+
+    def hides(self, name: str) -> bool:
+        """Tell whether values of a name are hashed, known or not.
+
+        So are those of a further column of the same name, `email#2`, and of `Email` and `eMail`.
+        """
+        base = _REPEATED.sub("", name)
+        return self.applies(base) or self.applies(snake_case(base))
 
     def of(self, text: str) -> str:
         """Return the hash of a text, or the text itself where it stays as it is."""
@@ -42,7 +55,7 @@ class Hashing:
         return hmac.new(self.key, same.encode(), hashlib.sha256).hexdigest()
 
     def define(self, database: duckdb.DuckDBPyConnection) -> None:
-        """Make the same function known to a database, as `keyed_hash(text)`.
+        """Make the same function known to a database, as `keyed_hash(text)`; marks stay.
 
         DuckDB has no HMAC, so it is put together: SHA-256 over the outer pad and the SHA-256 over
         the inner pad and the text. The pads stand in a macro in memory, and in no query.
@@ -59,7 +72,7 @@ class Hashing:
         )
         database.execute(
             "CREATE TEMP MACRO keyed_hash(text) AS CASE"
-            f" WHEN text IN ({kept}) THEN text"
+            f" WHEN text IN ({kept}) OR starts_with(text, '{MARK}') THEN text"
             f" WHEN contains(text, '@') THEN mac(translate(trim(text), '{string.ascii_uppercase}',"
             f" '{string.ascii_lowercase}')) WHEN text IS NOT NULL THEN mac(text) END"
         )

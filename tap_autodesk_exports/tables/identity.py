@@ -11,7 +11,7 @@ from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.pieces import array, concat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     import duckdb
 
@@ -58,8 +58,8 @@ class Identity:
         Where rows share a key, `#` and a number follow the array for all but the first. Where part
         of the key is hashed, nobody can find it by trying: the MD5 is hashed too.
         """
-        irregular = dict(self._columns.irregular(self._plain))
-        pieces = array(self._piece(at, part, irregular) for at, part in enumerate(self._key))
+        own = dict(self._columns.own_keys(self._plain))
+        pieces = array(self._piece(at, part, own) for at, part in enumerate(self._key))
         if self._has_duplicates:
             pieces.append("CASE WHEN place > 0 THEN '#' || place ELSE '' END")
         sql = f"md5({concat(pieces)})"
@@ -83,10 +83,10 @@ class Identity:
             if not isinstance(part, str)
         }
 
-    def _piece(self, at: int, part: KeyPart, irregular: Mapping[str, str]) -> list[Piece]:
+    def _piece(self, at: int, part: KeyPart, own: Mapping[str, str]) -> list[Piece]:
         if not isinstance(part, str):
             return [f"a_{at}"]
-        return [f"k_{irregular[part]}"] if part in irregular else self._columns.member(part)
+        return [f"k_{own[part]}"] if part in own else self._columns.member(part)
 
     def middle(self) -> dict[str, str]:
         """Return SQL of what `row_id` is made of, by its names in the middle level."""
@@ -95,7 +95,7 @@ class Identity:
             **{f"a_{at}": part.json() for at, part in self._alternatives.items()},
             **{f"x_{at}": part.is_of_hashed() for at, part in self._alternatives.items()},
             **{f"j_{cell}": columns.joinable(name) for name, cell in columns.cells(key)},
-            **{f"k_{cell}": columns.key_json(name) for name, cell in columns.irregular(key)},
+            **{f"k_{cell}": columns.key_json(name) for name, cell in columns.own_keys(key)},
             "place": "place" if self._has_duplicates else "0",
         }
 
@@ -107,8 +107,7 @@ class Identity:
         if not self._has_duplicates:
             return self._scan.source
         others = f"SELECT *, 0 AS place FROM {self._scan.source}"  # noqa: S608
-        width = len({*self._match.known.values(), *self._match.unknown.values()})
-        cells = ", ".join(f"c{at}" for at in range(width))
+        cells = ", ".join(f"c{at}" for at in range(self._match.width))
         return (
             f"({others} WHERE {self._hash()} NOT IN (FROM shared)"  # noqa: S608
             f" UNION ALL SELECT {cells}, place FROM duplicates)"
@@ -129,13 +128,11 @@ class Identity:
         (shared,) = one_row(self._database, "SELECT count(*) FROM shared")
         if not shared:
             return False
-        known = self._content([column.name for column in self._schema.columns])
-        unknown = ", ".join(self._match.unknown.values()) or "NULL"
         self._engine.execute(
             self._database,
             "CREATE TEMP TABLE duplicates AS"  # noqa: S608
-            f" SELECT *, row_number() OVER (PARTITION BY {self._content(self._key)}"
-            f" ORDER BY md5({known}), md5(to_json([{unknown}])::VARCHAR)) - 1 AS place"
+            f" SELECT *, row_number() OVER (PARTITION BY {', '.join(self._parts()) or '1'}"
+            f" ORDER BY {', '.join(self._order()) or '1'}) - 1 AS place"
             f" FROM (SELECT *{columns.innermost([*self._schema.types])} FROM {source}"
             f" WHERE {hashed} IN (FROM shared))",
         )
@@ -152,17 +149,19 @@ class Identity:
         cells += [part.text() for part in self._alternatives.values()]
         return f"hash({', '.join(cells)})" if cells else "0"
 
-    def _content(self, names: Collection[KeyPart]) -> str:
-        """SQL of the JSON array of values, over the innermost level."""
-        columns = self._columns
-        plain = [name for name in names if isinstance(name, str)]
-        irregular, filled = dict(columns.irregular(plain)), dict(columns.cells(plain))
+    def _parts(self) -> list[str]:
+        """SQL of what counts of each part of the key, over the innermost level."""
+        alternatives = [part.text() for part in self._alternatives.values()]
+        return [*map(self._columns.key_text, self._plain), *alternatives]
 
-        def value(name: KeyPart) -> Piece:
-            if not isinstance(name, str):
-                return Alternatives(name, self._schema, self._match).json()
-            if name in irregular:
-                return columns.key_json(name)
-            return columns.json(name) if name in filled else columns.constant(name)
+    def _order(self) -> list[str]:
+        """SQL of the order of rows that share their key, over the innermost level.
 
-        return concat(array([value(name)] for name in names))
+        It depends on nothing but what they hold: first on texts, which say what a row is about,
+        then on numbers and times, which change, in the catalog's order; last on unknown columns.
+        """
+        names = [column.name for column in self._schema.columns if column.name not in self._plain]
+        names.sort(key=lambda name: not self._columns.type(name).is_text)
+        known = [self._columns.key_text(name) for name, _ in self._columns.cells(names)]
+        unknown = [self._columns.counted(cell) for cell in self._match.others]
+        return [f"{sql} NULLS FIRST" for sql in (*known, *unknown)]

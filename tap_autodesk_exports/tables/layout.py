@@ -7,10 +7,12 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.tables.types import Column, Type, json_schema
+from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
+from tap_autodesk_exports.tables.spelling import same_letters
+from tap_autodesk_exports.tables.types import DETAILS, Column, Type, json_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tap_autodesk_exports.tables.hashing import Hashing
@@ -23,8 +25,8 @@ RESCUED_DATA, ROW_ID = "_rescued_data", "_row_id"
 PROVENANCE: dict[str, dict[str, Any]] = {
     EXPORT_ID: {"type": ["string"]},
     EXPORTED_AT: {"type": ["string"], "format": "date-time"},
-    RESCUED_DATA: {"type": ["object", "null"], "additionalProperties": True},
-    ROW_ID: {"type": ["string"]},
+    RESCUED_DATA: {"type": ["string", "null"]},
+    ROW_ID: {"type": ["string"], "maxLength": 32},
 }
 """The columns that every exported row carries in addition to those of its file."""
 
@@ -50,6 +52,8 @@ class TableSchema:
     as far as the file has them, do not."""
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Those of `columns` that are in no file and repeat another one: name -> name of that one."""
+    numbers: ParquetNumbers = DECIMAL
+    """How Parquet files hold number columns."""
     hashing: Hashing | None = None
     """Which values are replaced by a hash; `_row_id` is made from the values themselves."""
 
@@ -71,8 +75,19 @@ class TableSchema:
         return {column.name: column.type for column in self.emitted}
 
     def is_hashed(self, name: str) -> bool:
-        """Tell whether the values of a column, known or not, are hashed."""
-        return self.hashing is not None and self.hashing.applies(name)
+        """Tell whether the values of a column, known or not, are hashed.
+
+        So are those of one that is only spelled otherwise than a hashed one.
+        """
+        if self.hashing is None:
+            return False
+        return self.hashing.hides(name) or same_letters(name.partition("#")[0]) in self._hashed
+
+    @functools.cached_property
+    def _hashed(self) -> frozenset[str]:
+        """The letters of the hashed columns."""
+        applies = self.hashing.applies if self.hashing else bool
+        return frozenset(same_letters(name) for name in self.types if applies(name))
 
     @functools.cached_property
     def natural_key(self) -> tuple[KeyPart, ...]:
@@ -88,15 +103,46 @@ class TableSchema:
 
 @dataclasses.dataclass(frozen=True)
 class HeaderMatch:
-    """Which cell of a row (c0, c1, …) belongs to which name."""
+    """Which cell of a row (c0, c1, …) belongs to which name.
 
-    known: dict[str, str]
+    The cells of very many unknown columns are folded into one, the last, when the file is
+    rewritten: thousands of columns take hundreds of megabytes in the database.
+    """
+
+    names: tuple[str, ...]
+    """The name of every cell of the file, in order."""
+    known: Mapping[str, str]
     """Columns of the schema."""
-    unknown: dict[str, str]
-    """The others, under names that are theirs alone."""
+    unknown: Mapping[str, str]
+    """The others, unless they are folded."""
+    rest: str | None = None
+    """The cell with all unknown columns, where they are folded: members of a JSON object."""
+    kept: tuple[int, ...] = ()
+    """Positions of the cells that are not folded, where some are."""
+
+    @property
+    def others(self) -> list[str]:
+        """The cells that belong to no column of the schema."""
+        return [*self.unknown.values(), *([self.rest] if self.rest else [])]
+
+    @property
+    def width(self) -> int:
+        """How many cells a row has in the database."""
+        return len(self.kept) + 1 if self.rest else len(self.names)
+
+    @functools.cached_property
+    def folded(self) -> list[int]:
+        """Positions of the cells that are folded."""
+        return (
+            [at for at in range(len(self.names)) if at not in set(self.kept)] if self.rest else []
+        )
 
 
-def match_header(path: Path, header: Collection[str], schema: TableSchema) -> HeaderMatch:
+MOST_UNKNOWN = 100
+"""Unknown columns up to which each has a cell in the database."""
+
+
+def match_header(path: Path, header: Sequence[str], schema: TableSchema) -> HeaderMatch:
     """Find the schema's columns in a header.
 
     A name that comes again is an unknown column `name#2`; a column without a name is
@@ -105,31 +151,55 @@ def match_header(path: Path, header: Collection[str], schema: TableSchema) -> He
     Raises:
         FileError: The header has none of the schema's columns: this is another file.
     """
-    names = {column.name for column in schema.columns}
-    known: dict[str, str] = {}
-    unknown: dict[str, str] = {}
+    wanted = {column.name for column in schema.columns}
+    known: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    repeated: dict[str, int] = {}
+    names = []
     for at, raw in enumerate(header):
-        name = schema.rename(raw) if raw else f"column_{at + 1}"
-        if name in names and name not in known:
-            known[name] = f"c{at}"
-            continue
-        unique, repeated = name, 1
-        while unique in known or unique in unknown:
-            repeated += 1
-            unique = f"{name}#{repeated}"
-        unknown[unique] = f"c{at}"
-    if names and not known:
-        # Without its header, the first line would be a row.
-        shown = "not shown, as some columns are hashed" if schema.hashing else _some(list(header))
-        raise FileError(
-            path,
-            f"has none of the expected columns ({_some(sorted(names))}); its header is {shown}.",
-        )
+        name = unique = schema.rename(raw) if raw else f"column_{at + 1}"
+        if name in wanted and name not in known:
+            known[name] = at
+        else:
+            while unique in known or unique in unknown:
+                repeated[name] = repeated.get(name, 1) + 1
+                unique = f"{name}#{repeated[name]}"
+            unknown[unique] = at
+        names.append(unique)
+    if wanted and not known:
+        raise FileError(path, _strange(header, schema))
+    rest = None
+    kept: tuple[int, ...] = ()
+    if len(unknown) > MOST_UNKNOWN:
+        kept = tuple(sorted(known.values()))
+        known = {name: kept.index(at) for name, at in known.items()}
+        unknown, rest = {}, f"c{len(kept)}"
     known |= {copy: known[name] for copy, name in schema.copies.items() if name in known}
-    return HeaderMatch(known, unknown)
+    return HeaderMatch(
+        tuple(names),
+        {name: f"c{at}" for name, at in known.items()},
+        {name: f"c{at}" for name, at in unknown.items()},
+        rest,
+        kept,
+    )
 
 
-def _some(names: list[str]) -> str:
+def _strange(header: Sequence[str], schema: TableSchema) -> str:
+    """Say that a header has no expected column: what is there may be a row, or words."""
+    expected = f"has none of the expected columns ({_some(sorted(map(_name, schema.columns)))})"
+    # A row in place of the header may hold what must not be shown.
+    is_shown = not schema.hashing and not any("@" in name for name in header)
+    shown = _some(header) if is_shown else "not shown, as it may hold personal data"
+    if len(header) == 1 and " " in header[0].strip():
+        return f"holds words in place of a table: {shown}. It {expected}; request a new export."
+    return f"{expected}; its header is {shown}."
+
+
+def _name(column: Column) -> str:
+    return column.name
+
+
+def _some(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name[:60]}'" for name in names[:5])
     return shown + (", …" if len(names) > 5 else "")  # noqa: PLR2004
 
@@ -138,24 +208,30 @@ def type_of(schema: Mapping[str, Any]) -> Type:
     """Return the type that a column's JSON schema asks for; text where it asks for none of ours."""
     names = schema.get("type", "string")
     names = {names} if isinstance(names, str) else set(names)
-    if names & {"number", "integer"}:
-        return Type.NUMBER
-    if "boolean" in names:
-        return Type.BOOLEAN
-    formats = {"date": Type.DATE, "time": Type.TIME, "date-time": Type.TIMESTAMP}
-    return formats.get(str(schema.get("format")), Type.STRING)
+    for type_ in (Type.NUMBER, Type.INTEGER, Type.BOOLEAN):
+        if type_.value in names:
+            return type_
+    for type_ in (Type.UUID, Type.DATE, Type.TIME, Type.TIME_TEXT, Type.TIMESTAMP):
+        if all(schema.get(key) == wanted for key, wanted in DETAILS[type_].items()):
+            return type_
+    return Type.STRING
 
 
 def export_schema(
-    columns: Mapping[str, Type], constants: Mapping[str, Type] | None = None
+    columns: Mapping[str, Type],
+    constants: Mapping[str, Type] | None = None,
+    *,
+    times_as_text: bool = True,
 ) -> dict[str, Any]:
     """Return the schema of an exported stream.
 
     Args:
         columns: Columns of the file.
         constants: Columns that are the same for all rows of an export.
+        times_as_text: Whether a time of day has no `format`. Some targets fail at one (observed).
     """
     properties: dict[str, Any] = {
-        name: json_schema(type_) for name, type_ in {**(constants or {}), **columns}.items()
+        name: json_schema(Type.TIME_TEXT if times_as_text and type_ is Type.TIME else type_)
+        for name, type_ in {**(constants or {}), **columns}.items()
     }
     return {"type": "object", "properties": properties | PROVENANCE}

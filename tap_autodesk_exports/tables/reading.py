@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.files import csv_dialect
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.tables import long_cells
 from tap_autodesk_exports.tables.cells import (
     is_regular,
-    is_regular_as,
-    number_widths,
+    is_regular_and_exact,
     parsed,
     path_literal,
 )
-from tap_autodesk_exports.tables.engine import MOST_MEMORY, one_row
-from tap_autodesk_exports.tables.types import Type
+from tap_autodesk_exports.tables.engine import MOST_MEMORY
+from tap_autodesk_exports.tables.types import LONGEST_VALUE, UUID_LENGTH, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     import duckdb
 
+    from tap_autodesk_exports.tables.cleaning import Cleaner
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.numbers import ParquetNumbers
 
 _ORDINARY = ", buffer_size = 4194304"
 """Small buffers keep memory low, as rows leave DuckDB by the buffer; it is no slower (measured)."""
+_SERIAL = _ORDINARY + ", parallel = false"
 _LONG_RECORDS = (
-    f", max_line_size = {csv_dialect.MAX_RECORD}"
-    f", buffer_size = {2 * csv_dialect.MAX_RECORD}, parallel = false"
+    f", max_line_size = {csv_dialect.MAX_LINE}, buffer_size = {4 * csv_dialect.MAX_LINE},"
+    " parallel = false"
 )
-"""Options for files with records above DuckDB's ordinary limit of 2 MB."""
+"""Options for records above DuckDB's ordinary limit of 2 MB, which even short cells can make up."""
+_MOST_HEAVY = 16 << 20
+"""Bytes of all rows that may have a long cell, up to which a file is read as it is."""
 _COPIES = 32_768
 """Rows in memory at once: 2048 for each of two threads, in up to eight stages of being written."""
+_COLUMN = 1 << 20
+"""Bytes that a column takes in them, whatever it holds."""
 _FIRST_ROWS = 10_240
 """Rows from which `expect` tells what all are like."""
 
@@ -58,9 +65,15 @@ class Scan:
     length: int
     """Bytes of all cells."""
     longest: int
-    """Bytes that no row exceeds."""
-    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Of number cells, where it is known: the most characters before the point, and behind it."""
+    """Bytes of the longest row."""
+    heavy: int
+    """Bytes of all rows that are long enough to have a long cell."""
+    long: frozenset[str]
+    """The cells in which some texts are long, or may be marks of long ones."""
+    marked: bool = False
+    """Whether marks have taken the places of long cells, see `long_cells`."""
+    exact: bool = False
+    """Whether it is known that Parquet files can hold all numbers without a change."""
     parsed: frozenset[str] = frozenset()
     """The cells whose values stand beside them in the source, as p_c0, p_c1, …"""
 
@@ -77,49 +90,77 @@ class CsvFile:
     """The cells (c0, c1, …) whose different values are counted."""
 
 
-def read(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile, copy: Path) -> Scan:
+def read(
+    engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile, cleaner: Cleaner
+) -> Scan:
     """Read a file once, whole.
 
     Args:
         engine: Gives the memory that long rows need.
         database: The connection in which to read it.
         file: The file.
-        copy: Where to write the file again if DuckDB cannot read it as it stands.
+        cleaner: Rewrites the file if the database cannot read it as it is, or must not.
 
     Raises:
         FileError: The file breaks the rules of the dialect.
     """
     with ThreadPoolExecutor(1) as beside:
-        marks = beside.submit(csv_dialect.count_marks, file.path, file.header.end)
-        for options in (_ORDINARY, _ORDINARY + ", parallel = false", _LONG_RECORDS):
-            scan = _attempt(engine, database, file, options, marks)
-            if scan is not None:
-                if options != _LONG_RECORDS:
-                    engine.allow(min(scan.longest * _COPIES, MOST_MEMORY))
-                return scan
-            if marks.result() is None:
-                break
-        # DuckDB and the file disagree: the dialect module decides who is right.
-        rows = csv_dialect.rewrite(file.path, copy)
-        file = replace(file, path=copy, header=csv_dialect.read_header(copy))
-        marks = beside.submit(csv_dialect.count_marks, copy, file.header.end)
-        scan = _attempt(engine, database, file, _LONG_RECORDS, marks)
-    if scan is None or scan.rows != rows:
-        raise FileError(file.path, "cannot be read exactly. Please report this.")
+        scan = None
+        if not cleaner.must_rewrite:
+            survey = beside.submit(_survey, file, cleaner)
+            scan = _first(engine, database, file, (_ORDINARY, _SERIAL), survey)
+        if scan is None or survey.result().is_suspicious or scan.heavy > _MOST_HEAVY:
+            path, rows = cleaner.rewrite()
+            copy = replace(file, path=path, header=csv_dialect.read_header(path))
+            survey = beside.submit(_survey, copy, cleaner)
+            scan = _first(engine, database, copy, (_ORDINARY, _SERIAL, _LONG_RECORDS), survey)
+            if scan is None or scan.rows != rows:
+                raise FileError(file.path, "cannot be read exactly. Please report this.")
+            if cleaner.long_cells:
+                cells = frozenset(f"c{at}" for at in range(len(file.types)))
+                scan = replace(scan, long=cells, marked=True)
+    engine.allow(_memory(scan.longest, len(file.types)))
     return scan
 
 
-def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -> Scan | None:
+def _memory(longest: int, columns: int) -> int:
+    """Return the bytes that rows may take in addition to ordinary ones."""
+    return min(longest * _COPIES + columns * _COLUMN, MOST_MEMORY)
+
+
+def _survey(file: CsvFile, cleaner: Cleaner) -> csv_dialect.Survey:
+    return csv_dialect.survey(file.path, file.header.end, cleaner.is_suspicious)
+
+
+def _first(
+    engine: Engine,
+    database: duckdb.DuckDBPyConnection,
+    file: CsvFile,
+    all_options: Sequence[str],
+    survey: Future[csv_dialect.Survey],
+) -> Scan | None:
+    """Read a file with the first options that account for every byte of it; None if none do."""
+    for options in all_options:
+        scan = _attempt(engine, database, file, options, survey)
+        if scan is not None or survey.result().marks is None:
+            return scan
+    return None
+
+
+def expect(
+    engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile, numbers: ParquetNumbers
+) -> Scan | None:
     """Expect of a file what its first rows show, without reading it whole.
 
-    A query over the source fails at a cell that is not regular, or has no room in the SQL type that
-    the first rows suggest. What only the whole file can show must be checked after the query has
-    run: that no key occurs twice, and that no comma is left over, see `csv_dialect.count_commas`.
+    A query over the source fails at a cell that is not regular, or a number that cannot be stored
+    without a change. What only the whole file can show must be checked after the query has run:
+    that no key occurs twice, and that no comma is left over, see `csv_dialect.count_commas`.
 
     Args:
         engine: As in `read`.
         database: As in `read`.
         file: As in `read`.
+        numbers: How numbers are stored.
 
     Returns:
         How to read the file, with the numbers of its first rows; None where they do not promise
@@ -135,14 +176,17 @@ def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -
     first = _profile(engine, database, first_rows, file)
     if not first.rows or len(cells) == 1:
         return None
-    if len(first.regular) < len(cells) or first.distinct < first.rows:
+    if len(first.regular) < len(cells) or first.distinct < first.rows or first.long:
         return None
-    engine.allow(min(first.longest * _COPIES, MOST_MEMORY))
-    numbers = [cell for cell, type_ in zip(cells, types, strict=True) if type_ is Type.NUMBER]
-    widths = _widths(database, first_rows, numbers) if numbers else {}
+    engine.allow(_memory(first.longest, len(types)))
     values = _parsed(cells, types)
+    free = {
+        cell
+        for cell, type_ in zip(cells, types, strict=True)
+        if type_ is Type.STRING and cell not in file.key
+    }
     checked = ", ".join(
-        cell if type_ is Type.STRING else f"{_checked(value, cell, type_, widths)} AS {value}"
+        cell if cell in free else f"{_checked(value, cell, type_, numbers)} AS {value}"
         for cell, type_ in zip(cells, types, strict=True)
         for value in (cell, *([f"p_{cell}"] if cell in values else []))
     )
@@ -151,24 +195,19 @@ def expect(engine: Engine, database: duckdb.DuckDBPyConnection, file: CsvFile) -
         source=f"(SELECT {checked} FROM {_with(values, source)})",  # noqa: S608
         filled=frozenset(cells),
         complete=frozenset(),
-        widths=widths,
+        exact=True,
         parsed=frozenset(values),
     )
 
 
-def _widths(
-    database: duckdb.DuckDBPyConnection, source: str, cells: Sequence[str]
-) -> dict[str, tuple[int, int]]:
-    """Return `Scan.widths` of number cells that are regular."""
-    outputs = ", ".join(width for cell in cells for width in number_widths(cell))
-    found = one_row(database, f"SELECT {outputs} FROM {source}")  # noqa: S608
-    return dict(zip(cells, zip(found[::2], found[1::2], strict=True), strict=True))
-
-
-def _checked(value: str, cell: str, type_: Type, widths: Mapping[str, tuple[int, int]]) -> str:
-    """SQL of a value that fails where its cell is not as the first ones."""
-    is_number = type_ is Type.NUMBER
-    condition = is_regular_as(cell, *widths[cell]) if is_number else is_regular(cell, type_)
+def _checked(value: str, cell: str, type_: Type, numbers: ParquetNumbers) -> str:
+    """SQL of a value that fails where its cell is not as expected."""
+    is_decimal = type_ is Type.NUMBER and numbers.digits
+    condition = is_regular_and_exact(cell, numbers) if is_decimal else is_regular(cell, type_)
+    if type_ is Type.STRING:  # part of the key, in which a long text counts otherwise
+        condition = f"coalesce(strlen({cell}) <= {long_cells.LONG}, true)"
+    elif type_ is Type.NUMBER and not numbers.digits:
+        condition += f" AND coalesce(strlen({cell}) <= {LONGEST_VALUE}, true)"
     return f"CASE WHEN {condition} THEN {value} ELSE error('not as expected') END"
 
 
@@ -189,22 +228,24 @@ def _attempt(
     database: duckdb.DuckDBPyConnection,
     file: CsvFile,
     options: str,
-    marks: Future[int | None],
+    survey: Future[csv_dialect.Survey],
 ) -> Scan | None:
     """Read a file with some options; None where DuckDB cannot, or reads it otherwise.
 
-    `marks` are the file's quotes, counted in a thread while DuckDB works.
+    The survey is made in a thread while DuckDB works.
     """
     import duckdb  # noqa: PLC0415 - not before there is a file to read
 
     source = _source(file.path, len(file.types), options)
-    if options == _LONG_RECORDS:
-        engine.allow(MOST_MEMORY)
     try:
         scan = _profile(engine, database, source, file)
-    except duckdb.InvalidInputException:
+    except (
+        duckdb.InvalidInputException,
+        duckdb.NotImplementedException,
+        duckdb.OutOfMemoryException,
+    ):
         return None
-    return scan if _makes_up(file, scan, marks.result()) else None
+    return scan if _makes_up(file, scan, survey.result().marks) else None
 
 
 def _makes_up(file: CsvFile, scan: Scan, marks: int | None) -> bool:
@@ -245,21 +286,33 @@ def _profile(
     types, key = file.types, file.key
     cells = [f"c{at}" for at in range(len(types))]
     typed = [
-        (cell, type_) for cell, type_ in zip(cells, types, strict=True) if type_ is not Type.STRING
+        (cell, type_)
+        for cell, type_ in zip(cells, types, strict=True)
+        if type_ not in {Type.STRING, Type.UUID}
     ]
+    row = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in cells)
     outputs = [
         "count(*)",
         f"count(DISTINCT hash({', '.join(key)}))" if key else "1",
+        f"coalesce(sum({row}), 0)",
+        f"coalesce(max({row}), 0)",
+        f"coalesce(sum(CASE WHEN {row} > {long_cells.LONG} THEN {row} END), 0)",
         *(f"count({cell})" for cell in cells),
-        *(f"coalesce(sum(strlen({cell})), 0)" for cell in cells),
         *(f"coalesce(max(strlen({cell})), 0)" for cell in cells),
         *(f"bool_and({is_regular(cell, type_)})" for cell, type_ in typed),
     ]
     query = f"SELECT {', '.join(outputs)} FROM {_with(_parsed(cells, types), source)}"  # noqa: S608
-    ((rows, distinct, *found),) = engine.execute(database, query)
+    ((rows, distinct, length, longest, heavy, *found),) = engine.execute(database, query)
     rest = iter(found)
-    counts, lengths, longest = ([next(rest) for _ in cells] for _ in range(3))
+    counts, lengths = ([next(rest) for _ in cells] for _ in range(2))
     irregular = {cell for (cell, _), is_regular in zip(typed, rest, strict=True) if not is_regular}
+    irregular |= {
+        cell
+        for cell, type_, most in zip(cells, types, lengths, strict=True)
+        if type_ is not Type.STRING
+        and most > (UUID_LENGTH if type_ is Type.UUID else LONGEST_VALUE)
+    }
+    long = {cell for cell, most in zip(cells, lengths, strict=True) if most > long_cells.LONG}
     filled = {cell: count for cell, count in zip(cells, counts, strict=True) if count}
     return Scan(
         source,
@@ -268,6 +321,8 @@ def _profile(
         complete=frozenset(cell for cell, count in filled.items() if count == rows),
         regular=frozenset(cells) - irregular,
         distinct=distinct,
-        length=sum(lengths),
-        longest=sum(longest),
+        length=length,
+        longest=longest,
+        heavy=heavy,
+        long=frozenset(long),
     )

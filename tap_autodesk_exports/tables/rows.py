@@ -6,24 +6,19 @@ How a query is built, and what its columns are called, is in `columns`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.tables.cells import (
-    identifier,
-    number_type,
-    number_widths,
-    quoted,
-    typed,
-)
+from tap_autodesk_exports.tables.cells import identifier, quoted, typed
 from tap_autodesk_exports.tables.columns import ColumnSql
 from tap_autodesk_exports.tables.engine import one_row
 from tap_autodesk_exports.tables.identity import Identity
 from tap_autodesk_exports.tables.layout import RESCUED_DATA, ROW_ID
+from tap_autodesk_exports.tables.long_cells import MARK, RESCUED_MARK
 from tap_autodesk_exports.tables.pieces import Constant, concat, joined
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     import duckdb
 
@@ -31,6 +26,10 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
     from tap_autodesk_exports.tables.pieces import Piece
     from tap_autodesk_exports.tables.reading import Scan
+
+
+_FIRST_ROWS = 10_240
+"""Rows in which a cell of a column mostly fits its type, if any does."""
 
 
 class Rows:
@@ -84,13 +83,10 @@ class Rows:
         }
         return f"SELECT {record} FROM {self._middle(values, selected, after)}"  # noqa: S608
 
-    def columnar(
-        self, numbers: Mapping[str, str], selected: Collection[str], after: tuple[str, str] | None
-    ) -> str:
+    def columnar(self, selected: Collection[str], after: tuple[str, str] | None) -> str:
         """Return a query for the rows as columns of their own types.
 
         Args:
-            numbers: The SQL type of every number column.
             selected: Names of the columns.
             after: As in `records`.
         """
@@ -106,45 +102,47 @@ class Rows:
                 sql = f"h_{self._match.known.get(name, name)}"
                 values[sql] = f"keyed_hash({columns.text(name)})"
             else:
-                sql = columns.value(name, numbers.get(name, "VARCHAR"))
+                sql = columns.value(name)
                 for _, cell in columns.cells([name]):
                     values[f"t_{cell}"], sql = sql, f"t_{cell}"
+                sql = columns.stored(name, sql)
             outputs.append(f"{sql} AS {identifier(name)}")
         return f"SELECT {', '.join(outputs)} FROM {self._middle(values, selected, after)}"  # noqa: S608
 
-    def number_types(self, selected: Collection[str]) -> dict[str, str]:
-        """Choose for each number column the SQL type that holds every one of its values exactly."""
-        columns = self._columns
-        names = [
+    def texts(self, selected: Collection[str]) -> list[str]:
+        """Return those of the columns that `columnar` gives as text."""
+        return [
             name
             for name in self._names(selected)
-            if columns.type(name) is Type.NUMBER and not self._schema.is_hashed(name)
+            if self._columns.type(name).is_text or self._schema.is_hashed(name)
         ]
-        cells, widths = dict(columns.cells(names)), self._scan.widths
-        unknown = [name for name, cell in cells.items() if cell not in widths]
-        found: Sequence[Any] = ()
-        if unknown:
-            outputs = [
-                sql
-                for name in unknown
-                for sql in (
-                    *number_widths(columns.text(name)),
-                    f"coalesce(bool_or(contains(lower({columns.text(name)}), 'e')), false)",
-                )
-            ]
-            source = self._innermost(unknown, None, with_id=False)
-            query = f"SELECT {', '.join(outputs)} FROM {source}"  # noqa: S608
-            found = one_row(self._database, query)
-        types = {name: number_type(*widths.get(cells.get(name, ""), (1, 0))) for name in names}
-        for at, name in enumerate(unknown):
-            whole, fraction, exponent = found[3 * at : 3 * at + 3]
-            types[name] = "VARCHAR" if exponent else number_type(whole, fraction)
-        return types
+
+    def unfitting(self) -> dict[str, str]:
+        """Return the columns none of whose cells fits its type, with one of its cells."""
+        names = [column.name for column in self._schema.columns]
+        irregular = {
+            name: cell
+            for name, cell in self._columns.irregular(names)
+            if name not in self._schema.copies
+        }
+        first_rows = f"(FROM {self._scan.source} LIMIT {_FIRST_ROWS})"
+        for source in (first_rows, self._scan.source):
+            if not irregular:
+                break
+            outputs = ", ".join(
+                f"count({typed(cell, self._columns.type(name))}), any_value({cell})"
+                for name, cell in irregular.items()
+            )
+            found = one_row(self._database, f"SELECT {outputs} FROM {source}")  # noqa: S608
+            counts = dict(zip(irregular, found[::2], strict=True))
+            examples = dict(zip(irregular, found[1::2], strict=True))
+            irregular = {name: cell for name, cell in irregular.items() if not counts[name]}
+        return {name: examples[name] for name in irregular}
 
     def maximum(self, name: str) -> str:
         """Return a query for the greatest canonical text of a column."""
         text = self._columns.text(name)
-        is_number = self._columns.type(name) is Type.NUMBER
+        is_number = self._columns.type(name).is_number
         order = f"try_cast({text} AS DOUBLE)" if is_number else text
         source = self._innermost({name}, None, with_id=False)
         return f"SELECT arg_max({text}, {order}) FROM {source}"  # noqa: S608
@@ -183,7 +181,7 @@ class Rows:
         limit = typed(quoted(bound), Type.TIMESTAMP if type_ is Type.DATE else type_)
         if type_ is Type.DATE:
             limit = f"left({limit}, 10)"
-        elif type_ is Type.NUMBER:
+        elif type_.is_number:
             text, limit = f"try_cast({text} AS DOUBLE)", f"try_cast({limit} AS DOUBLE)"
         return f"coalesce({text} >= {limit}, true)"
 
@@ -194,7 +192,7 @@ class Rows:
         if name == ROW_ID:
             return [Constant('"'), self._identity.row_id(), Constant('"')]
         if name == RESCUED_DATA:
-            return ["coalesce(rescued, 'null')"]
+            return ["coalesce(to_json(rescued)::VARCHAR, 'null')"]
         return self._columns.shown(name)
 
     def _rescued(self, selected: Collection[str]) -> str:
@@ -210,14 +208,23 @@ class Rows:
             for name, cell in self._match.unknown.items()
             if cell in self._scan.filled
         ]
-        if not misfits:
-            return "NULL::VARCHAR"
-        members = ", ".join(
-            f"CASE WHEN {misfit} THEN"
-            f" {quoted(json.dumps(name, ensure_ascii=False) + ':')} ||"
-            f" to_json({f'keyed_hash({cell})' if self._schema.is_hashed(name) else cell})::VARCHAR"
-            " END"
+        members = [
+            f"CASE WHEN {misfit} THEN {quoted(json.dumps(name, ensure_ascii=False) + ':')}"
+            f" || to_json({self._raw(name, cell)})::VARCHAR END"
             for name, cell, misfit in misfits
-        )
-        misfit = " OR ".join(f"({misfit})" for _, _, misfit in misfits)
-        return f"CASE WHEN {misfit} THEN '{{' || concat_ws(',', {members}) || '}}' END"
+        ]
+        conditions = [f"({misfit})" for _, _, misfit in misfits]
+        if self._match.rest in self._scan.filled:
+            members.append(str(self._match.rest))
+            conditions.append(f"{self._match.rest} IS NOT NULL")
+        if not members:
+            return "NULL::VARCHAR"
+        text = f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
+        return f"CASE WHEN {' OR '.join(conditions)} THEN {text} END"
+
+    def _raw(self, name: str, cell: str) -> str:
+        """SQL of what is rescued of a cell: its text, the hash of it, or a mark of a long one."""
+        raw = f"keyed_hash({cell})" if self._schema.is_hashed(name) else cell
+        if self._scan.marked:
+            return f"replace({raw}, {quoted(MARK)}, {quoted(RESCUED_MARK)})"
+        return raw

@@ -16,8 +16,8 @@ from tap_autodesk_exports.tables.batches import write_json_lines
 from tap_autodesk_exports.tables.checked_file import CheckedFile
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.engine import one_row
-from tap_autodesk_exports.tables.lines import fetch
-from tap_autodesk_exports.tables.parquet import ParquetFiles, hand_on
+from tap_autodesk_exports.tables.lines import Lines, fetch
+from tap_autodesk_exports.tables.parquet import Batch, ParquetWriter, hand_on
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,15 +36,16 @@ class Table(CheckedFile):
     Every row carries the columns of the schema (null where the file lacks one), its constants, and
 
     - `_export_id`, `_exported_at`: of which export, taken when;
-    - `_rescued_data`: null, or an object from column name to raw text, with the cells that do not
-      fit the type of their column, and with the values of columns that the schema does not know;
+    - `_rescued_data`: null, or text that holds a JSON object from column name to raw text, with the
+      cells that do not fit the type of their column, and with the values of columns that the schema
+      does not know;
     - `_row_id`: 32 hex digits, the MD5 of the natural key and of a counter among the rows that
       share it. The same row gets the same id in every export, wherever it stands in the file.
     """
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All columns of a record, in order. `_rescued_data` is an object, in spite of its type."""
+        """All columns of a record, in order."""
         return self._schema.emitted
 
     def maximum(self, column: str) -> str | None:
@@ -92,10 +93,13 @@ class Table(CheckedFile):
             selected: As in `lines`.
             after: As in `lines`.
         """
-        read = json.JSONDecoder(parse_int=_read_integer, parse_float=Decimal).decode
+        read = json.JSONDecoder(parse_int=_read_integer, parse_float=Decimal).raw_decode
         for chunk in self._chunks("", selected, "\n", after):
-            # A JSON text holds no line feed; other line ends may stand in its strings.
-            yield from map(read, chunk.decode().split("\n")[:-1])
+            text, at = chunk.decode(), 0
+            while at < len(text):
+                record, end = read(text, at)
+                yield record
+                at = end + 1  # a line feed
 
     def batches(
         self,
@@ -109,43 +113,45 @@ class Table(CheckedFile):
         """Write the rows to files; yield the number of each, counted from 1, when it is complete.
 
         JSON lines hold the same texts as `lines`. Parquet files have columns of real types: text,
-        boolean, date, time, timestamp in UTC; BIGINT or DECIMAL, whichever holds every value of
-        the table exactly, or text where neither does. `_rescued_data` is JSON text.
+        boolean, date, time, timestamp in UTC; integers are BIGINT, numbers what the schema says.
+        The types depend on the schema alone, so that the files of all tables with it are one.
 
         Args:
             create: Opens the file with a number for writing, such as a file of any storage.
             selected: As in `lines`.
             encoding: What to write.
-            rows_per_file: Rows of a file; Parquet has some more, see `ParquetFiles`.
+            rows_per_file: Rows of a file; Parquet has some more, see `Batch`, or fewer where cells
+                are long.
             after: As in `lines`.
+
+        Raises:
+            InexactNumber: Parquet files cannot hold a number in this way without a change.
         """
         if self._count == 0:
             return
         with self._resources():
             if encoding is Encoding.PARQUET:
-                files = self._parquet(selected, rows_per_file, after)
-                yield from hand_on(files, create)
+                folder = self._folder / "parquet"
+                batch = Batch(folder, selected, rows_per_file, after)
+                yield from hand_on(self._parquet(batch), create)
                 return
             compressed = encoding is Encoding.JSONL_GZIP
             query = self._rows.records("", selected, "\n", after)
-            lines = fetch(self._database, query, self.count())
+            lines = self._lines(query)
             yield from write_json_lines(lines, create, rows_per_file, compressed=compressed)
 
-    def _parquet(
-        self, selected: Collection[str], rows_per_file: int, after: tuple[str, str] | None
-    ) -> list[Path]:
+    def _parquet(self, batch: Batch) -> list[Path]:
         """Write the rows to files of this table's folder."""
-        folder = self._folder / "parquet"
-        parquet = ParquetFiles(self._engine, self._database, folder, selected, rows_per_file)
-        if self._count is None and after is None and not self._schema.unique:
-            written = parquet.write_at_once(self._file, self._rows_of)
+        writer = ParquetWriter(
+            self._engine, self._database, self._cleaner, self._schema.numbers, batch
+        )
+        if self._count is None and not self._schema.unique:
+            written = writer.write_at_once(self._file, self._rows_of)
             if written:
                 files, self._count = written
+                self._all_fit = True
                 return files
-        if not self.count():
-            return []
-        files, _ = parquet.write(self._rows, self._scan, after)
-        return files
+        return writer.write(self._rows, self._scan) if self.count() else []
 
     def _chunks(
         self, before: str, selected: Collection[str], behind: str, after: tuple[str, str] | None
@@ -154,12 +160,17 @@ class Table(CheckedFile):
             return
         count, sent = self.count(), 0
         with self._resources():
-            query = self._rows.records(before, selected, behind, after)
-            for lines in fetch(self._database, query, count):
+            for lines in self._lines(self._rows.records(before, selected, behind, after)):
                 sent += lines.count
                 yield lines.text
         if after is None and sent != count:
             raise FileError(self._path, f"gave {sent} rows where {count} were counted. Run again.")
+
+    def _lines(self, query: str) -> Iterator[Lines]:
+        """Return the lines of a query of records, with the long cells in place of their marks."""
+        lines = fetch(self._database, query, self.count())
+        long_cells = self._cleaner.long_cells
+        return long_cells.expand(lines) if long_cells else lines
 
 
 def _read_integer(token: str) -> int | Decimal:

@@ -28,7 +28,7 @@ def rows(path: Path, types: Mapping[str, str]) -> list[Row]:
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
-        types: Column -> `string`, `number`, `boolean`, `date`, `time` or `timestamp`.
+        types: Column -> what the tap calls its type.
 
     Returns:
         A row for each record: a value for each column of `types`, null where the file has none or
@@ -113,8 +113,21 @@ def _parsed(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return reader
 
 
+def _time_text(text: str) -> str | None:
+    found = re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d(:[0-5]\d(?:\.\d{1,6})?)?", text, re.ASCII)
+    return text + ("" if found[1] else ":00") if found else None
+
+
+def _integer(text: str) -> Decimal | None:
+    fits = re.fullmatch(r"0|-?[1-9]\d*", text, re.ASCII) and -(2**63) <= int(text) < 2**63
+    return Decimal(text) if fits else None
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "string": str,
+    "UUID": lambda text: text if len(text.encode()) <= 36 else None,
+    "integer": _integer,
+    "time as text": _time_text,
     "number": _number,
     "boolean": _boolean,
     "date": _parsed(dt.date.fromisoformat),

@@ -39,8 +39,13 @@ def postgres_tables(connection: psycopg.Connection[Any], schema: str = SCHEMA) -
         query = sql.SQL("SELECT * FROM {}.{}").format(sql.Identifier(schema), sql.Identifier(name))
         cursor = connection.execute(query)
         columns = [column.name.lower() for column in cursor.description or ()]
-        tables[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        tables[name] = [_opened(dict(zip(columns, row, strict=True))) for row in cursor.fetchall()]
     return tables
+
+
+def _opened(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the object in place of the text that `_rescued_data` holds."""
+    return {**row, RESCUED: row.get(RESCUED) and json.loads(row[RESCUED])}
 
 
 def duckdb_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
@@ -52,9 +57,7 @@ def duckdb_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
     for (name,) in names:
         table = connection.table(f"{SCHEMA}.{name}")
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
-        tables[name] = [
-            {**row, RESCUED: row.get(RESCUED) and json.loads(row[RESCUED])} for row in rows
-        ]
+        tables[name] = [_opened(row) for row in rows]
     return tables
 
 

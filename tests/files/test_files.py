@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
+from support.rescued import opened
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import archive as archive_module
 from tap_autodesk_exports.files import sheets
 from tap_autodesk_exports.files.archive import Archive
 from tap_autodesk_exports.files.convert import Kind, as_csv, kind_of
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.files.workbook import Workbook
 from tap_autodesk_exports.tables import Column, Engine, Table, TableSchema, Type
 
 if TYPE_CHECKING:
@@ -29,12 +31,12 @@ def rows_of(
     path: Path, folder: Path, *columns: Column, rename: Callable[[str], str] = str
 ) -> list[dict]:
     names = [column.name for column in columns]
-    csv = as_csv(path, folder, expected=names, rename=rename)
+    csv = as_csv(path, folder, json=True, expected=names, rename=rename)
     schema = TableSchema(columns, rename=rename)
     with Table(
         csv, schema, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
     ) as table:
-        return list(table.records([*names, "_rescued_data"]))
+        return list(map(opened, table.records([*names, "_rescued_data"])))
 
 
 def values_of(path: Path, folder: Path, *columns: Column) -> list[tuple]:
@@ -57,11 +59,11 @@ def test_a_csv_file_is_used_as_it_is(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html><body>Sign in</body></html>", "an HTML or XML page"),
         (b'\xef\xbb\xbf\n <?xml version="1.0"?><Error><Code>AccessDenied</Code>', "XML page"),
         (b"<Error><Code>ExpiredToken</Code></Error>", "an HTML or XML page"),
-        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\x1f\x8b\x08\x00", "gzip-compressed, and damaged"),
         (b"%PDF-1.7", "PDF"),
         (b"\xff\xfei\x00d\x00", "UTF-16"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", r"\.xls"),
-        (b"PK\x03\x04 and then nothing", "damaged ZIP"),
+        (b"PK\x03\x04 and then nothing", "not a whole ZIP archive"),
         (b'{"developerMessage": "Quota limit exceeded."}', "without a list of objects"),
         (b'"just text"', None),
         (b"[1, 2]", "without a list of objects"),
@@ -79,16 +81,16 @@ def test_a_file_that_is_no_table_is_told_by_what_it_is(tmp_path: Path, content, 
     path = tmp_path / "export.csv"
     path.write_bytes(content)
     if what is None:
-        assert as_csv(path, tmp_path) == path
+        assert as_csv(path, tmp_path, json=True) == path
         return
     with pytest.raises(FileError, match=rf"'export\.csv' is .*{what}"):
-        as_csv(path, tmp_path)
+        as_csv(path, tmp_path, json=True)
 
 
-def test_an_archive_that_is_no_workbook_is_no_table(tmp_path: Path) -> None:
-    path = archive(tmp_path, {"a.csv": b"id\n1\n"})
+def test_an_archive_with_several_files_is_no_table(tmp_path: Path) -> None:
+    path = archive(tmp_path, {"a.csv": b"id\n1\n", "b.csv": b"id\n2\n"})
     assert kind_of(path) is Kind.ARCHIVE
-    with pytest.raises(FileError, match="is a ZIP archive"):
+    with pytest.raises(FileError, match="is a ZIP archive with 2 files"):
         as_csv(path, tmp_path)
 
 
@@ -182,13 +184,16 @@ def test_a_large_sheet_read_in_pieces_is_the_same_as_in_one(
         tmp_path,
         {"Filter": FILTERS, "Ü & <S>": [[], [None, *"abcdef"], *rows[:700], [], [], *rows[700:]]},
     )
-    whole = as_csv(path, tmp_path, expected=[*"abcdef"]).read_bytes()
-    assert whole.startswith(b",a,b,c,d,e,f\n")
+    whole, in_pieces = tmp_path / "whole.csv", tmp_path / "pieces.csv"
+    start = Workbook(path).head("Ü & <S>").index([*"abcdef"])
+    Workbook(path).write("Ü & <S>", start, whole)
+    assert whole.read_bytes().startswith(b",a,b,c,d,e,f\n")
     monkeypatch.setattr(sheets, "_PIECE", 5000)
-    assert as_csv(path, tmp_path, expected=[*"abcdef"]).read_bytes() == whole
-    with sheets.Sheets(path) as opened:
-        pieces = len(list(opened._pieces(opened._parts["Ü & <S>"])))
-    assert pieces > 10
+    start = Workbook(path).head("Ü & <S>").index([*"abcdef"])
+    Workbook(path).write("Ü & <S>", start, in_pieces)
+    assert in_pieces.read_bytes() == whole.read_bytes()
+    book = sheets.Sheets(path)
+    assert len(list(book._pieces(book._parts["Ü & <S>"]))) > 10
 
 
 def test_blank_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:
@@ -201,9 +206,7 @@ def test_blank_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:
 
 def test_a_workbook_without_the_expected_columns_names_its_sheets(tmp_path: Path) -> None:
     path = workbook(tmp_path, {"Filter": FILTERS, "Andere": [["x"]]})
-    with pytest.raises(
-        FileError, match="no sheet has the expected columns; its sheets: 'Filter', 'A"
-    ):
+    with pytest.raises(FileError, match="no sheet has the expected columns; it has 'Filter', 'A"):
         as_csv(path, tmp_path, expected=["usage", "day"])
 
 
@@ -238,7 +241,7 @@ def test_json_values_keep_their_digits_and_their_nulls(tmp_path: Path) -> None:
         + "".join(f', {{"n": {number}, "list": [{number}, {{"k":null}}]}}' for number in numbers)
         + "]"
     )
-    target = as_csv(path, tmp_path)
+    target = as_csv(path, tmp_path, json=True)
     lines = target.read_text()
     assert lines.startswith('id,s,n,list\n"","a,""b""\n",,\n,,,\n')
     for number in numbers:
@@ -361,6 +364,8 @@ def test_a_member_larger_than_the_disk_is_not_begun(
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     unpacked = Archive(archive(tmp_path, {"a.csv": b"id\n" * 100}))
-    with pytest.raises(TapError, match="needs 300 bytes of disk, where 100 are free"):
+    with pytest.raises(
+        TapError, match="needs 300 bytes of disk to be unpacked, where 100 are free"
+    ):
         unpacked.extract("a.csv", tmp_path)
     assert not (tmp_path / "a.csv").exists()

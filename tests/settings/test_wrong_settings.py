@@ -145,6 +145,13 @@ WRONG = [
             "or secret has: copy it again, without a line break at its end."
         ),
     ),
+    (
+        {"parquet_numbers": "decimal(39,10)"},
+        (
+            "Setting 'parquet_numbers' ('decimal(39,10)') is not a type of numbers: write it as "
+            "decimal(38,10), with at most 38 digits, or as text."
+        ),
+    ),
     # Dates
     (
         {"start_date": "31.01.2026"},

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,3 +135,31 @@ def test_a_format_that_nobody_writes_is_told(server, run_tap, tmp_path):
     run = run_tap({**server.settings(), **CONFIG, **batch})
     assert run.code == 1
     assert "'batch_config' asks for parquet with compression 'gzip'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "type_"),
+    [
+        (None, pa.decimal128(38, 10)),
+        ("decimal(20,4)", pa.decimal128(20, 4)),
+        ("text", pa.string()),
+    ],
+)
+def test_numbers_in_parquet_have_the_type_of_the_setting(server, run_tap, tmp_path, numbers, type_):
+    config = {**server.settings(), **CONFIG, "parquet_numbers": numbers}
+    if numbers is None:
+        del config["parquet_numbers"]
+    run = run_tap({**config, **batch_config(tmp_path / "files", size=2048, format="parquet")})
+    assert run.code == 0, run.stderr
+    (path,) = paths(run, "admin_projects")
+    assert pyarrow.parquet.read_schema(path).field("value").type == type_
+
+
+@pytest.mark.parametrize(("setting", "format_"), [("text", None), ("time", "time")])
+def test_a_time_of_day_has_the_format_that_the_setting_says(server, setting, format_):
+    config = {**server.settings(), "apis": ["data_connector"], "time_columns": setting}
+    tap = TapAutodeskExports(config=config)
+    streams = {stream["stream"]: stream["schema"] for stream in tap.catalog_dict["streams"]}
+    hour = streams["forms_weather_hours"]["properties"]["hour"]
+    assert hour["type"] == ["string", "null"]
+    assert hour.get("format") == format_

@@ -145,7 +145,7 @@ def test_twelve_schema_changes_replayed_against_the_previous_registry(server, mo
 
 
 def as_served(record: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, str]:
-    rescued = record["_rescued_data"] or {}
+    rescued = json.loads(record["_rescued_data"] or "{}")
     return {name: text(record.get(name, rescued.get(name))) for name in types}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from end_to_end import independent_reading
 from support import in_process, processes
+from support.rescued import opened
 from tap_autodesk_exports.autodesk.insights.datasets import column_name
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.tables.layout import PROVENANCE, type_of
@@ -141,7 +142,7 @@ def test_every_exported_stream_holds_the_rows_that_were_served(first, files, cat
                     if name not in added(stream) or name == "_rescued_data"
                 }
             )
-            for record in first.records(stream)
+            for record in map(opened, first.records(stream))
         )
         if served != got:
             wrong.append(

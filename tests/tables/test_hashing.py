@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
+from support.rescued import opened
 from tap_autodesk_exports.tables import Column, Encoding, Engine, Table, TableSchema, Type
 from tap_autodesk_exports.tables.hashing import Hashing
 
@@ -39,7 +40,7 @@ def read(folder: Path, hashing: Hashing | None, **more: Any) -> list[dict[str, A
         path, schema, export_id="e", exported_at="2026-01-01", engine=Engine(folder)
     ) as table:
         names = {column.name for column in table.columns}
-        found = list(table.records(names))
+        found = list(map(opened, table.records(names)))
         table_files: list[Path] = []
 
         def create(number: int):

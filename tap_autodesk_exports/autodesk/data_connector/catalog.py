@@ -40,15 +40,18 @@ DELETED_AT, SDC_DELETED_AT = "deleted_at", "_sdc_deleted_at"
 
 PUBLISHED_TYPES = {
     Type.STRING: "string",
+    Type.UUID: "string: UUID",
     Type.NUMBER: "number",
+    Type.INTEGER: "number",
     Type.BOOLEAN: "boolean",
     Type.DATE: "date: string",
     Type.TIME: "time",
+    Type.TIME_TEXT: "time",
     Type.TIMESTAMP: "timestamp: SQL",
 }
 TYPES = {
     "string": Type.STRING,
-    "string: UUID": Type.STRING,
+    "string: UUID": Type.UUID,
     "string: null": Type.STRING,
     "enum: string": Type.STRING,
     "number": Type.NUMBER,
@@ -149,7 +152,7 @@ def _dataset(name: str, table: Mapping[str, Any], *, with_deletions: bool) -> Ta
     is_delta = group.startswith("cdc")
     # A snapshot each time, unless events or changes of a date range.
     is_dated = is_delta or group == "activities"
-    columns = {column: TYPES.get(type_, Type.STRING) for column, type_ in table["columns"].items()}
+    columns = {column: _type(column, type_) for column, type_ in table["columns"].items()}
     copies: dict[str, str] = {}
     if is_delta and with_deletions and DELETED_AT in columns:
         copies[SDC_DELETED_AT] = DELETED_AT
@@ -169,6 +172,12 @@ def _dataset(name: str, table: Mapping[str, Any], *, with_deletions: bool) -> Ta
         is_personal=functools.partial(_is_personal, name, ids),
         service_group=group,
     )
+
+
+def _type(column: str, published: str) -> Type:
+    """Return the type of a column; a number that identifies something is whole (observed)."""
+    is_id = published == "number" and (column == "id" or column.endswith("_id"))
+    return Type.INTEGER if is_id else TYPES.get(published, Type.STRING)
 
 
 def _is_personal(table: str, ids: frozenset[str], column: str) -> bool:

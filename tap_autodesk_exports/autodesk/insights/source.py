@@ -135,6 +135,7 @@ class InsightsSource(Source):
             path = as_csv(
                 self._context.downloader.fetch(self.service, finished, file, folder),
                 folder,
+                json=self._settings.insights_output_format == "JSON",
                 expected=expected,
                 rename=dataset.rename,
             )
