@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.tables.hashing import Hashing
+    from tap_autodesk_exports.tables.types import Type
 
 VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
@@ -131,13 +131,17 @@ class Bookmarks:
             return None
         return value
 
+    @property
+    def _is_by_number(self) -> bool:
+        return self.replication.key_type is not None and self.replication.key_type.is_number
+
     def _can_be(self, value: str | None) -> bool:
         """Tell whether a text can be a bookmark: one that is compared must be of its type."""
         if value is None:
             return False
         if self.replication.is_dated:
             return instant(value) is not None
-        return self.replication.key_type is not Type.NUMBER or _is_number(value)
+        return not self._is_by_number or _is_number(value)
 
     def after(self, partition: Mapping[str, str]) -> tuple[str, str] | None:
         """Return replication key and bound of the rows of a snapshot to send; None for all."""
@@ -219,7 +223,7 @@ class Bookmarks:
 
     def _later(self, one: str, other: str) -> str:
         """Return the greater of two values of the replication key."""
-        return max(one, other, key=Decimal if self.replication.key_type is Type.NUMBER else None)
+        return max(one, other, key=Decimal if self._is_by_number else None)
 
     # Versions of a whole table
 

@@ -141,7 +141,7 @@ def test_a_format_that_nobody_writes_is_told(server, run_tap, tmp_path):
     ("numbers", "type_"),
     [
         (None, pa.decimal128(38, 10)),
-        ("decimal(20,4)", pa.decimal128(20, 4)),
+        ("decimal(38,15)", pa.decimal128(38, 15)),
         ("text", pa.string()),
     ],
 )
