@@ -1,6 +1,6 @@
 """Which columns hold personal data, by their names: what `hash_personal_data` hashes.
 
-The rules were made from the published names of all 430 tables and from a real extract, in which
+The rules were made from the published names of all tables and from a real extract, in which
 `created_by` and the like hold Autodesk IDs. They hold for columns that a catalog does not know, in
 any spelling. Free text, such as a comment, is not looked into.
 """

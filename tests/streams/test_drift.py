@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime as dt
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ STREAMS = (
 @pytest.fixture
 def server() -> Iterator[Sandbox]:
     with Sandbox(scale=0.3, job_seconds=0) as sandbox:
+        sandbox.data_connector.published_schema = "observed"
         yield sandbox
 
 
@@ -190,7 +192,7 @@ def test_the_schema_command_prints_and_writes_what_changed(server, tmp_path: Pat
             "column": "classification1_id",
             "change_type": "MODIFIED",
             "notes": "Renamed",
-            "watermark": "2026-10-15 00:00:00",
+            "watermark": f"{dt.datetime(2026, 10, 15, tzinfo=dt.UTC).timestamp():.0f}",
             "year": 2026,
             "month": 10,
         }
@@ -206,12 +208,12 @@ def test_the_schema_command_prints_and_writes_what_changed(server, tmp_path: Pat
     assert any(line.startswith("- takeoff_quantities.classification1_id") for line in lines)
     assert "! 2026-10-15 MODIFIED takeoff.quantities.classification1_id: Renamed" in lines
     written = json.loads(file.read_text())
-    assert len(written) == 430
+    assert len(written) == 443
     assert written["admin_rooms"]["primary_key"] == ["id"]
     unchanged = set(written) - {"admin_rooms", *RENAMED}
     bundled = registry.bundled()
     assert all(written[name] == bundled[name] for name in unchanged)
-    assert len(file.read_text().splitlines()) == 432
+    assert len(file.read_text().splitlines()) == 445
 
 
 def test_the_schema_command_says_where_it_cannot_write(server, tmp_path: Path):
@@ -224,7 +226,7 @@ def test_the_schema_command_says_where_it_cannot_write(server, tmp_path: Path):
 def test_the_schema_command_says_what_is_wrong():
     done = CliRunner().invoke(main, ["schema", "--api-url", "http://127.0.0.1:9"])
     assert done.exit_code == 1
-    assert "cannot be fetched" in done.output
+    assert "could not be fetched" in done.output
 
 
 def test_a_table_that_no_stream_knows_is_named_once():
@@ -266,7 +268,7 @@ def test_discovery_without_the_live_schema_says_so(run_tap):
     run = run_tap(config, "--discover")
     assert run.code == 1
     assert run.messages == []
-    assert "cannot be fetched" in run.stderr
+    assert "could not be fetched" in run.stderr
     assert "'data_connector_schema: bundled'" in run.stderr
     assert "Traceback" not in run.stderr
 

@@ -37,23 +37,21 @@ def command(*, api_url: str, file: Path | None) -> None:
     try:
         groups = {table["service_group"] for table in known.values()}
         new = renewed(known, live.published(api_url, groups))
-        told = live.changes(api_url, PUBLISHED)
+        documented = live.changes(api_url, PUBLISHED)
     except TapError as error:
         raise click.ClickException(str(error)) from None
     lines = list(differences(known, new))
     for line in lines:
         click.echo(line)
-    for change in told:
+    for day, change in documented:
         where = ".".join(
             str(change[part]) for part in ("service_group", "table", "column") if change.get(part)
         )
-        click.echo(
-            f"! {str(change['watermark'])[:10]} {change.get('change_type')} {where}: "
-            f"{change.get('notes') or ''}".rstrip(": ")
-        )
+        notes = change.get("notes") or ""
+        click.echo(f"! {day} {change.get('change_type')} {where}: {notes}".rstrip(": "))
     click.echo(
-        f"{len(lines)} differences from the bundled schema of {PUBLISHED}, {len(told)} documented "
-        "changes since."
+        f"{len(lines)} differences from the bundled schema of {PUBLISHED}, {len(documented)} "
+        "documented changes since."
     )
     if lines:
         click.echo(

@@ -21,6 +21,8 @@ Registry = dict[str, Table]
 PUBLISHED = "2026-03-18"
 """The day of the published schema that the bundled registry was made from."""
 DELETED = "deleted_at"
+VERSION_TIME = "adsk_updated_at"
+UPDATED = "updated_at"
 
 
 @functools.cache
@@ -44,17 +46,30 @@ def renewed(known: Registry, published: Mapping[str, Mapping[str, Mapping[str, s
         published: Service group -> table -> column -> type.
     """
     documented = {table["service_group"] for table in known.values() if _in_enum(table)}
+    versioned = {
+        table["service_group"] for table in known.values() if VERSION_TIME in table["columns"]
+    }
     renewed_tables: Registry = {}
     for group, tables in published.items():
         for table, columns in tables.items():
             name = f"{group}_{table}"
-            before = known.get(name) or _inferred(
-                group, table, columns, in_enum=group in documented
-            )
-            renewed_tables[name] = {**before, "columns": dict(columns)}
-            if not set(before["primary_key"] or ()) <= set(columns):
+            whole = _with_versions(columns) if group in versioned else dict(columns)
+            before = known.get(name) or _inferred(group, table, whole, in_enum=group in documented)
+            renewed_tables[name] = {**before, "columns": whole}
+            if not set(before["primary_key"] or ()) <= set(whole):
                 renewed_tables[name] |= {"primary_key": [], "primary_key_confidence": "none"}
+            if before["replication_key"] not in whole:
+                renewed_tables[name] |= {"replication": "FULL_TABLE", "replication_key": None}
     return dict(sorted(renewed_tables.items()))
+
+
+def _with_versions(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the published columns of a table of changes as its files have them.
+
+    The published form lacks `adsk_updated_at`, which the files and the schema inside an extract
+    have at their end (observed).
+    """
+    return {**columns, VERSION_TIME: columns.get(VERSION_TIME, "timestamp: SQL")}
 
 
 def from_catalog(group: str, table: str, columns: Mapping[str, str]) -> Table:
@@ -76,7 +91,8 @@ def _inferred(group: str, table: str, columns: Mapping[str, str], *, in_enum: bo
     """Return what follows from a new table's service group, as for its neighbours."""
     key, confidence, replication_key = [], "none", None
     if group.startswith("cdc"):
-        key, confidence, replication_key = ["adsk_row_id"], "documented", "adsk_updated_at"
+        by = VERSION_TIME if VERSION_TIME in columns else UPDATED
+        key, confidence, replication_key = ["adsk_row_id"], "documented", by
     elif group == "activities":
         key, confidence, replication_key = ["activity_id"], "inferred", "created_at"
     elif "id" in columns:
