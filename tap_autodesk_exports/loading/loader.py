@@ -7,11 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
 from tap_autodesk_exports.tables.table import Table
+from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
+    from tap_autodesk_exports.tables.layout import TableSchema
     from tap_autodesk_exports.tables.types import Type
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -234,14 +237,14 @@ class Loader:
                 return table.maximum(str(replication.key)) if replication.is_filtered else None
 
     def _table(self, path: Path, finished: FinishedExport) -> Table:
-        schema = self._selected.schema
-        values = self._source.constants(self._dataset, finished)
-        constants = {
-            name: (type_, values.get(name)) for name, (type_, _) in schema.constants.items()
-        }
+        schema = _with_constants(
+            self._selected.schema,
+            self._source.constants(self._dataset, finished),
+            read_header(path).names,
+        )
         return Table(
             path,
-            dataclasses.replace(schema, constants={**constants, **self._sink.constants()}),
+            dataclasses.replace(schema, constants={**schema.constants, **self._sink.constants()}),
             export_id=finished.export_id,
             exported_at=finished.exported_at,
             engine=self._engine,
@@ -300,3 +303,14 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
+
+
+def _with_constants(
+    schema: TableSchema, texts: Mapping[str, str | None], names: Sequence[str]
+) -> TableSchema:
+    """Give a schema's constants their texts; one without may be a column of the file, by row."""
+    types = {name: type_ for name, (type_, _) in schema.constants.items()}
+    read = [name for name in types if texts.get(name) is None and name in names]
+    constants = {name: (type_, texts.get(name)) for name, type_ in types.items()}
+    columns = tuple(Column(name, constants.pop(name)[0]) for name in read)
+    return dataclasses.replace(schema, columns=(*schema.columns, *columns), constants=constants)

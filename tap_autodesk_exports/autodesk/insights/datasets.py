@@ -12,12 +12,12 @@ order of the names. A renamed product then takes the place of the old one, and n
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
+from tap_autodesk_exports.tables.spelling import any_spelling, snake_case
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -36,9 +36,13 @@ ALIASES = {
 
 
 def column_name(header: str) -> str:
-    """Return the one name of a column for both documented spellings."""
-    name = re.sub(r"[^0-9a-z]+", "_", header.strip().lower()).strip("_")
-    return ALIASES.get(name, name)
+    """Return the one name of a column for every spelling: `teamAlias`, `Team alias`, `TEAM_ALIAS`.
+
+    A name that no report has is written in snake_case as well, where that changes no letter.
+    """
+    name = _any_spelling(header.strip())
+    other = snake_case(name) if name.isascii() else name
+    return name if name in _COLUMNS else ALIASES.get(other, other or name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,3 +164,6 @@ USAGE_REPORT = InsightsDataset(
 )
 
 DATASETS = (SUBSCRIPTIONS, USERS, USAGE, USAGE_REPORT)
+
+_COLUMNS = frozenset(name for dataset in DATASETS for name in dataset.columns)
+_any_spelling = any_spelling(_COLUMNS)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.personal import is_personal
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.loading.listing import STRING, STRINGS, TIMESTAMP, Listing, list_schema
 
 if TYPE_CHECKING:
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def _contexts(source: InsightsSource) -> Iterable[Any]:
-    return source.contexts
+    entries = source.teams.entries
+    if not entries:
+        # Observed: this is how the API answers a user without a role.
+        yield ConfigurationError(
+            "Insights: this user sees no team. Sign in as a primary or secondary admin of a team "
+            "with a Business Success Plan, or leave 'insights' out of 'apis'."
+        )
+    yield from entries
 
 
 def _exports(source: InsightsSource) -> Iterable[Any]:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
 from tap_autodesk_exports.apis import Api
-from tap_autodesk_exports.autodesk.answers import Answers, read_each
-from tap_autodesk_exports.autodesk.insights.client import REPORTING, Insights, Team
+from tap_autodesk_exports.autodesk.insights.client import Insights
+from tap_autodesk_exports.autodesk.insights.files import Download, report_file, with_team_ids
 from tap_autodesk_exports.autodesk.insights.service import InsightsService
-from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.autodesk.insights.teams import Teams
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.files.convert import as_csv
-from tap_autodesk_exports.files.csv_dialect import read_header
+from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, month_start, months
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tap_autodesk_exports.autodesk.context import RunContext
     from tap_autodesk_exports.autodesk.insights.datasets import InsightsDataset
+    from tap_autodesk_exports.autodesk.insights.teams import Chosen
+    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Dataset, Selected
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 
 class InsightsSource(Source):
@@ -38,48 +42,24 @@ class InsightsSource(Source):
         self._settings = context.settings
         self.client = Insights(context.api)
         self.service = InsightsService(self.client)
-
-    @functools.cached_property
-    def contexts(self) -> list[Any]:
-        """The teams of the user as the API answers them, requested once in a run."""
-        return self.client.contexts()
+        self.teams = Teams(self.client, context.settings)
+        self._left_aside: dict[str, str] = {}
 
     # Planned
 
     @override
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the exports of each dataset, team by team."""
-        teams = self._teams()
+        teams = self.teams.chosen()
         return {each.name: list(self._loads(each, teams)) for each in selected}
 
-    def _teams(self) -> Answers[str]:
-        """Return the teams to export; an empty ID stands for all of them in one export.
-
-        Raises:
-            ConfigurationError: There is none.
-        """
-        if self._settings.insights_export_scope == "all_teams":
-            return Answers(("",))
-        if self._settings.insights_team_ids:
-            return Answers(tuple(self._settings.insights_team_ids))
-        teams = read_each(self.contexts, Team.read)
-        reporting = tuple(team.team_id for team in teams.items if team.is_reporting)
-        if not reporting and not teams.unreadable:
-            msg = (
-                f"Insights: none of the {len(teams.items)} teams of this user has the benefit "
-                f"'{REPORTING}', so there is nothing to export. Sign in as an admin of a team with "
-                "a Business Success Plan, or leave 'insights' out of 'apis'."
-            )
-            raise ConfigurationError(msg)
-        return Answers(reporting, teams.unreadable)
-
-    def _loads(self, selected: Selected, teams: Answers[str]) -> Iterator[Load]:
+    def _loads(self, selected: Selected, teams: Chosen) -> Iterator[Load]:
         dataset = cast("InsightsDataset", selected.dataset)
-        for team in teams.items:
+        for team in teams.team_ids:
             partition = {"team_id": team} if team else {}
             for window in self._windows(dataset, selected.bookmarks, partition):
                 yield Load(self._spec(dataset, team, window), partition)
-        for number, error in enumerate(teams.unreadable):
+        for number, error in enumerate(teams.errors):
             spec = ExportSpec(Api.INSIGHTS.value, f"unreadable {number}", dataset.name)
             yield Load(spec, {"team_id": spec.owner}, error)
 
@@ -121,35 +101,45 @@ class InsightsSource(Source):
 
     @override
     def fetch(self, dataset: Dataset, finished: FinishedExport, folder: Path) -> Path | None:
-        """Fetch the file that holds the report's rows.
-
-        A usage report comes as two files, of which the first lists the filters (observed), so the
-        right one is recognised by its header.
-        """
-        report = cast("InsightsDataset", dataset).report
-        expected = set(dataset.columns)
-        best: tuple[int, Path] | None = None
-        for file in finished.files:
-            if file.kind and file.kind != report:
-                continue
+        """Fetch all files of an export, and make one of those that hold the report's rows."""
+        rename, expected = dataset.rename, set(dataset.columns)
+        spec = finished.pending.spec
+        aside: list[str] = []
+        downloads = []
+        for number, file in enumerate(finished.files):
+            into = folder / f"{number}"
+            into.mkdir()
             path = as_csv(
-                self._context.downloader.fetch(self.service, finished, file, folder),
-                folder,
-                json=self._settings.insights_output_format == "JSON",
+                self._context.downloader.fetch(self.service, finished, file, into),
+                into,
+                json=spec.body["outputFormat"] == "JSON",
                 expected=expected,
-                rename=dataset.rename,
+                rename=rename,
+                left_aside=aside.append,
             )
-            matches = len(expected & {dataset.rename(name) for name in read_header(path).names})
-            if best is None or matches > best[0]:
-                best = (matches, path)
-        if best is None or not best[0]:
-            msg = (
-                f"The {finished.pending.spec.title} ({finished.export_id}) has no file with "
-                f"columns of {report}: {len(finished.files)} files came. Run again; if it happens "
-                "again, the API has changed and a newer release of this tap is needed."
+            downloads.append(Download(file.name, path))
+        report = report_file(downloads, expected, rename, folder)
+        if report is None:
+            raise FileError(Path(dataset.name), _without_rows(dataset, finished))
+        # A usage report's list of filters is a sheet too (observed).
+        may_have_rows = [] if cast("InsightsDataset", dataset).is_aggregated else aside
+        for name in aside:
+            logger.log(
+                logging.WARNING if may_have_rows else logging.INFO,
+                "Sheet '%s' of export %s does not have the report's columns and is left aside.",
+                name,
+                finished.export_id,
             )
-            raise TapError(msg)
-        return best[1]
+        if names := [*report.left_aside, *may_have_rows]:
+            self._left_aside[dataset.name] = ", ".join(names)
+        if spec.owner:
+            return report.path
+        return with_team_ids(report.path, self.teams, rename, folder / "of_all_teams.csv")
+
+    @override
+    def incomplete(self, dataset: Dataset) -> str | None:
+        names = self._left_aside.get(dataset.name)
+        return f"{names} may hold more rows of it" if names else None
 
     @override
     def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:
@@ -160,3 +150,12 @@ class InsightsSource(Source):
             "window_start": spec.start,
             "window_end": spec.end,
         }
+
+
+def _without_rows(dataset: Dataset, finished: FinishedExport) -> str:
+    files = ", ".join(f"'{file.name}'" for file in finished.files) or "none at all"
+    return (
+        f"is in none of the files of export {finished.export_id} ({files}): none has columns of "
+        f"{cast('InsightsDataset', dataset).report}. Run again for a new export; if it happens "
+        "again, the API has changed and a newer release of this tap is needed."
+    )

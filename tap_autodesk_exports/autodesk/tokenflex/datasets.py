@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.personal import is_personal
 from tap_autodesk_exports.loading.dataset import Dataset
+from tap_autodesk_exports.tables.spelling import any_spelling
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ class TokenFlexDataset(Dataset):
     takes_other_categories: bool = False
 
     def __post_init__(self) -> None:
-        """Take the columns from what is requested."""
+        """Take the columns from what is requested; in a file, their spelling may be another one."""
         names = (*self.fields, *self.metrics)
         columns = {name: TYPES.get(name, Type.STRING) for name in names}
         object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "rename", any_spelling(columns))
 
 
 USAGE = TokenFlexDataset(

@@ -180,7 +180,7 @@ class TokenFlexSource(Source):
         """Fetch the one file of an export."""
         fields = cast("TokenFlexDataset", dataset).fields
         path = self._context.downloader.fetch(self.service, finished, finished.files[0], folder)
-        return as_csv(path, folder, expected=fields)
+        return as_csv(path, folder, expected=fields, rename=dataset.rename)
 
     @override
     def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:

@@ -1,0 +1,130 @@
+"""Which of the files of an export hold the rows of its report, and whose rows they are.
+
+Documented: some exports have several downloads. Observed: a usage report has a list of its filters
+as the first of two. Inferred: seat rows and token rows may come as two downloads, or two sheets,
+of one report; so files are told apart by their headers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import filecmp
+import logging
+from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.files.combine import combine
+from tap_autodesk_exports.files.csv_dialect import read_header, rows, write_row
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.files.headers import with_the_reports_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tap_autodesk_exports.autodesk.insights.teams import Teams
+
+logger = logging.getLogger("tap-autodesk-exports")
+
+TEAM_ID, TEAM_ALIAS = "team_id", "team_alias"
+FEW = 0.5
+"""Part of the report's columns below which a file is something else, such as a list of filters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """A file of an export, as CSV.
+
+    Attributes:
+        name: How it is called in the log.
+        path: The file.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportFile:
+    """The file with the rows of a report.
+
+    Attributes:
+        path: The file.
+        left_aside: Names of the files that may hold rows of it and were not taken.
+    """
+
+    path: Path
+    left_aside: tuple[str, ...]
+
+
+def report_file(
+    downloads: Sequence[Download],
+    expected: set[str],
+    rename: Callable[[str], str],
+    folder: Path,
+) -> ReportFile | None:
+    """Make one file of all that hold rows of a report; None where none does.
+
+    Args:
+        downloads: The files of the export.
+        expected: The report's columns.
+        rename: Name in a header -> name of the column.
+        folder: Where a file of several is written.
+    """
+    found = [expected & {rename(n) for n in read_header(each.path).names} for each in downloads]
+    taken: list[Path] = []
+    aside: list[str] = []
+    most = max((len(names) for names in found), default=0)
+    if not most:
+        return None
+    for each, names, is_it in zip(downloads, found, with_the_reports_header(found), strict=True):
+        if not is_it:
+            if len(names) >= FEW * most:
+                aside.append(each.name)
+            logger.log(
+                logging.WARNING if len(names) >= FEW * most else logging.INFO,
+                "File '%s' of the export has %d of the report's columns and is left aside.",
+                each.name,
+                len(names),
+            )
+        elif any(_is_copy(each.path, other) for other in taken):
+            logger.warning(
+                "File '%s' of the export is the same as another one and is left aside.", each.name
+            )
+        else:
+            taken.append(each.path)
+    return ReportFile(combine(taken, folder / "report.csv", rename), tuple(aside))
+
+
+def _is_copy(path: Path, other: Path) -> bool:
+    """Tell whether two files hold the same rows, and some."""
+    has_rows = path.stat().st_size > read_header(path).end
+    return has_rows and filecmp.cmp(path, other, shallow=False)
+
+
+def with_team_ids(path: Path, teams: Teams, rename: Callable[[str], str], target: Path) -> Path:
+    """Return a file of all teams with a column `team_id`, by the alias in each row.
+
+    Raises:
+        FileError: The file is damaged, or has no column with the alias.
+    """
+    names = [rename(name) for name in read_header(path).names]
+    if TEAM_ALIAS not in names or TEAM_ID in names:
+        if TEAM_ID in names:
+            return path
+        problem = (
+            "is of all teams and does not say which team a row belongs to. Set "
+            "'insights_export_scope: per_team'."
+        )
+        raise FileError(path, problem)
+    at = names.index(TEAM_ALIAS)
+    aliases = {
+        (record.cells[at] or b"").decode(errors="replace").strip()
+        for number, record in enumerate(rows(path))
+        if number
+    }
+    ids = {alias.encode(): each.encode() for alias, each in teams.ids(aliases - {""}).items()}
+    with target.open("wb") as out:
+        for number, record in enumerate(rows(path)):
+            team_id = ids.get((record.cells[at] or b"").strip()) if number else TEAM_ID.encode()
+            out.write(write_row([*record.cells, team_id]))
+    return target
