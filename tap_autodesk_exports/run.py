@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_autodesk_exports.apis import Api
+from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.context import RunContext
 from tap_autodesk_exports.autodesk.http import ApiContext
 from tap_autodesk_exports.autodesk.sources import SOURCES
+from tap_autodesk_exports.autodesk.unknown_fields import UnknownFields
 from tap_autodesk_exports.exports.download import Downloader
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import Runner
@@ -96,6 +97,9 @@ class Run:
                 self.sign_in,
                 clock,
                 stop,
+                observe=UnknownFields(
+                    {TITLES[api]: entry.expected for api, entry in SOURCES.items()}
+                ),
                 request_seconds=settings.request_timeout_seconds,
             ),
             self._downloader,

@@ -6,7 +6,8 @@ import functools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib import StateMessage
+from singer_sdk import Tap
+from singer_sdk.singerlib import Catalog, StateMessage
 from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import SOURCES
@@ -67,13 +68,20 @@ class TapAutodeskExports(CommandLine):
     def setup_mapper(self) -> None:
         """Have the streams amend the catalog before the SDK's mapper reads it.
 
-        What is selected only because Meltano selects everything by default is deselected.
+        What is selected only because Meltano selects everything by default is deselected. A map of
+        a stream that is not selected does nothing: the SDK would not find the columns that it maps.
         """
-        _ = self.streams
+        streams = self.streams
         if is_meltanos_default():
             for stream in self._left_out():
                 stream.selected = False
-        super().setup_mapper()
+        super(Tap, self).setup_mapper()
+        selected = {
+            name: entry
+            for name, entry in self.catalog.items()
+            if name not in streams or streams[name].selected
+        }
+        self.mapper.register_raw_streams_from_catalog(Catalog(selected))
 
     def _selected(self) -> Sequence[Selected]:
         """Return the selected streams that need exports; in a dry run, those of the default."""
@@ -121,6 +129,11 @@ class TapAutodeskExports(CommandLine):
     @override
     def close(self) -> int:
         """End the run, write the last state, and report what became of it; return the exit code."""
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning(
+                "No stream is selected, so nothing was loaded. Select some in the catalog, in "
+                "Meltano under `select`: `meltano select tap-autodesk-exports --list` shows them."
+            )
         return self.session.close(self._write_last_state)
 
     def _write_last_state(self) -> None:

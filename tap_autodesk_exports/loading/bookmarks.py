@@ -173,9 +173,18 @@ class Bookmarks:
 
     def earliest_start(self) -> str | None:
         """Return where the first load of any partition started, in the canonical form."""
-        states = self.states.known_partitions() or [self.states.of({})]
+        states = [*self.states.known_partitions(), self.states.of({})]
         starts = (str(state.get("start")) for state in states)
         return min((start for start in starts if instant(start)), default=None)
+
+    def start(self, partition: Mapping[str, str], start: dt.datetime) -> dt.datetime:
+        """Return from where a partition is read, given where the settings start.
+
+        Where the whole table is replaced, that is where its first load started, so that nothing
+        of it is lost.
+        """
+        first = instant(self.earliest_start()) if self.replacing else None
+        return min(start, first) if first and self.position(partition) is None else start
 
     # What was sent before
 
@@ -246,19 +255,25 @@ class Bookmarks:
         """Return the mark of what the keys of a partition's rows are made of; None without rows."""
         state = self.states.of(partition)
         mark: str | None = state.get(IDENTITY)
-        return mark if _has_rows(state) else None
+        return mark if self._has_rows(state) else None
 
     def identities(self) -> list[str | None]:
         """Return the marks of all partitions with rows; None for those that have none."""
         own = self.states.of({})
         found = [
-            state.get(IDENTITY) for state in self.states.known_partitions() if _has_rows(state)
+            state.get(IDENTITY) for state in self.states.known_partitions() if self._has_rows(state)
         ]
-        return [*found, own.get(IDENTITY)] if _has_rows(own) or self.replacing else found
+        return [*found, own.get(IDENTITY)] if self._has_rows(own) or self.replacing else found
 
     def note_identity(self, partition: Mapping[str, str], mark: str) -> None:
         """Note what the keys of a partition's rows are made of."""
         self.states.of(partition)[IDENTITY] = mark
+
+    def _has_rows(self, state: State) -> bool:
+        # A bookmark that cannot be read, and that no run of this tap wrote, counts as none.
+        value = state.get("replication_key_value")
+        is_loaded = bool(value) and (self._can_be(value) or bool(state.get(IDENTITY)))
+        return is_loaded or bool(state.get("export_id"))
 
     @property
     def replacing(self) -> int:
@@ -274,19 +289,25 @@ class Bookmarks:
             mark: What their keys are made of.
         """
         for state in [self.states.of({}), *self.states.known_partitions()]:
+            is_open = self._has_rows(state) or bool(state.get(VERSION_IS_OPEN))
             for name in state:
                 if name not in _KEPT:
                     # Not removed: where Meltano merges two states, it would come back.
                     state[name] = None
+            state[VERSION_IS_OPEN] = is_open
         self.states.of({}).update({REPLACING: version, IDENTITY: mark})
+
+    def loaded_partitions(self) -> list[Mapping[str, str]]:
+        """Return the contexts of the partitions whose rows a target has."""
+        return [
+            state["context"]
+            for state in self.states.known_partitions()
+            if self._has_rows(state) or state.get(VERSION_IS_OPEN)
+        ]
 
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""
         self.states.of({})[REPLACING] = 0
-
-
-def _has_rows(state: State) -> bool:
-    return bool(state.get("replication_key_value") or state.get("export_id"))
 
 
 def _is_number(text: str) -> bool:

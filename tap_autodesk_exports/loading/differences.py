@@ -45,14 +45,16 @@ class Differences:
         shapes = table.unfitting()
         for name in self._new("unfitting", shapes):
             type_ = self._selected.schema.types[name].value
+            article = "an" if type_[0] in "aeiou" else "a"
             example = f", such as '{shapes[name]}'" if shapes[name] else ""
             logger.warning(
-                "No value of column '%s' in '%s' is a %s%s (9 is any digit, a any letter), so the "
+                "No value of column '%s' in '%s' is %s %s%s (9 is any digit, a any letter), so the "
                 "column is null and the values are in _rescued_data. To have them in the column, "
                 "make it a string in the catalog (in meltano.yml: `schema: {%s: {%s: {type: "
                 "[string, 'null']}}}`); and please report it.",
                 name,
                 file,
+                article,
                 type_,
                 example,
                 self._selected.name,

@@ -129,11 +129,12 @@ class Loader:
                 if isinstance(error, FileError):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.settle(load)
-        if (whole or replaces) and not ended and self._is_whole(loads):
+        if loads and (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
             if replaces:
+                self._bookmarks.close_version({})
                 self._bookmarks.end_replacing()
             self._sink.state()
 
@@ -161,9 +162,9 @@ class Loader:
         owners = [next(iter(load.partition.values()), None) for load in loads]
         if None in owners:
             return None
-        for state in self._bookmarks.states.known_partitions():
-            name, owner = next(iter(state["context"].items()))
-            if owner not in owners and "export_id" in state:
+        for context in self._bookmarks.loaded_partitions():
+            name, owner = next(iter(context.items()))
+            if owner not in owners:
                 return f"{name} {owner}"
         return None
 

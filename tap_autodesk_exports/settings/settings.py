@@ -220,8 +220,8 @@ class Settings(SignInSettings):
     data_connector_job_id: str | None = setting(
         None,
         "Data Connector job ID",
-        "Load exactly this extract, whatever projects it was requested for, so that many workers "
-        "can share one: each selects its own tables and has its own state.",
+        "Load exactly this extract, so that many workers can share one: each selects its own "
+        "tables and has its own state. It must cover what is selected, and may hold more projects.",
         form=forms.JOB_ID,
     )
     data_connector_schema: Literal["bundled", "live"] = setting(

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.autodesk.unknown_fields import WRAPPERS, template
 from tap_autodesk_exports.shapes.kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import requests
-
-_WORD = re.compile(r"[a-z]+(-[a-z]+)*|refreshUrl")
-"""A part of a path that is no ID."""
-WRAPPERS = ("exports", "results")
-"""Keys of a page that hold its entries."""
 
 
 @dataclasses.dataclass
@@ -119,10 +114,3 @@ def _note_fields(fields: dict[str, set[str]], entry: Mapping[str, Any], prefix: 
                         _note_fields(fields, item, f"{prefix}{name}.")
             case _:
                 fields.setdefault(prefix + name, set()).add(kind_of(value))
-
-
-def template(path: str) -> str:
-    """Return a path without IDs: `/contract/:id/enrichment`."""
-    return "/".join(
-        part if _WORD.fullmatch(part) or not part else ":id" for part in path.split("/")
-    )

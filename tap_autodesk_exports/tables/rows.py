@@ -118,7 +118,10 @@ class Rows:
         ]
 
     def unfitting(self) -> dict[str, str]:
-        """Return the columns none of whose cells fits its type, with one of its cells."""
+        """Return the columns none of whose cells fits its type, with one of its cells.
+
+        Not those in which all others are empty texts: JSON has them where a CSV file has nothing.
+        """
         names = [column.name for column in self._schema.columns]
         irregular = {
             name: cell
@@ -130,14 +133,14 @@ class Rows:
             if not irregular:
                 break
             outputs = ", ".join(
-                f"count({typed(cell, self._columns.type(name))}), any_value({cell})"
+                f"count({typed(cell, self._columns.type(name))}), any_value(nullif({cell}, ''))"
                 for name, cell in irregular.items()
             )
             found = one_row(self._database, f"SELECT {outputs} FROM {source}")  # noqa: S608
             counts = dict(zip(irregular, found[::2], strict=True))
             examples = dict(zip(irregular, found[1::2], strict=True))
             irregular = {name: cell for name, cell in irregular.items() if not counts[name]}
-        return {name: examples[name] for name in irregular}
+        return {name: examples[name] for name in irregular if examples[name] is not None}
 
     def maximum(self, name: str) -> str:
         """Return a query for the greatest canonical text of a column."""

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from support import in_process
 from support.processes import ROOT, clean_environment
 from support.sandbox_client import Client
+from tap_autodesk_exports.sandbox.data.world import PRODUCTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,12 @@ DATES = {
 TARGET_RUNS = 30
 """Runs that one process of the target loads."""
 NEW_COLUMN = "severity_of_tomorrow"
+LATE = 20.0
+"""Seconds until a new export appears in the lists, in some of the runs."""
+LABELS = frozenset(
+    {"team_alias", "offering_name", "product_name", "group", "productName", "customField2"}
+)
+"""Columns of names that change: rows before the look-back keep the old ones."""
 
 
 class Target:
@@ -151,6 +158,7 @@ class Year:
         self.stale: list[tuple[int, str, str]] = []
         self.codes: list[int] = []
         self.sent: list[int] = []
+        self.renaming, self.late, self.legacy = 1, range(2, max(3, runs // 8)), runs // 3
         self.outage = range(runs * 2 // 5, runs * 2 // 5 + 3)
         self.change, self.refresh = runs // 2 + 2, runs * 3 // 4
 
@@ -158,6 +166,8 @@ class Year:
         """Return the settings of a run; the catalog is refreshed some time after the change."""
         return {
             "start_date": f"{self.start:%Y-%m-%d}",
+            # Days to come, which hold nothing yet.
+            "end_date": f"{BEGIN + number * self.step + 30 * DAY:%Y-%m-%d}",
             "insights_export_scope": "all_teams",
             "tokenflex_contract_numbers": [self.contract],
             "lookback_days": LOOKBACK.days,
@@ -179,6 +189,12 @@ class Year:
         self.server.faults.clear()
         if number == self.change:
             self._change_schema()
+        if number == self.renaming:
+            self._rename()
+        for part in (self.server.insights, self.server.tokenflex, self.server.data_connector):
+            part.listed_after = LATE if number in self.late else 0.0
+        if number == self.legacy:
+            self._add_legacy_extract()
         if number in self.outage:
             self.server.faults.add_all([{"effect": "status", "status": 503, "times": None}])
         config = {**self.server.settings(), **self.config(number)}
@@ -203,6 +219,27 @@ class Year:
         columns = {**table.columns, NEW_COLUMN: "string"}
         tables["issues_issues"] = dataclasses.replace(table, columns=columns)
         self.server.data_connector.change_schema(tables)
+
+    def _rename(self) -> None:
+        """Teams, products and groups get other names; what they are stays what it is."""
+        world = self.server.data_connector.tables[self.server.account_id].world
+        self.server.switch(
+            {
+                "names": {
+                    "teams": {team.id: f"{team.alias}, renamed" for team in world.teams},
+                    "offerings": {p.offering: f"{p.offering}, renamed" for p in PRODUCTS},
+                    "products": {p.name: f"{p.name}, renamed" for p in PRODUCTS},
+                    "groups": {p.group: f"{p.group}, renamed" for p in world.people},
+                }
+            }
+        )
+
+    def _add_legacy_extract(self) -> None:
+        """Somebody makes an extract of one project in the product, shortly before the run."""
+        world = self.server.data_connector.tables[self.server.account_id].world
+        self.server.data_connector.add_extract(
+            {"projectId": world.projects[0].id}, created=self.server.clock.now() - DAY / 24
+        )
 
     def _check_lookback(self, number: int, run: TapRun) -> None:
         for stream, column in DATES.items():

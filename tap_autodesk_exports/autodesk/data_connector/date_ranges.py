@@ -79,10 +79,12 @@ class DateRanges:
         Changes since the first day are all rows, so the first run has them whatever the start date
         is: a table of which some rows are missing is of no use.
         """
-        position = self._bookmarks[table.name].position(partition)
+        bookmarks = self._bookmarks[table.name]
+        position = bookmarks.position(partition)
         if table.is_delta:
             return min(position, self._now) - OVERLAP if position else FIRST_DAY
         start, _ = self._settings.period(self._now, position, OVERLAP)
+        start = bookmarks.start(partition, start)
         if position or self._settings.start_date:
             return start
         # The default start moves from day to day; its cell of the grid does so only rarely.

@@ -51,6 +51,9 @@ class ExtractPlanner:
         client: The endpoints.
         existing: The extracts that exist already.
         selected: The selected tables.
+
+    Attributes:
+        deferred: Names of the tables of which later runs load some date ranges.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class ExtractPlanner:
         self._ranges = DateRanges(dated, self._settings, self._now)
         self._reuse = Reuse(self._settings, client, existing, self._snapshots, self._ranges)
         self._plan: Plan = {}
+        self.deferred: set[str] = set()
 
     def plan(self, accounts: Iterable[str]) -> Plan:
         """Return what each table loads from which extract, account by account."""
@@ -166,6 +170,10 @@ class ExtractPlanner:
             return jobs  # if there is no room for one, the server says so
         free = JOBS_A_DAY - self._existing.created_since(account, self._now - DAY)
         chosen = afford(jobs, free, self._is_pending)
+        kept = {(job.chunk.name, table.name, job.window) for job in chosen for table in job.dated}
+        for job in jobs:
+            tables = {table.name for table in job.dated}
+            self.deferred |= {n for n in tables if (job.chunk.name, n, job.window) not in kept}
         if left := sum(bool(job.dated) for job in jobs) - sum(bool(job.dated) for job in chosen):
             a_day = max(1, JOBS_A_DAY - sum(bool(job.snapshots) for job in jobs))
             logger.warning(

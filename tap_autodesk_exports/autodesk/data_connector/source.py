@@ -52,6 +52,7 @@ class DataConnectorSource(Source):
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
         self._reported: set[str] = set()
+        self._deferred: set[str] = set()
 
     @property
     def accounts(self) -> Sequence[str]:
@@ -76,6 +77,7 @@ class DataConnectorSource(Source):
             self._ask_the_time()
         planner = ExtractPlanner(self._context, self.client, self._existing, selected)
         plan = planner.plan(self.accounts)
+        self._deferred = planner.deferred
         for loads in plan.values():
             self._extracts.expect(loads)
         return plan
@@ -147,6 +149,10 @@ class DataConnectorSource(Source):
         logger.warning("%s The newest extract is loaded instead (%s).", error, existing.name)
         self._extracts.replace(spec, older)
         return older
+
+    @override
+    def incomplete(self, dataset: Dataset) -> str | None:
+        return "later runs load more date ranges of it" if dataset.name in self._deferred else None
 
     @override
     def damaged(self, dataset: Dataset, finished: FinishedExport) -> None:

@@ -75,6 +75,7 @@ class InsightsSource(Source):
         lookback = dt.timedelta(days=self._settings.lookback_days)
         now = self._context.earlier.now()
         start, end = self._settings.period(now, bookmarks.position(partition), lookback)
+        start = bookmarks.start(partition, start)
         first = month_start(start) if dataset.is_aggregated else day_start(start)
         return list(months(first, end))
 

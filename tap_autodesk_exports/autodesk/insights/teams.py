@@ -74,7 +74,8 @@ class Teams:
                 "a Business Success Plan, or leave 'insights' out of 'apis'."
             )
             raise ConfigurationError(msg)
-        if self._settings.insights_export_scope == "all_teams" and self._aliases_are_clear():
+        in_one = self._settings.insights_export_scope == "all_teams" and len(self.entries) > 1
+        if in_one and self._aliases_are_clear():
             return Chosen((ALL_TEAMS,))
         return Chosen(reporting, teams.unreadable)
 

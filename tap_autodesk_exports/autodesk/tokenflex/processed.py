@@ -51,7 +51,7 @@ class Processed:
         is_loaded = selected.bookmarks.position(partition) is not None
         reads_from = self._reads_from[dataset.name, number] = canonical(start)
         seen = state.get("processed")
-        if not (seen and is_loaded) or reads_from < state.get("read_from", ""):
+        if not (seen and is_loaded) or reads_from < (state.get("read_from") or ""):
             return tuple(categories)
         today = self._now().date()
         processed = self._processed(number, categories, today, today + DAY)

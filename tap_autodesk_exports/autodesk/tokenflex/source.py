@@ -100,7 +100,7 @@ class TokenFlexSource(Source):
     @staticmethod
     def _start_of(category: str, state: Mapping[str, Any], start: dt.datetime) -> dt.datetime:
         """Return from when on an unknown category is read: like the stream, where it is new."""
-        if category in state.get(OTHERS, ()):
+        if category in (state.get(OTHERS) or ()):
             return start
         return min(start, instant(state.get("start")) or start)
 
@@ -130,7 +130,8 @@ class TokenFlexSource(Source):
         """Return what to read: from the bookmark less the look-back, or from the start date."""
         bookmark = selected.bookmarks.position(_partition(number))
         lookback = dt.timedelta(days=self.settings.lookback_days)
-        return self.settings.period(self.now(), bookmark, lookback)
+        start, end = self.settings.period(self.now(), bookmark, lookback)
+        return selected.bookmarks.start(_partition(number), start), end
 
     def _contract_years(
         self, number: str, start: dt.datetime, end: dt.datetime
@@ -222,7 +223,7 @@ def _note_others(
     at = next(place for place, each in enumerate(of_contract) if each is load)
     to_come = {name for each in of_contract[at + 1 :] for name in _categories(each)}
     done = {name for each in of_contract[: at + 1] for name in _categories(each)}
-    loaded = {*state.get(OTHERS, ()), *(done & {*others})} - to_come
+    loaded = {*(state.get(OTHERS) or ()), *(done & {*others})} - to_come
     if loaded or OTHERS in state:
         state[OTHERS] = sorted(loaded)
 
