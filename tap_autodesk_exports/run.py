@@ -78,7 +78,6 @@ class Run:
         self.sign_in = SignIn.from_settings(settings, clock)
         self.redaction = Redaction(self._secrets)
         self._ledger = Ledger(pending, output.lock, output.publish_pending)
-        self._ledger.forget_expired(clock.now())
         output.pending = self._ledger.entries
         self.workspace = Workspace()
         self._engine = Engine(self.workspace.path)
@@ -111,6 +110,8 @@ class Run:
             api: entry.source(context) for api, entry in SOURCES.items()
         }
         services = [source.service for source in self._sources.values()]
+        kept = {service.name: service.kept for service in services}
+        self._ledger.forget_expired(clock.now(), kept)
         self._runner = Runner(
             {service.name: service for service in services},
             self._ledger,

@@ -50,7 +50,7 @@ class Answer:
             UnexpectedAnswer: It is something else.
         """
         if not isinstance(value, Mapping):
-            msg = f"{title} answered {_kind(value)} in place of a {what}"
+            msg = f"{title} answered {_kind(value)} in place of {_article(what)} {what}"
             raise UnexpectedAnswer(msg)
         return cls(title, what, value, id_name)
 
@@ -118,8 +118,7 @@ class Answer:
     def _one(self) -> str:
         said = self.values.get(self.id_name)
         named = f" ({said})" if isinstance(said, (str, int)) else ""
-        article = "an" if self.what[0] in "aeiou" else "a"
-        return f"{self.title} answered {article} {self.what}{named}"
+        return f"{self.title} answered {_article(self.what)} {self.what}{named}"
 
     def _of_another_type(self, name: str, value: Any, wanted: str) -> UnexpectedAnswer:  # noqa: ANN401
         return UnexpectedAnswer(f"{self._one} whose '{name}' is {_kind(value)}, not {wanted}")
@@ -167,6 +166,10 @@ def as_list(title: str, what: str, answer: Any) -> list[Any]:  # noqa: ANN401
         msg = f"{title} answered {_kind(answer)} in place of a list of {what}"
         raise UnexpectedAnswer(msg)
     return answer
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401

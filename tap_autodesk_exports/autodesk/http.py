@@ -8,7 +8,7 @@ import logging
 import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 
@@ -16,10 +16,12 @@ from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateL
 from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
 from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.transport.exchange import (
     CONNECT,
     SILENCE,
     exchange,
+    passes_a_proxy,
     prepare,
 )
 from tap_autodesk_exports.transport.failures import explain
@@ -42,6 +44,10 @@ TIMEOUT = (CONNECT, SILENCE)
 REQUEST_SECONDS = 300.0
 """Seconds that a request may take with its whole answer, where the settings do not say."""
 TRIES = 6
+SILENT_TRIES = 3
+"""How often a server is tried that takes long to say nothing: each time costs minutes."""
+LONGEST_HEADER = 16 << 10
+"""Characters of a header: no server takes more."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 FIRST_PAUSE_AFTER_429 = 10.0
@@ -54,6 +60,8 @@ MOST_BYTES = 64 << 20
 MOST_BYTES_OF_A_REFUSAL = 64 << 10
 MOST_REDIRECTS = 5
 TOO_MANY_REQUESTS = 429
+OF_A_PROXY = frozenset({403, 407, 502, 503, 504, 511})
+"""What a proxy may answer in the place of a server, where there is no TLS between them."""
 
 
 class ApiError(TapError):
@@ -196,7 +204,7 @@ class ApiClient:
         begun = self._clock.monotonic()
         for attempt in range(1, TRIES + 1):
             self._wait_for_turn()
-            credentials = self._context.sign_in.headers(self._api)
+            credentials = self._credentials()
             given = _sendable(self._title, {**credentials, **(headers or {})})
             try:
                 answer = self._exchange(method, path, params=params, json=body, headers=given)
@@ -205,7 +213,7 @@ class ApiClient:
                 failure = self._unanswered(method, path, why)
                 if why.is_lasting or (why.was_sent and not repeatable):
                     raise failure from None
-                if attempt == TRIES or self._is_out_of_patience(begun, attempt):
+                if attempt == TRIES or (why.is_silence and attempt == SILENT_TRIES):
                     how = f"in {attempt} tries ({why.what})"
                     self._breaker.lose(begun, how)
                     raise self._given_up(how) from None
@@ -232,25 +240,39 @@ class ApiClient:
         msg = f"{self._title}: {method} {path} was refused again after a new sign-in."
         raise ApiError(msg, status=int(requests.codes.unauthorized))
 
+    def _credentials(self) -> dict[str, str]:
+        """Return the headers that sign a request in.
+
+        Raises:
+            SignInError: There are none; a host that does not answer is not asked by every stream.
+        """
+        begun = self._clock.monotonic()
+        try:
+            return self._context.sign_in.headers(self._api)
+        except SignInError as error:
+            if error.is_unreachable:
+                self._breaker.lose(begun, "for a sign-in")
+            raise
+
     def _exchange(self, method: str, path: str, **parts: Any) -> requests.Response:  # noqa: ANN401
         """Send one request and return its answer.
 
         A redirect is followed by a GET alone, and not to another host, scheme or port: the
         credentials are for this one. What is not followed is the answer.
         """
+        if any(unquote(part) in {".", ".."} for part in path.split("/")):
+            msg = f"{self._title}: {method} {path} names nothing: an ID in it is none."
+            raise NotFound(msg, status=int(requests.codes.not_found))
         request = prepare(method, self._base + path, **parts)
         origin = _origin(request.url)
         for _ in range(MOST_REDIRECTS):
             answer = self._fetch(request)
             if method != "GET" or not answer.is_redirect:
                 break
-            try:
-                target = urljoin(str(request.url), answer.headers["Location"])
-                request = prepare(method, target, headers=parts["headers"])
-            except (ValueError, requests.RequestException):
+            target = _target(str(request.url), answer.headers["Location"], parts["headers"])
+            if target is None or _origin(target.url) != origin:
                 break
-            if _origin(request.url) != origin:
-                break
+            request = target
         return answer
 
     def _fetch(self, request: requests.PreparedRequest) -> requests.Response:
@@ -271,10 +293,6 @@ class ApiClient:
         if how := self._breaker.lost():
             raise self._given_up(how)
         self._limiter.take(self._context.stop)
-
-    def _is_out_of_patience(self, begun: float, attempt: int) -> bool:
-        """Tell whether a server that takes long was tried for long enough, but more than once."""
-        return attempt > 1 and self._clock.monotonic() - begun > self._context.request_seconds
 
     def _pause(self, seconds: float) -> None:
         jitter = random.uniform(1.0, 1.25)  # noqa: S311
@@ -318,6 +336,8 @@ class ApiClient:
     def _refusal(self, method: str, path: str, answer: requests.Response) -> ApiError:
         status = answer.status_code
         what_to_do = advice(answer, self._causes_of_403, self._clock.now())
+        if status in OF_A_PROXY and passes_a_proxy(answer.url):
+            what_to_do += " Or is it the proxy in the environment variable HTTP_PROXY that refuses?"
         kind = NotFound if status == requests.codes.not_found else ApiError
         return kind(
             f"{self._title}: {method} {path} answered {status}{said(answer)}. {what_to_do}",
@@ -329,6 +349,19 @@ class ApiClient:
 def _is_success(answer: requests.Response) -> bool:
     status: int = answer.status_code
     return 200 <= status < 300  # noqa: PLR2004 - the kind of status that success is
+
+
+def _target(url: str, location: str, headers: Mapping[str, str]) -> requests.PreparedRequest | None:
+    """Return a request for where a redirect leads; None where that is not clear.
+
+    Some programs take a backslash for a slash, so that it may lead to another host.
+    """
+    if "\\" in location:
+        return None
+    try:
+        return prepare("GET", urljoin(url, location), headers=headers)
+    except (ValueError, requests.RequestException):
+        return None
 
 
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:
@@ -344,11 +377,13 @@ def _sendable(title: str, headers: dict[str, str]) -> dict[str, str]:
         ApiError: One holds a line break, or a character that no header can have.
     """
     for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()) or value != value.strip():
+        is_sendable = value.isascii() and value.isprintable() and value == value.strip()
+        if not is_sendable or len(value) > LONGEST_HEADER:
             msg = (
-                f"{title}: the credentials for '{name}' hold a line break, a blank at an end or "
-                "another character that cannot be sent. Check the tokens in the settings; a file "
-                "or a variable that one was copied from may end with a line break."
+                f"{title}: the credentials for '{name}' cannot be sent: they hold a line break, a "
+                "blank at an end or another character that no header can have, or are too long. "
+                "Check the tokens in the settings, such as 'access_token'; a file or a variable "
+                "that one was copied from may end with a line break."
             )
             raise ApiError(msg)
     return headers

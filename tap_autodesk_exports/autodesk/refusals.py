@@ -37,7 +37,7 @@ _ADVICE: dict[int, str] = {
         "in the settings."
     ),
     requests.codes.not_found: (
-        "There is no such thing for this user: check the IDs in the settings."
+        "There is no such thing for this user: check the IDs in the settings, and `api_url`."
     ),
     requests.codes.proxy_authentication: f"The proxy asks for credentials. {PROXY_CREDENTIALS}",
 }

@@ -1,11 +1,11 @@
-"""One list of exports serves all that are looked at within a while."""
+"""Lists that are read once and serve everybody who looks at them within a while, or a run."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,31 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
 
 Entries = list[Any]
+Read = TypeVar("Read")
+
+
+class ReadOnce(Generic[Read]):
+    """Something of an owner, such as all pages of a list, that is read once in a run; thread-safe.
+
+    Args:
+        read: Takes an owner (a team, a contract, an account), returns it.
+    """
+
+    def __init__(self, read: Callable[[str], Read]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._found: dict[str, Read] = {}
+
+    def of(self, owner: str) -> Read:
+        """Return it; who comes while it is being read waits for that.
+
+        Raises:
+            TapError: It could not be read; the next one who needs it tries again.
+        """
+        with self._lock:
+            if owner not in self._found:
+                self._found[owner] = self._read(owner)
+            return self._found[owner]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +45,9 @@ class Freshness:
     """How long a list serves.
 
     Attributes:
-        first: Seconds, at the begin of a run.
-        lists: How many lists are asked for at that pace.
-        later: Seconds from then on, for each owner whose exports are looked at: so all owners
+        first: Seconds, at the start of a run.
+        lists: How many lists are requested at that pace.
+        later: Seconds from then on, for each owner whose exports are polled: so all owners
             together keep to one pace, which is what an API's limit is about.
     """
 
@@ -32,7 +57,7 @@ class Freshness:
 
 
 class SharedList:
-    """The newest exports of an owner, fetched anew when they are no longer fresh; thread-safe.
+    """The newest exports of an owner, fetched again when they are no longer fresh; thread-safe.
 
     Args:
         fetch: Takes an owner (a contract, an account), returns its newest exports.
@@ -50,10 +75,10 @@ class SharedList:
         self._first_looks: dict[str, float] = {}
 
     def listed(self, owner: str, key: str, export_id: str) -> Mapping[str, Any] | None:
-        """Return an export as the list tells it; None where it is to be looked at by itself.
+        """Return an export as the list shows it; None where it must be polled by itself.
 
-        So it is the first time, because a run that takes many up finds most of them ready, and
-        where the list does not tell it.
+        So it is the first time, because a run that resumes many finds most of them ready, and
+        where the list does not show it.
 
         Args:
             owner: The export's owner.
@@ -94,7 +119,7 @@ class SharedList:
             return entries
 
     def forget(self, owner: str) -> None:
-        """Have the next look fetch the list, because something was changed that it tells."""
+        """Have the next poll fetch the list, because something was changed that it shows."""
         with self._lock:
             self._seen.pop(owner, None)
 

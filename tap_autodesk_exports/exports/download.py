@@ -40,6 +40,8 @@ TIMEOUT = (CONNECT, SILENCE)
 """Seconds to connect, and to wait for the next bytes."""
 SLOWEST = 1000.0
 """Bytes a second: what comes more slowly for as long as a request may take is given up."""
+CHUNK = 1 << 17
+"""Bytes after which a download notices that the run is being ended."""
 PROGRESS = 1 << 20
 """Bytes that a try must bring so that it counts."""
 GIVEN_UP = 120.0
@@ -194,18 +196,25 @@ class Downloader:
             Broken: It does not.
             Stopped: The run is being ended.
         """
-        since, arrived = time.monotonic(), 0
+        since, arrived, unchecked = time.monotonic(), 0, 0
         for piece in sent.pieces():
             yield piece
-            if self._stop.is_set():
-                raise Stopped
             arrived += len(piece)
+            unchecked += len(piece)
+            if unchecked >= CHUNK:
+                unchecked = 0
+                self._check_stop()
             seconds = time.monotonic() - since
             if seconds >= self._request_seconds:
                 if arrived < SLOWEST * seconds:
                     msg = f"the storage sends only {arrived / seconds:.0f} bytes a second"
                     raise Broken(msg, is_answer=False)
                 since, arrived = time.monotonic(), 0
+        self._check_stop()
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
 
 class _Patience:

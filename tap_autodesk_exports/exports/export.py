@@ -12,7 +12,12 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
+
+
+MOST_GIVEN_UP = 20
+"""IDs of exports of no use that an entry of the ledger remembers; older ones are gone by then."""
 
 
 class ExportError(TapError):
@@ -23,8 +28,20 @@ class NotFinished(ExportError):
     """The export is still being made; it stays pending in the state for the next run."""
 
 
+class NotAvailable(ExportError):
+    """The server has the export, or had it, and does not give it; another one may serve."""
+
+
+class UnknownStatus(ExportError):
+    """The server has a word for the state of an export that nobody documented."""
+
+
+class NoFiles(NotAvailable):
+    """The export is ready and names no file."""
+
+
 class QuotaUsedUp(ExportError):
-    """The server takes no further export for now; nothing was asked for."""
+    """The server accepts no further export for now; nothing was requested."""
 
 
 class Status(Enum):
@@ -40,7 +57,7 @@ class Status(Enum):
 
 @dataclasses.dataclass(frozen=True)
 class ExportSpec:
-    """What is asked for.
+    """What is requested.
 
     Attributes:
         api: Name of the API's service.
@@ -48,9 +65,9 @@ class ExportSpec:
         name: What for: a stream, or `extract` for the one job that serves many tables.
         slot: Which part of it, in words that do not depend on the time of the run: `2026-11`.
         body: The request body without dates; JSON types only.
-        start: Begin of the window in the canonical form, or None where no dates are asked for.
+        start: Start of the window in the canonical form, or None where no dates are requested.
         end: End of the window in the canonical form (exclusive), or None.
-        existing: ID of an export that is there already and is to be used; nothing is submitted.
+        existing: ID of an export that is there already and must be used; nothing is submitted.
     """
 
     api: str
@@ -76,41 +93,65 @@ class ExportSpec:
 
     @property
     def content(self) -> str:
-        """A short mark of what is asked for, dates apart, by which it is known on the server."""
-        text = json.dumps([self.api, self.owner, self.name, self.slot, self.body], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        """A short mark of what is requested, dates apart, by which it is known on the server."""
+        return _digest([self.api, self.owner, self.name, self.slot, self.body], 8)
+
+
+def _digest(value: Any, length: int) -> str:  # noqa: ANN401
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 @dataclasses.dataclass(frozen=True)
 class PendingExport:
-    """An export that was asked for, or is about to be.
+    """An export that was requested, or is about to be.
 
     Attributes:
-        spec: What was asked for.
+        spec: What was requested.
         asked_at: When, in the canonical form, by the clock of this machine.
-        mark: What the service noted before it asked, to recognise the export afterwards.
+        mark: What the service noted before the request, to recognise the export afterwards.
         id: The server's ID; None until the server has answered.
+        given_up: IDs of exports that were requested for the same and must not be used.
+        loaded: What the bookmarks said was loaded when it was planned: IDs of exports, ends of
+            windows. An export that was planned from the same state is the same work.
     """
 
     spec: ExportSpec
     asked_at: str
     mark: Any = None
     id: str | None = None
+    given_up: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """A short mark of the state that it was planned from; empty where nothing was loaded."""
+        return _digest(sorted(self.loaded), 6) if self.loaded else ""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether this very export must not be used."""
+        return self.id is not None and self.id in self.given_up
+
+    @property
+    def all_given_up(self) -> tuple[str, ...]:
+        """What another export in the place of this one must not be."""
+        return tuple(dict.fromkeys((*self.given_up, *filter(None, [self.id]))))[-MOST_GIVEN_UP:]
 
 
 def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport) -> Status:
     """Translate the server's word, whatever its case.
 
     Raises:
-        ExportError: Nobody documented this word; waiting for another one could last for ever.
+        UnknownStatus: Nobody documented this word; waiting for another one could last for ever.
     """
     status = {word.lower(): status for word, status in statuses.items()}.get(said.lower())
     if status is None:
         msg = (
-            f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}'. It stays "
-            "pending; a newer release of this tap may know the status."
+            f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}', which a "
+            "newer release of this tap may know."
         )
-        raise ExportError(msg)
+        raise UnknownStatus(msg)
     return status
 
 
@@ -121,7 +162,7 @@ class ExportFile:
     Attributes:
         name: File name, or where the API has none, its number.
         kind: What the API says is inside, such as `USAGE`; empty where it does not say.
-        size: Bytes as listed; None where the API does not tell.
+        size: Bytes as listed; None where the API does not say.
     """
 
     name: str
@@ -169,7 +210,7 @@ class FinishedExport:
 
     @property
     def exported_at(self) -> str:
-        """When the source took the snapshot, canonical; or else when it was asked for."""
+        """When the source took the snapshot, canonical; or else when it was requested."""
         at = instant(self.status.exported_at)
         return canonical(at) if at else self.pending.asked_at
 
@@ -179,39 +220,46 @@ class ExportService(Protocol):
 
     Attributes:
         name: Name of the API.
-        attempts: How often one export may be asked for in a run, when it fails on the server.
-        longest_pause: Most seconds between two looks, where the settings do not say.
+        attempts: How often one export may be requested in a run, when it fails on the server.
+        longest_pause: Most seconds between two polls, where the settings do not say.
+        kept: How long the server keeps an export.
     """
 
     name: str
     attempts: int
     longest_pause: float
+    kept: dt.timedelta
 
-    def mark(self, spec: ExportSpec) -> Any:  # noqa: ANN401
+    def mark(self, pending: PendingExport) -> Any:  # noqa: ANN401
         """Note what helps to recognise the export, should the answer to `submit` be lost."""
 
     def submit(self, pending: PendingExport) -> str:
-        """Ask for the export; return the server's ID.
+        """Request the export; return the server's ID.
 
         Raises:
-            QuotaUsedUp: No more exports are taken for now.
-            TapError: With `executed` true where the server may have taken it all the same.
+            QuotaUsedUp: No more exports are accepted for now.
+            TapError: With `executed` true where the server may have accepted it all the same.
         """
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Search the server's list for an export whose ID was lost; `known` are not it."""
 
-    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
-        """Search the server for an export like `spec` that is being made and not `known`.
+    def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
+        """Search the server for an export that a run requested and the state lost.
 
-        It helps where the whole state was lost. None where the server's list does not tell enough
-        to be sure.
+        One that is still being made, or one that was finished meanwhile, is young, and was planned
+        from the same state. None where the server's list does not tell enough to be sure.
+
+        Args:
+            wanted: The export that would be requested now.
+            known: IDs that the state knows: they are not it.
         """
 
     def poll(self, pending: PendingExport) -> ExportStatus:
         """See where the export stands.
 
         Raises:
+            NotAvailable: The server refuses to tell, or it is ready and has no files.
             ExportError: The server uses a status that nobody documented.
         """
 
@@ -219,7 +267,11 @@ class ExportService(Protocol):
         """Ask the server to make a failed export again under its ID; False if it cannot."""
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
-        """Tell whether what was asked for serves for what is wanted, dates apart."""
+        """Tell whether what was requested serves for what is wanted, dates apart."""
 
     def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
-        """Return a fresh signed URL of a file. It is a secret, and short-lived."""
+        """Return a fresh signed URL of a file. It is a secret, and short-lived.
+
+        Raises:
+            NotAvailable: The server gives none.
+        """

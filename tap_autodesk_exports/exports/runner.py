@@ -1,22 +1,23 @@
 """The life of an export, in the order in which things happen.
 
-taken up from the ledger, or found on the server, or asked for -> noted in the state -> looked at
-until it is ready -> made again where it failed -> handed to the stream that waits for it. What the
-stream then does with its files begins in `download.py`.
+Resumed from the ledger, or found on the server, or requested (`submission.py`) -> noted in the
+state -> polled until it is ready -> made again where it failed -> handed to the stream that waits
+for it. What the stream then does with its files begins in `download.py`.
 
 Many exports live side by side, each in a thread of its own; all that they share is the ledger.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import datetime as dt
 import logging
 import random
 import threading
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports import threads
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import (
     ExportError,
@@ -24,14 +25,18 @@ from tap_autodesk_exports.exports.export import (
     ExportSpec,
     ExportStatus,
     FinishedExport,
+    NoFiles,
+    NotAvailable,
     NotFinished,
     PendingExport,
     Status,
+    UnknownStatus,
 )
 from tap_autodesk_exports.exports.progress import Progress
+from tap_autodesk_exports.exports.submission import Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.exports.ledger import Ledger
@@ -40,11 +45,14 @@ logger = logging.getLogger("tap-autodesk-exports")
 
 FIRST_PAUSE = 0.5
 GROWTH = 0.05
-"""The next look waits this share of the time waited so far: a finished export is noticed when at
-most a twentieth of its own time has passed again. What so many looks may cost in requests is for
-the service to say: one list serves the looks of all its exports."""
-LOST_ANSWER_SEARCHES = 3
-LOST_ANSWER_PAUSE = 2.0
+"""The next poll waits this share of the time waited so far: a finished export is noticed when at
+most a twentieth of its own time has passed again. What so many polls may cost in requests is for
+the service to say: one list serves the polls of all its exports."""
+NAMES_FILES_WITHIN = 60.0
+"""Seconds in which an export that is ready must name its files."""
+STUCK = dt.timedelta(days=1)
+"""An export that an earlier run requested so long ago, and that is still being made, never ends: it
+is requested again, unless the settings say to wait for longer. Documented: jobs take minutes."""
 STOP_NOTICED = 0.5
 """Seconds after which whoever waits for an export notices that the run is being ended."""
 LAST_REQUESTS = 3.0
@@ -60,8 +68,8 @@ class Runner:
         clock: Tells the time and waits.
         stop: Ends every wait when set; pending exports stay in the ledger.
         at_once: How many exports of one API may be under way at the same time.
-        longest_pause: Most seconds between two looks, or None: the service's.
-        timeout: Seconds until this run ends its wait for an export.
+        longest_pause: Most seconds between two polls; None leaves it to the service.
+        timeout: Seconds after which this run waits no longer for an export.
     """
 
     def __init__(  # noqa: PLR0913
@@ -82,177 +90,139 @@ class Runner:
         self._longest_pause = longest_pause
         self._timeout = timeout
         self._futures: dict[str, Future[FinishedExport]] = {}
+        self._loaded: dict[str, tuple[str, ...]] = {}
+        self._replacing = threading.Lock()
         self._slots = {name: threading.Semaphore(at_once) for name in services}
-        self._submitting = {name: threading.Lock() for name in services}
-        self._searched: set[str] = set()
+        self._submissions = {
+            name: Submission(service, ledger, clock, stop) for name, service in services.items()
+        }
         self.progress = Progress(clock)
 
     # Begun
 
-    def start(self, spec: ExportSpec) -> None:
-        """Begin the life of an export, unless one for the same part is under way already."""
-        if spec.key not in self._futures:
-            self._futures[spec.key] = Future()
-            self.progress.started(spec)
-            # A daemon, so that a server that has fallen silent does not keep the process alive.
-            threading.Thread(target=self._fulfil, args=(spec,), name=spec.key, daemon=True).start()
+    def start(self, spec: ExportSpec, loaded: Iterable[str] = ()) -> None:
+        """Begin the life of an export, unless one for the same part is under way already.
 
-    def _fulfil(self, spec: ExportSpec) -> None:
-        life = self._futures[spec.key]
+        Args:
+            spec: What is wanted.
+            loaded: What the bookmarks that it moves say was loaded (see `PendingExport.loaded`).
+        """
+        if spec.key not in self._futures:
+            self._loaded[spec.key] = tuple(sorted(set(loaded)))
+            self._begin(spec, again=False)
+
+    def _begin(self, spec: ExportSpec, *, again: bool) -> None:
+        life: Future[FinishedExport] = Future()
+        self._futures[spec.key] = life
+        self.progress.started(spec)
+        try:
+            threads.run(self._fulfil, life, spec, again, name=spec.key)
+        except TapError as error:
+            self.progress.ended(spec)
+            life.set_exception(error)
+
+    def _fulfil(self, life: Future[FinishedExport], spec: ExportSpec, again: bool) -> None:  # noqa: FBT001
         try:
             with self._slots[spec.api]:
                 if self._stop.is_set():
                     raise Stopped  # noqa: TRY301 - it is the result, like every other error
-                life.set_result(self._live(spec))
+                life.set_result(self._live(spec, again=again))
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             life.set_exception(error)
         finally:
             self.progress.ended(spec)
 
-    def _live(self, spec: ExportSpec) -> FinishedExport:
+    def _live(self, spec: ExportSpec, *, again: bool) -> FinishedExport:
+        submission, loaded = self._submissions[spec.api], self._loaded[spec.key]
+        begin = submission.again if again else submission.begin
+        pending = begin(spec, loaded)
+        try:
+            try:
+                return self._finish(spec, pending)
+            except (NotAvailable, UnknownStatus) as error:
+                may_change = isinstance(error, UnknownStatus) and not self._is_stuck(pending)
+                if may_change or submission.is_of_this_run(spec):
+                    raise
+                logger.warning("%s Requesting it again.", error)
+                return self._finish(spec, submission.again(spec, loaded))
+        except (NotAvailable, UnknownStatus) as error:
+            if spec.existing:  # the next run chooses another one
+                self.give_up(spec)
+            sentence = f"{error} It stays pending: run again."
+            raise type(error)(sentence) from None
+
+    def _finish(self, spec: ExportSpec, pending: PendingExport) -> FinishedExport:
+        """Wait for an export, and have it made again where it fails."""
         service = self._services[spec.api]
-        pending = self._begin(service, spec)
         status = self._wait(service, pending)
+        was_gone = False
         for attempt in range(1, service.attempts):
-            if status.state not in {Status.FAILED, Status.GONE} or spec.existing:
+            is_gone = status.state is Status.GONE
+            if spec.existing or (is_gone and was_gone):
                 break
+            if status.state not in {Status.FAILED, Status.GONE}:
+                break
+            was_gone = was_gone or is_gone
             pending = self._make_again(service, spec, pending, status, first=attempt == 1)
             status = self._wait(service, pending)
         if status.state is Status.READY:
             logger.debug("The %s is ready (%s).", spec.title, status.export_id)
             return FinishedExport(pending, status)
-        self._ledger.drop(spec.key)
+        if spec.existing:
+            self.give_up(spec)
+        else:
+            self._ledger.drop(spec.key)
         raise ExportError(_ending(pending, status))
 
-    # Taken up, or found on the server, or asked for
-
-    def _begin(self, service: ExportService, spec: ExportSpec) -> PendingExport:
-        """Return the export: a certain one, one that is pending, or a new one.
-
-        One at a time for each API: two that look alike could otherwise not be told apart when
-        the answers to both are lost.
-        """
-        if spec.existing:
-            return PendingExport(spec, canonical(self._clock.now()), id=spec.existing)
-        if pending := self._pending(service, spec):
-            return pending
-        with self._submitting[service.name]:
-            self._search_unanswered(service, spec)
-            return (
-                self._pending(service, spec)
-                or self._under_way(service, spec)
-                or self._ask(service, spec)
-            )
-
-    def _pending(self, service: ExportService, spec: ExportSpec) -> PendingExport | None:
-        """Return the export that an earlier run asked for, if it serves."""
-        pending = self._ledger.pending(spec.key)
-        if pending is None or pending.id is None:
-            return None
-        # Where it begins later, rows would be missed; where it ends earlier, they come next.
-        begins_in_time = not (spec.start and pending.spec.start) or pending.spec.start <= spec.start
-        if not begins_in_time or not service.covers(pending.spec, spec):
-            logger.warning(
-                "The pending %s (%s) was asked for with other settings and is left aside.",
-                spec.title,
-                pending.id,
-            )
-            self._ledger.drop(spec.key)
-            return None
-        logger.info("Taking up the %s asked for at %s.", spec.title, pending.asked_at)
-        return pending
-
-    def _search_unanswered(self, service: ExportService, spec: ExportSpec) -> None:
-        """Search once for each export whose answer an earlier run did not live to see.
-
-        All of the API's, before anything new is asked for: what is new may look like them.
-        """
-        for pending in self._ledger.unanswered(service.name):
-            key = pending.spec.key
-            if key in self._searched:
-                continue
-            try:
-                self._found(service, pending)
-            except TapError as error:
-                if key == spec.key:
-                    raise
-                logger.info("The %s cannot be searched for: %s", pending.spec.title, error)
-            else:
-                self._searched.add(key)
-
-    def _found(self, service: ExportService, pending: PendingExport) -> PendingExport | None:
-        """Search the server for an export whose answer was lost."""
-        export_id = service.find_lost(pending, self._ledger.known_ids())
-        if export_id is None:
-            logger.info("The server does not know the %s.", pending.spec.title)
-            return None
-        logger.info("Found the %s on the server (%s).", pending.spec.title, export_id)
-        pending = dataclasses.replace(pending, id=export_id)
-        self._ledger.note(pending)
-        return pending
-
-    def _under_way(self, service: ExportService, spec: ExportSpec) -> PendingExport | None:
-        """Return an export that the server is making and the state does not know."""
-        pending = service.find_running(spec, self._ledger.known_ids())
-        if pending is None:
-            return None
-        logger.warning(
-            "The server is making the %s already (%s), which the state does not know: taking it "
-            "up. Was the state of the last run lost?",
-            spec.title,
-            pending.id,
-        )
-        self._ledger.note(pending)
-        return pending
-
-    def _ask(self, service: ExportService, spec: ExportSpec) -> PendingExport:
-        """Ask for an export; it is in the state before and after."""
-        for _ in range(service.attempts):
-            pending = PendingExport(spec, canonical(self._clock.now()), mark=service.mark(spec))
-            self._ledger.note(pending)
-            self._searched.add(spec.key)
-            try:
-                pending = dataclasses.replace(pending, id=service.submit(pending))
-            except TapError as error:
-                if not error.executed:
-                    self._ledger.drop(spec.key)
-                    raise
-                if found := self._search(service, pending):
-                    return found
-                failure = error
-            else:
-                self._ledger.note(pending)
-                logger.debug("Requested the %s.", spec.title)
-                return pending
-        # It stays noted: the next run searches once more before it asks.
-        raise failure
-
-    def _search(self, service: ExportService, pending: PendingExport) -> PendingExport | None:
-        """Search a few times for an export whose answer was lost just now."""
-        for _ in range(LOST_ANSWER_SEARCHES):
-            self._pause(LOST_ANSWER_PAUSE)
-            if found := self._found(service, pending):
-                return found
-        return None
-
-    # Looked at until it is ready, made again where it failed
+    # Polled until it is ready, made again where it failed
 
     def _wait(self, service: ExportService, pending: PendingExport) -> ExportStatus:
-        """Look until the export has come to an end, ever more rarely."""
-        begin, longest = self._clock.monotonic(), self._longest_pause or service.longest_pause
+        """Poll until the export has come to an end, ever more rarely."""
+        begun = self._clock.monotonic()
+        longest = self._longest_pause or service.longest_pause
+        nameless_since: float | None = None
         while True:
-            status = service.poll(pending)
-            if status.state is not Status.PENDING:
-                return status
-            self.progress.polled(pending.spec, status)
-            if (waited := self._clock.monotonic() - begin) > self._timeout:
-                msg = (
-                    f"The {pending.spec.title} is still '{status.said}' on the server after "
-                    f"{waited / 60:.0f} minutes ({status.export_id}). It stays pending: the next "
-                    "run takes it up. Setting 'export_timeout_minutes' says how long to wait."
-                )
-                raise NotFinished(msg)
-            self._pause(min(max(FIRST_PAUSE, waited * GROWTH), longest))
+            now = self._clock.monotonic()
+            try:
+                status = service.poll(pending)
+            except NoFiles:
+                nameless_since = now if nameless_since is None else nameless_since
+                if now - nameless_since > NAMES_FILES_WITHIN:
+                    raise
+            else:
+                self.progress.polled(pending.spec, status)
+                if status.state is not Status.PENDING:
+                    return status
+                self._check_time(pending, status, now - begun)
+            self._pause(min(max(FIRST_PAUSE, (now - begun) * GROWTH), longest))
+
+    def _check_time(self, pending: PendingExport, status: ExportStatus, waited: float) -> None:
+        """End the wait for an export that takes too long.
+
+        Raises:
+            NotAvailable: An earlier run has waited for it as long as can be.
+            NotFinished: This run has; the next one resumes it.
+        """
+        is_new = self._submissions[pending.spec.api].is_of_this_run(pending.spec)
+        if self._is_stuck(pending) and not is_new:
+            msg = (
+                f"The {pending.spec.title} requested at {pending.asked_at} is still "
+                f"'{status.said}' on the server ({status.export_id})."
+            )
+            raise NotAvailable(msg)
+        if waited > self._timeout:
+            msg = (
+                f"The {pending.spec.title} is still '{status.said}' on the server after "
+                f"{waited / 60:.0f} minutes ({status.export_id}). It stays pending: the next "
+                "run resumes it. Setting 'export_timeout_minutes' says how long to wait."
+            )
+            raise NotFinished(msg)
+
+    def _is_stuck(self, pending: PendingExport) -> bool:
+        """Tell whether an export was requested so long ago that it does not end any more."""
+        at = instant(pending.asked_at)
+        longest = max(STUCK, dt.timedelta(seconds=self._timeout))
+        return at is not None and self._clock.now() - at > longest
 
     def _make_again(
         self,
@@ -263,11 +233,11 @@ class Runner:
         *,
         first: bool,
     ) -> PendingExport:
-        """Have a failed export made again: by the server at first, then by asking anew."""
+        """Have a failed export made again: by the server at first, then by another request."""
         title = pending.spec.title
         if status.state is Status.GONE:
             logger.warning(
-                "The %s is '%s' (%s): asking for it again.", title, status.said, status.export_id
+                "The %s is '%s' (%s): requesting it again.", title, status.said, status.export_id
             )
         else:
             logger.warning(
@@ -275,15 +245,14 @@ class Runner:
             )
             if first and service.retry(pending):
                 return pending
-        with self._submitting[service.name]:
-            return self._ask(service, spec)
+        return self._submissions[spec.api].again(spec, self._loaded[spec.key], failed=True)
 
     # Handed over
 
     def result(self, spec: ExportSpec) -> FinishedExport:
         """Wait for an export that was started.
 
-        Its window may differ from the one in `spec`, where an earlier run had asked for it.
+        Its window may differ from the one in `spec`, where an earlier run had requested it.
 
         Raises:
             NotFinished: It took longer than the timeout, and stays pending.
@@ -303,6 +272,28 @@ class Runner:
         life = self._futures.get(spec.key)
         return life.result() if life and life.done() and not life.exception() else None
 
+    def another(self, spec: ExportSpec, of_no_use: FinishedExport) -> FinishedExport | None:
+        """Return an export in place of one of an earlier run whose files are not available.
+
+        None for an export that this run has requested: the next run resumes that, or requests it.
+
+        Raises:
+            TapError: As `result`.
+        """
+        with self._replacing:
+            present = self.ready(spec)
+            if present and present.export_id == of_no_use.export_id:
+                if self._submissions[spec.api].is_of_this_run(spec):
+                    return None
+                self._begin(spec, again=True)
+        return self.result(spec)
+
+    def give_up(self, spec: ExportSpec) -> None:
+        """Have no run use an export again, requested or there before, whose file is of no use."""
+        asked_at = canonical(self._clock.now())
+        there = PendingExport(spec, asked_at, id=spec.existing)
+        self._ledger.give_up(self._ledger.before(spec.key) or there)
+
     def close(self) -> None:
         """End every wait and every thread. Exports on the server go on."""
         self._stop.set()
@@ -317,10 +308,10 @@ def _ending(pending: PendingExport, status: ExportStatus) -> str:
     title = f"The {pending.spec.title} ({status.export_id})"
     match status.state:
         case Status.CANCELLED:
-            return f"{title} was cancelled on the server. Run again to ask for a new one."
+            return f"{title} was cancelled on the server. Run again to request a new one."
         case Status.GONE:
             return (
-                f"{title} is '{status.said}': its files are gone. Run again to ask for a new one."
+                f"{title} is '{status.said}': its files are gone. Run again to request a new one."
             )
         case _:
             return (

@@ -188,6 +188,16 @@ class Bookmarks:
 
     # What was sent before
 
+    def loaded(self, partition: Mapping[str, str]) -> list[str]:
+        """Return what a partition says was loaded last: an export's ID, the end of a window."""
+        states = (
+            [state for state in self.states.known_partitions() if state["context"] == partition]
+            if partition
+            else [self.states.of({})]
+        )
+        names = ("export_id", "replication_key_value")
+        return [str(state[name]) for state in states for name in names if state.get(name)]
+
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""
         state = self.states.of(partition)

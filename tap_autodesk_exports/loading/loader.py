@@ -7,6 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.exports.download import DownloadError
+from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.bookmarks import starts_before
@@ -126,9 +128,9 @@ class Loader:
             except TapError as error:
                 ended.append(load.partition)
                 self._sink.fail(error)
-                if isinstance(error, FileError):
+                if isinstance(error, (FileError, NoFiles)):
                     # An export whose file is bad is not resumed by the next run.
-                    self._schedule.settle(load)
+                    self._schedule.give_up(load)
         if loads and (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
@@ -200,7 +202,11 @@ class Loader:
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
-                newest = yield from self._send(load, finished, whole=whole)
+                try:
+                    newest = yield from self._send(load, finished, whole=whole)
+                except (DownloadError, FileError, NotAvailable) as error:
+                    finished = self._schedule.another(load, finished, error)
+                    newest = yield from self._send(load, finished, whole=whole)
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import threading
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports import threads
 from tap_autodesk_exports.errors import NoSpace
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class Prefetcher:
         if self._next and self._next.key == key:
             return
         self._discard()
-        self._next = _Fetch(key, self._workspace.path)
-        # A daemon, so that a server that has fallen silent does not keep the process alive.
-        threading.Thread(
-            target=self._next.run, args=(fetch,), name=f"prefetch {key}", daemon=True
-        ).start()
+        coming = _Fetch(key, self._workspace.path)
+        try:
+            threads.run(coming.run, fetch, name=f"prefetch {key}")
+        except threads.NoThread:
+            coming.remove()  # it is fetched when it is needed
+        else:
+            self._next = coming
 
     @contextlib.contextmanager
     def file(self, key: str, fetch: Fetch) -> Iterator[Path | None]:

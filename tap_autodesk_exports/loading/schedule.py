@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import prepare
@@ -66,6 +67,7 @@ class Schedule:
         self._failed: dict[str, TapError] = {}
         self._unsettled: Counter[str] = Counter()
         self._unfinished: Counter[str] = Counter()
+        self._useless: set[str] = set()
 
     @property
     def lock(self) -> threading.RLock:
@@ -84,12 +86,16 @@ class Schedule:
                 by_api.setdefault(each.dataset.api, []).append(each)
         for api, selected in by_api.items():
             self._plan(api, selected)
-        for name in self._selected:
+        loaded: dict[str, list[str]] = defaultdict(list)
+        for name, each in self._selected.items():
             for load in self._loads.get(name, ()):
                 self._unsettled[load.spec.key] += 1
                 self._unfinished[load.spec.key] += 1
+                loaded[load.spec.key] += each.bookmarks.loaded(load.partition)
+        for name in self._selected:
+            for load in self._loads.get(name, ()):
                 if load.error is None:
-                    self._runner.start(load.spec)
+                    self._runner.start(load.spec, loaded[load.spec.key])
 
     def _plan(self, api: str, selected: Sequence[Selected]) -> None:
         """Plan one API; whatever goes wrong is the failure of this API's datasets alone."""
@@ -216,14 +222,41 @@ class Schedule:
         dataset = self._selected[name].dataset
         self._sources[dataset.api].damaged(dataset, finished)
 
+    def another(self, load: Load, finished: FinishedExport, error: TapError) -> FinishedExport:
+        """Return an export in place of one of an earlier run that turned out to be of no use.
+
+        Raises:
+            TapError: `error`, where it is not the export's fault, or where this run requested it.
+        """
+        is_of_the_export = not isinstance(error, DownloadError) or error.is_answer
+        if not is_of_the_export:
+            raise error
+        if finished.pending.spec.existing:  # the next run chooses another one
+            self._runner.give_up(finished.pending.spec)
+            raise error
+        other = self._runner.another(load.spec, finished)
+        if other is None:
+            raise error
+        logger.warning("%s It was requested again (%s).", error, other.export_id)
+        return other
+
     # Over
 
     def settle(self, load: Load) -> None:
         """Note that an export is not pending for a load any more; with the last one, drop it."""
         key = load.spec.key
         self._unsettled[key] -= 1
-        if not self._unsettled[key]:
+        if self._unsettled[key]:
+            return
+        if key in self._useless:
+            self._runner.give_up(load.spec)
+        else:
             self._ledger.drop(key)
+
+    def give_up(self, load: Load) -> None:
+        """Note that an export has no file for a load that can be used, and never will have."""
+        self._useless.add(load.spec.key)
+        self.settle(load)
 
     def finish(self, load: Load) -> None:
         """Note that a load is over, whether it went well or not; called once for each.

@@ -21,6 +21,8 @@ from requests.auth import HTTPBasicAuth
 from tap_autodesk_exports import signals
 from tap_autodesk_exports.settings import API_URL
 from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, DamagedAnswer, SignInError
+from tap_autodesk_exports.transport.exchange import fetch, prepare
+from tap_autodesk_exports.transport.failures import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +36,10 @@ USERINFO_HOST = "https://api.userprofile.autodesk.com"
 """Documented: the one address of OAuth that is not on the API's host."""
 TIMEOUT = (15, 60)
 """Seconds to connect, and to wait for the answer."""
+REQUEST_SECONDS = 60.0
+"""Seconds that a request may take with its whole answer, where the settings do not say."""
+MOST_BYTES = 1 << 20
+"""Bytes of an answer: a token has some thousands."""
 PAUSES = (1.0, 3.0, 10.0)
 """Seconds before each further attempt."""
 LONGEST_RETRY_AFTER = 120.0
@@ -78,14 +84,21 @@ class TokenEndpoint:
         client_id: The app.
         client_secret: Its secret; None for a public app.
         clock: Tells when tokens expire, and waits between attempts.
+        seconds: How long one request may take with its whole answer.
 
     Attributes:
         secrets: Every token, code and assertion that was sent or received.
     """
 
     def __init__(
-        self, api_url: str, client_id: str, client_secret: str | None, clock: Clock
+        self,
+        api_url: str,
+        client_id: str,
+        client_secret: str | None,
+        clock: Clock,
+        seconds: float = REQUEST_SECONDS,
     ) -> None:
+        self._seconds = seconds
         self.url = f"{api_url}/authentication/v2/token"
         self.secrets: set[str] = set()
         self._api_url = api_url
@@ -139,9 +152,7 @@ class TokenEndpoint:
         host = USERINFO_HOST if self._api_url == API_URL else self._api_url
         headers = {"Authorization": f"Bearer {access_token}"}
         try:
-            answer = requests.get(
-                f"{host}/userinfo", headers=headers, auth=_leave_headers, timeout=TIMEOUT
-            )
+            answer = self._fetch(prepare("GET", f"{host}/userinfo", headers=headers))
         except requests.RequestException:
             return None
         email = _object(answer).get("email")
@@ -154,11 +165,14 @@ class TokenEndpoint:
             try:
                 answer = self._attempt(url, form)
             except requests.RequestException as error:
-                lost = lost or not _never_sent(error)
+                why = explain(error, urlsplit(url).netloc)
+                lost = lost or why.was_sent
                 failure = SignInError(
-                    f"Sign-in failed: {urlsplit(url).netloc} cannot be reached "
-                    f"({type(error).__name__}). Check the network, the proxy and 'api_url'."
+                    f"Sign-in failed: {why.what} ({type(error).__name__}). {why.advice}",
+                    is_unreachable=True,
                 )
+                if why.is_lasting:
+                    raise failure from None
                 asked = 0.0
             else:
                 if answer.ok and not answer.is_redirect:
@@ -179,10 +193,20 @@ class TokenEndpoint:
         self.secrets.update(value for name, value in form.items() if name in _SECRET_FIELDS)
         if self._client_secret is None:
             form = {**form, "client_id": self._client_id}
-            auth: Any = _leave_headers  # a .netrc must not add credentials of its own
-        else:
-            auth = HTTPBasicAuth(self._client_id, self._client_secret)
-        return requests.post(url, data=form, auth=auth, timeout=TIMEOUT, allow_redirects=False)
+            return self._fetch(prepare("POST", url, data=form))
+        auth = HTTPBasicAuth(self._client_id, self._client_secret)
+        return self._fetch(prepare("POST", url, data=form, auth=auth))
+
+    def _fetch(self, request: requests.PreparedRequest) -> requests.Response:
+        """Send a request; a redirect is not followed."""
+        connect, silence = TIMEOUT
+        return fetch(
+            request,
+            most=MOST_BYTES,
+            seconds=self._seconds,
+            connect=min(connect, self._seconds),
+            silence=min(silence, self._seconds),
+        )
 
     def _read(self, access_token: str, refresh_token: str | None, expires_in: object) -> Token:
         now = self._clock.now()
@@ -214,14 +238,6 @@ _VISIBLE = re.compile(r"[!-~]+")
 """What can be sent in a header."""
 _SECRET_FIELDS = {"refresh_token", "assertion", "code", "code_verifier", "token"}
 _PASSING = {429, 500, 502, 503, 504}
-
-
-def _leave_headers(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
-
-
-def _never_sent(error: requests.RequestException) -> bool:
-    return isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
 
 
 def _object(answer: requests.Response) -> dict[str, Any]:
@@ -264,7 +280,7 @@ def _lifetime(expires_in: object) -> float:
 def _retry_after(answer: requests.Response) -> float:
     """Return the seconds that a 429 asks to wait (documented: a number)."""
     value = answer.headers.get("Retry-After", "").strip()
-    return float(value) if value.isdigit() else 0.0
+    return float(value) if value.isascii() and value.isdecimal() else 0.0
 
 
 def _said(answer: requests.Response, hidden: list[str]) -> tuple[str, str]:

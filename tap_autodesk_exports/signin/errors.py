@@ -11,7 +11,15 @@ SIGN_IN_AGAIN = (
 
 
 class SignInError(TapError):
-    """No token could be obtained."""
+    """No token could be obtained.
+
+    Attributes:
+        is_unreachable: Whether the host did not answer, so that it is of no use to ask it more.
+    """
+
+    def __init__(self, message: str, *, is_unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.is_unreachable = is_unreachable
 
 
 class DamagedAnswer(SignInError):

@@ -125,7 +125,13 @@ def login(settings: Settings, what: Wanted, callback_url: str, *, browser: bool)
     """
     credentials, clock = what.credentials, Clock()
     client_id = credentials.client_id or ""
-    endpoint = TokenEndpoint(settings.api_url, client_id, credentials.client_secret, clock)
+    endpoint = TokenEndpoint(
+        settings.api_url,
+        client_id,
+        credentials.client_secret,
+        clock,
+        settings.request_timeout_seconds,
+    )
     chain = RefreshChain(endpoint, credentials, settings, clock)
     chain.store.check()
     # 43 to 128 characters are documented for the verifier.

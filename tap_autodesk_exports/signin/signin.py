@@ -98,7 +98,11 @@ class SignIn:
             endpoint = None
             if credentials.client_id is not None:
                 endpoint = TokenEndpoint(
-                    settings.api_url, credentials.client_id, credentials.client_secret, clock
+                    settings.api_url,
+                    credentials.client_id,
+                    credentials.client_secret,
+                    clock,
+                    settings.request_timeout_seconds,
                 )
             source = token_source(credentials, endpoint, scopes, settings, clock)
             bearers.update(dict.fromkeys(apis, Bearer(credentials, endpoint, source, clock)))

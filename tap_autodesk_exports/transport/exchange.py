@@ -12,6 +12,7 @@ therefore shuts the connection down from outside.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import socket
 import threading
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
 from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -84,8 +86,8 @@ class Exchange:
                 yield piece
         except ReadTimeoutError:
             raise requests.ReadTimeout from None
-        except HTTPError as error:
-            raise requests.ConnectionError(error) from None
+        except (HTTPError, ValueError, http.client.HTTPException) as error:
+            raise requests.ConnectionError(error) from None  # ValueError: of a chunk's size
 
     def read(self, most: int, *, cut: bool = False) -> requests.Response:
         """Read the body, decode it, and return the answer with it.
@@ -107,6 +109,10 @@ class Exchange:
                 break
         self.answer.raw = io.BytesIO(body[:most])
         return self.answer
+
+
+class NoHandshake(requests.Timeout):
+    """A server took the connection, and did not answer to TLS."""
 
 
 class NoBundle(requests.RequestException):
@@ -145,26 +151,39 @@ def exchange(
     _CURRENT.deadline = deadline
     try:
         with contextlib.closing(_Adapter()) as adapter:
-            try:
-                answer = adapter.send(request, timeout=(connect, silence), **environment)
-            except requests.RequestException:
-                raise
-            except OSError:  # of no connection: those are exceptions of `requests` by now
-                raise NoBundle from None
+            answer = _send(adapter, request, timeout=(connect, silence), **environment)
             with contextlib.closing(answer.raw):  # what `read` puts in its place stays open
                 yield Exchange(deadline, answer)
-    except requests.RequestException:
+    except requests.RequestException as error:
+        if deadline.is_shaking_hands and (deadline.passed or isinstance(error, requests.Timeout)):
+            raise NoHandshake from None
         if deadline.passed:
             raise TookTooLong(deadline.seconds) from None
         raise
-    except (LocationValueError, UnicodeError):
-        raise requests.exceptions.InvalidURL from None
     else:
         if deadline.passed:  # a connection that is shut down may look like the end of a body
             raise TookTooLong(deadline.seconds)
     finally:
         _CURRENT.deadline = None
         deadline.close()
+
+
+def _send(
+    adapter: HTTPAdapter,
+    request: requests.PreparedRequest,
+    **how: Any,  # noqa: ANN401
+) -> requests.Response:
+    """Send a request, and turn what slips through the libraries into their errors."""
+    try:
+        return adapter.send(request, **how)
+    except requests.RequestException:
+        raise
+    except OSError:  # of no connection: those are exceptions of `requests` by now
+        raise NoBundle from None
+    except (LocationValueError, UnicodeError):
+        raise requests.exceptions.InvalidURL from None
+    except (ValueError, http.client.HTTPException) as error:
+        raise requests.ConnectionError(error) from None
 
 
 def fetch(
@@ -209,16 +228,28 @@ def prepare(
         raise requests.exceptions.InvalidURL from None
 
 
+def passes_a_proxy(url: str) -> bool:
+    """Tell whether a URL is fetched by a proxy that could answer in the server's place."""
+    return url.startswith("http://") and bool(select_proxy(url, get_environ_proxies(url)))
+
+
 def _unchanged(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
 
 
 class _Deadline:
-    """Shuts a connection down when its time has passed, whatever is being waited for."""
+    """Shuts a connection down when its time has passed, whatever is being waited for.
+
+    Attributes:
+        seconds: How long it is.
+        passed: Whether it has passed.
+        is_shaking_hands: Whether a TLS connection is being made.
+    """
 
     def __init__(self, seconds: float, connected: Connected) -> None:
         self.seconds = seconds
         self.passed = False
+        self.is_shaking_hands = False
         self._connected = connected
         self._socket: socket.socket | None = None
         self._timer: threading.Timer | None = None
@@ -274,7 +305,19 @@ class _Plain(HTTPConnection):
 class _Secure(HTTPSConnection):
     @override
     def _new_conn(self) -> socket.socket:
-        return _opened(super()._new_conn(), is_proxy=self.proxy is not None)
+        connection = _opened(super()._new_conn(), is_proxy=self.proxy is not None)
+        _shake_hands(begins=True)
+        return connection
+
+    @override
+    def connect(self) -> None:
+        super().connect()
+        _shake_hands(begins=False)
+
+
+def _shake_hands(*, begins: bool) -> None:
+    if deadline := getattr(_CURRENT, "deadline", None):
+        deadline.is_shaking_hands = begins
 
 
 class _PlainPool(HTTPConnectionPool):

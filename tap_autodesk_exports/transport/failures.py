@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from tap_autodesk_exports.transport.exchange import NoBundle, TookTooLong, TooLarge
+from tap_autodesk_exports.transport.exchange import (
+    NoBundle,
+    NoHandshake,
+    TookTooLong,
+    TooLarge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,6 +147,15 @@ def _unreachable(_: list[BaseException], host: str) -> Failure:
     return Failure(f"{host} cannot be reached", was_sent=False)
 
 
+def _no_handshake(_: list[BaseException], host: str) -> Failure:
+    return Failure(
+        f"no TLS connection to {host} could be made in time",
+        "Check that `api_url` begins with the right scheme, the network and the proxy.",
+        was_sent=False,
+        is_silence=True,
+    )
+
+
 def _silent(causes: list[BaseException], host: str) -> Failure:
     how = f" ({causes[0]})" if isinstance(causes[0], TookTooLong) else ""
     return Failure(f"{host} did not answer in time{how}", is_silence=True)
@@ -158,6 +172,7 @@ _FAILURES: tuple[
     ((TooLarge,), _too_large),
     ((NameResolutionError,), _unresolved),
     ((NewConnectionError, ConnectTimeoutError), _unreachable),
+    ((NoHandshake,), _no_handshake),
     ((requests.Timeout, TimeoutError), _silent),
 )
 """What an error or one of its causes is -> what to say of it; the first that fits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from support.certificates import self_signed
 from support.made_up_service import FastClock
+from support.raw_server import RawServer, answer, head
 from tap_autodesk_exports.autodesk import http
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
 from tap_autodesk_exports.autodesk.insights.client import Insights
@@ -18,6 +21,7 @@ from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
+from tap_autodesk_exports.signin.errors import SignInError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,3 +200,256 @@ def test_a_used_up_limit_is_waited_for_by_one_export_and_not_by_all(server, cloc
     server.faults.clear()
     clock.wait(http.GIVEN_UP + 1, threading.Event())
     assert insights.create_export({"outputFormat": "CSV", "reports": ["USERS"]}).export_id
+
+
+# Credentials stay with their host
+
+
+ELSEWHERE = {
+    "another port": "http://{stranger}/x",
+    "another name": "http://localhost:{port}/x",
+    "another scheme": "https://{here}/x",
+    "no scheme": "//{stranger}/x",
+    "our host as the user": "http://{here}@{stranger}/x",
+    "backslashes": "http:\\\\{stranger}\\x",
+    "a slash and a backslash": "/\\{stranger}/x",
+    "a scheme in capitals": "HTTP://{stranger}/x",
+    "a tab in the scheme": "ht\ttp://{stranger}/x",
+    "a blank in front": " http://{stranger}/x",
+    "no address": "http://[::1/x",
+    "another protocol": "ftp://{stranger}/x",
+}
+
+
+class Fixed:
+    """Credentials that a test recognises."""
+
+    secret = "Bearer the-token"
+
+    def headers(self, _):
+        return {"Authorization": self.secret, "ADSK-PAT": "the-pat"}
+
+    def renew(self, *_):
+        pass
+
+
+def client(url, clock, sign_in=None, **context):
+    return Insights(ApiContext(url, sign_in or Fixed(), clock, threading.Event(), **context))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_is_redirected_to_another_origin(clock, status, where, method):
+    with RawServer(lambda _: [answer(b"[]")]) as stranger:
+
+        def redirect(_):
+            target = ELSEWHERE[where].format(
+                stranger=f"127.0.0.1:{stranger.port}",
+                here=f"127.0.0.1:{here.port}",
+                port=here.port,
+            )
+            return [answer(status=f"{status} Moved", Location=target)]
+
+        with RawServer(redirect) as here:
+            insights = client(here.url, clock)
+            calls = {"GET": insights.contexts, "POST": lambda: insights.create_export({})}
+            with pytest.raises(ApiError, match=f"answered {status}.*redirect") as caught:
+                calls[method]()
+            assert not caught.value.executed
+            assert len(here.requests) == 1
+    assert stranger.requests == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_get_is_redirected_on_its_own_host_and_a_post_never(clock, status):
+    moved = answer(status=f"{status} Moved", Location="/insights/v1/moved?a=b")
+    with RawServer(lambda r: [answer(b"[]") if "moved" in r.path else moved]) as server:
+        assert client(server.url, clock).contexts() == []
+        assert [request.path for request in server.requests][-1] == "/insights/v1/moved"
+        assert server.requests[-1].headers["authorization"] == Fixed.secret
+        with pytest.raises(ApiError, match="redirect"):
+            client(server.url, clock).create_export({})
+    assert [request.method for request in server.requests] == ["GET", "GET", "POST"]
+
+
+def test_redirects_without_end_end(clock):
+    moved = answer(status="302 Found", Location="/again")
+    with RawServer(lambda _: [moved]) as server:
+        with pytest.raises(ApiError, match="answered 302"):
+            client(server.url, clock).contexts()
+        assert len(server.requests) == http.MOST_REDIRECTS
+
+
+# Answers have an end
+
+
+def test_an_error_body_is_read_to_its_limit(clock):
+    def flood(_):
+        yield head("403 Forbidden", Content_Type="text/plain")
+        while True:
+            sent.append(65536)
+            yield b"a" * 65536
+
+    sent = []
+    with RawServer(flood) as server, pytest.raises(ApiError, match=r"answered 403 \(aaa"):
+        client(server.url, clock).contexts()
+    assert sum(sent) < 20 << 20  # what is on its way when the reader leaves
+
+
+def test_an_answer_is_read_to_its_limit(clock, monkeypatch):
+    monkeypatch.setattr(http, "MOST_BYTES", 1 << 20)
+
+    def flood(_):
+        yield head(Content_Type="application/json")
+        yield b"["
+        while True:
+            yield b" " * 65536
+
+    with RawServer(flood) as server:
+        with pytest.raises(ApiError, match="answered with more than 1 MB") as caught:
+            client(server.url, clock).create_export({})
+        assert caught.value.executed
+        assert len(server.requests) == 1  # another try would be the same
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"1" * 5000, b"<html>", b"[1,]"],
+    ids=["nothing", "a part", "a deep one", "no text", "a long number", "a page", "a comma"],
+)
+def test_what_is_no_json_is_a_sentence(clock, body):
+    with RawServer(lambda _: [answer(body)]) as server, pytest.raises(ApiError, match=r"no.* JSON"):
+        client(server.url, clock).contexts()
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 two hundred\r\n\r\n", b"HTTP/1.1 200 OK\r\nno header\r\n",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n[]x",
+     b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n[]",
+     b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n[]"],
+)  # fmt: skip
+def test_what_is_no_http_is_a_sentence(clock, wire):
+    with RawServer(lambda _: [wire]) as server, contextlib.suppress(ApiError):
+        client(server.url, clock).contexts()
+
+
+def test_a_silent_server_is_tried_a_few_times_and_costs_its_time_once(clock):
+    hold = threading.Event()
+    with RawServer(lambda _: iter(lambda: hold.wait(30) and b"", None)) as server:
+        insights = client(server.url, clock, request_seconds=0.2)
+        with pytest.raises(ApiError, match="did not answer in time"):
+            insights.contexts()
+        for _ in range(5):
+            with pytest.raises(ApiError, match="cannot be reached, also in 3 tries"):
+                insights.exports()
+        assert len(server.requests) == http.SILENT_TRIES
+        hold.set()
+
+
+def test_a_host_that_does_not_sign_in_is_asked_once(clock):
+    class Dead(Fixed):
+        tried = 0
+
+        def headers(self, _):
+            self.tried += 1
+            raise SignInError("Sign-in failed: the host is silent.", is_unreachable=True)
+
+    dead = Dead()
+    insights = client("http://127.0.0.1:1", clock, dead)
+    with pytest.raises(SignInError, match="is silent"):
+        insights.contexts()
+    for _ in range(5):
+        with pytest.raises(ApiError, match="cannot be reached"):
+            insights.contexts()
+    assert dead.tried == 1
+
+
+# Sentences
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 30, "9" * 400, "99999999999", "1e9", "-5", "²", "nan", "inf", "Fri, 99 Jan 2100",
+     "Fri, 01 Jan 99999 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", ", , ,", "\x00", "0x10"],
+)  # fmt: skip
+def test_an_absurd_retry_after_is_a_sentence(clock, value):
+    refusal = answer(status="429 Too Many Requests", Retry_After=value)
+    used_up = pytest.raises(ApiError, match="request limit is used up: run again")
+    with RawServer(lambda _: [refusal]) as server, used_up:
+        client(server.url, clock).contexts()
+    assert sum(clock.waits) <= http.LONGEST_RETRY_AFTER * 1.25
+
+
+def test_a_server_that_asks_again_and_again_is_not_waited_for_longer_in_all(clock):
+    refusal = answer(status="429 Too Many Requests", Retry_After="800")
+    with RawServer(lambda _: [refusal]) as server, pytest.raises(ApiError, match="answered 429"):
+        client(server.url, clock).contexts()
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "token", ["a\nb", "a\r\nX: y", " a", "a ", "a\tb", "tök€n", "a\x7fb", "a\x00b", "a" * 20_000]
+)
+def test_a_token_that_no_header_can_hold_is_named_and_not_shown(clock, token):
+    sign_in = Fixed()
+    sign_in.secret = token
+    named = pytest.raises(ApiError, match="'access_token'")
+    with RawServer(lambda _: [answer(b"[]")]) as server, named as caught:
+        client(server.url, clock, sign_in).contexts()
+    assert len(token) < 3 or token not in str(caught.value)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "answered", [b"{}", b'{"id": null}', b'{"id": ""}', b'{"id": []}', b"[]", b"null", b'"x"']
+)
+def test_an_export_without_an_id_may_have_been_made(clock, answered):
+    unlike = pytest.raises(ApiError, match="Insights answered")
+    with RawServer(lambda _: [answer(answered)]) as server, unlike as caught:
+        client(server.url, clock).create_export({})
+    assert caught.value.executed
+
+
+def test_a_proxy_that_refuses_in_the_server_s_place_is_named(clock, monkeypatch):
+    with RawServer(lambda _: [answer(status="407 Proxy Authentication Required")]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with pytest.raises(ApiError, match=r"asks for credentials.*HTTP_PROXY"):
+            client("http://api.invalid", clock).contexts()
+
+
+def test_an_untrusted_certificate_is_reported_once_and_at_once(clock, tmp_path):
+    _, context = self_signed(tmp_path)
+    with RawServer(lambda _: [answer(b"[]")], tls=context) as server:
+        insights = client(server.url, clock)
+        sentences = set()
+        for call in (insights.contexts, insights.exports):
+            with pytest.raises(ApiError, match="REQUESTS_CA_BUNDLE") as caught:
+                call()
+            sentences.add(str(caught.value))
+    assert len(sentences) == 1
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize("part", ["..", ".", "%2e%2e", "../..", "a/../.."])
+def test_no_id_leads_to_another_address(clock, part):
+    with RawServer(lambda _: [answer(b"[]")]) as server:
+        insights = client(server.url, clock)
+        with pytest.raises(http.NotFound, match="an ID in it is none"):
+            insights.http.get(f"/exports/{part}")
+    assert server.requests == []
+
+
+# The server's time
+
+
+def test_the_server_s_clock_is_known_by_its_answers(clock):
+    dated = answer(b"[]", Date="Thu, 01 Jan 2026 02:00:00 GMT")
+    with RawServer(lambda _: [dated]) as server:
+        insights = client(server.url, clock)
+        assert insights.server_time.ahead == dt.timedelta(0)
+        insights.contexts()
+        assert insights.server_time.ahead == dt.timedelta(hours=2)

@@ -206,7 +206,7 @@ def test_an_export_that_the_server_does_not_know_any_more_is_asked_for_again(liv
     service = MadeUpService([Status.GONE], [READY])
     with caplog.at_level("WARNING"):
         assert live(service).result().export_id == "export-2"
-    assert "is 'gone' (export-1): asking for it again" in caplog.text
+    assert "is 'gone' (export-1): requesting it again" in caplog.text
 
 
 def test_an_export_that_takes_too_long_stays_pending(live):
@@ -326,9 +326,9 @@ def test_an_export_that_nobody_selects_stays_pending_until_it_has_expired(live):
     killed.result()
     life = live(MadeUpService([READY], [READY]), killed.states[-1])
     life.result(ExportSpec(**{**SPEC.__dict__, "slot": "another"}))
-    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=29))
+    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=29), {})
     assert life.ledger.pending(SPEC.key)
-    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=31))
+    life.ledger.forget_expired(life.clock.now() + dt.timedelta(days=31), {})
     assert life.ledger.entries() == []
 
 
@@ -346,7 +346,7 @@ def test_what_the_server_makes_already_and_the_state_does_not_know_is_taken_up(l
     with pytest.raises(Stopped):
         killed.result()
     service = MadeUpService([READY])
-    service.find_running = lambda *_: killed.ledger.pending(SPEC.key)
+    service.find_existing = lambda *_: killed.ledger.pending(SPEC.key)
     life = live(service)
     assert life.result().export_id == "export-1"
     assert service.submitted == []

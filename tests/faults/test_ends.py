@@ -152,12 +152,12 @@ def test_without_any_state_what_the_server_is_making_is_taken_up(bench, clean):
     bench.job_seconds = A_WHILE
     tap = bench.begin()
     tap.wait_until(lambda: len(bench.sandbox.exports) == clean.asked)
-    tap.wait_until(lambda: "Asked for" in tap.log())
+    tap.wait_until(lambda: "Requested the" in tap.log())
     tap.kill()
     bench.state = None
     tap = bench.begin()
     dated = bench.case.api == "insights"
-    tap.wait_until(lambda: tap.log().count("taking it up") == clean.asked - dated)
+    tap.wait_until(lambda: tap.log().count("using it. Was the last run") == clean.asked - dated)
     tap.wait_until(lambda: len(bench.sandbox.exports) == clean.asked + dated)
     bench.sandbox.clock.advance(A_WHILE)
     done = bench.take(tap.end())

@@ -67,7 +67,7 @@ ROWS = (
         "404 of a pending export",
         answer(404, LOOK),
         0,
-        "asking for it again",
+        "requesting it again",
         dict.fromkeys(APIS, 1),
     ),
     # Limits

@@ -33,7 +33,7 @@ def test_a_job_that_takes_too_long_stays_pending_and_is_loaded_by_a_later_run(be
     for _ in range(2):
         met = bench.run()
         assert met.code == 1, met.stderr
-        assert "It stays pending: the next run takes it up" in met.stderr
+        assert "It stays pending: the next run resumes it" in met.stderr
         assert "0 loaded, 0 unchanged, 2 pending, 0 failed" in met.stderr
         assert len(bench.sandbox.exports) == clean.asked
     bench.sandbox.clock.advance(AN_HOUR)

@@ -49,6 +49,7 @@ class MadeUpService:
     name = "made-up"
     attempts = 3
     longest_pause = 30.0
+    kept = dt.timedelta(days=30)
 
     def __init__(self, *ends: Sequence[Status], log: list[str] | None = None) -> None:
         self._ends = [list(end) for end in ends]
@@ -57,8 +58,8 @@ class MadeUpService:
         self.fail_submit: Callable[[int], None] = lambda _: None
         self.can_retry = False
 
-    def mark(self, spec: ExportSpec) -> str:
-        return f"before {spec.owner}"
+    def mark(self, pending: PendingExport) -> str:
+        return f"before {pending.spec.owner}"
 
     def submit(self, pending: PendingExport) -> str:
         self.submitted.append(pending)
@@ -74,7 +75,7 @@ class MadeUpService:
                 return f"export-{number}"
         return None
 
-    def find_running(self, *_: Any) -> PendingExport | None:
+    def find_existing(self, *_: Any) -> PendingExport | None:
         return None
 
     def poll(self, pending: PendingExport) -> ExportStatus:

@@ -17,6 +17,7 @@ from tap_autodesk_exports.autodesk.answers import Answer, as_list, read_each
 from tap_autodesk_exports.autodesk.data_connector.scope import Scope
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 from tap_autodesk_exports.autodesk.paging import pages
+from tap_autodesk_exports.autodesk.shared_list import ReadOnce
 from tap_autodesk_exports.clock import instant
 
 if TYPE_CHECKING:
@@ -173,10 +174,25 @@ class DataConnector:
             limits=((requests_per_minute, 60.0),),
             context=context,
         )
+        self._first_requests = ReadOnce(self.requests)
+        self._first_jobs = ReadOnce(self.jobs)
+
+    def first_requests(self, account: str) -> list[Any]:
+        """Return the requests of an account as they were when this was first called."""
+        return self._first_requests.of(account)
+
+    def first_jobs(self, account: str) -> list[Any]:
+        """Return the jobs of an account as they were when this was first called."""
+        return self._first_jobs.of(account)
 
     def requests(self, account: str) -> list[Any]:
         """GET /accounts/:a/requests: the user's own requests, newest first."""
         return self._list(_path(account, "requests"))
+
+    def newest_requests(self, account: str) -> list[Any]:
+        """GET /accounts/:a/requests: one page of the user's own requests, the newest."""
+        page = self._page(_path(account, "requests"), 0, PAGE)
+        return Answer.of(TITLE, "page of requests", page).entries("results")
 
     def request(self, account: str, request_id: str) -> Request:
         """GET /accounts/:a/requests/:r."""
@@ -202,8 +218,11 @@ class DataConnector:
         return Answer.of(TITLE, "page of jobs", page).entries("results")
 
     def jobs_since(self, account: str, since: dt.datetime) -> list[dt.datetime]:
-        """Return when the user's own jobs of an account began, from an instant on, oldest first."""
-        jobs = read_each(self.jobs(account), Job.read).items
+        """Return when the user's own jobs of an account began, from an instant on, oldest first.
+
+        Of the newest ones: a day has 24 of them.
+        """
+        jobs = read_each(self.newest_jobs(account), Job.read).items
         created = (instant(job.created_at) for job in jobs)
         return sorted(at for at in created if at and at > since)
 

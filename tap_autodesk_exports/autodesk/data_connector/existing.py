@@ -19,7 +19,7 @@ from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.exports.export import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
     from tap_autodesk_exports.autodesk.data_connector.scope import Period
@@ -132,10 +132,16 @@ class ExistingExtracts:
 
     Args:
         client: The endpoints.
+        given_up: Returns the IDs of extracts and requests that must not be used.
     """
 
-    def __init__(self, client: DataConnector) -> None:
+    def __init__(
+        self,
+        client: DataConnector,
+        given_up: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._client = client
+        self._given_up = given_up
         self._requests: dict[str, dict[str, Request]] = {}
         self._jobs: dict[str, Sequence[Job]] = {}
         self._files: dict[str, bool] = {}
@@ -145,7 +151,7 @@ class ExistingExtracts:
     ) -> Extract | None:
         """Return the newest extract that covers what is wanted.
 
-        One whose files are gone is passed over.
+        One whose files are gone is passed over, and one that was of no use before.
 
         Args:
             account: Account ID.
@@ -161,6 +167,8 @@ class ExistingExtracts:
             started = instant(job.taken_at)
             is_old = since and (started is None or started < since)
             if not request or is_old or not is_successful(job):
+                continue
+            if {job.extract, job.request_id} & {*self._given_up()}:
                 continue
             extract = Extract(request, job)
             if wanted.lacks(extract) is None and self._has_files(account, job):
@@ -180,14 +188,15 @@ class ExistingExtracts:
 
     def _requests_of(self, account: str) -> dict[str, Request]:
         if account not in self._requests:
-            found: Iterable[Request] = read_each(self._client.requests(account), Request.read).items
+            entries = self._client.first_requests(account)
+            found: Iterable[Request] = read_each(entries, Request.read).items
             self._requests[account] = {request.request_id: request for request in found}
         return self._requests[account]
 
     def _jobs_of(self, account: str) -> Sequence[Job]:
         """Return the jobs of an account that can be read, newest first."""
         if account not in self._jobs:
-            jobs = read_each(self._client.jobs(account), Job.read).items
+            jobs = read_each(self._client.first_jobs(account), Job.read).items
             self._jobs[account] = sorted(jobs, key=_taken, reverse=True)
         return self._jobs[account]
 

@@ -60,7 +60,10 @@ class OpenExtracts:
         """Return the files of a finished extract; also called from the thread that prefetches."""
         key = finished.pending.spec.key
         with self._opening:
-            if key not in self._open:
+            before = self._open.get(key)
+            if before and not before.is_of(finished):  # it was of no use, and requested again
+                before.close()
+            if before is None or not before.is_of(finished):
                 self._open[key] = ExtractFiles(
                     finished, self._fetch, self._workspace, self._tables[key]
                 )
@@ -95,6 +98,10 @@ class ExtractFiles:
         self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
         self._damaged: set[str] = set()
         self._failures: dict[str, TapError] = {}
+
+    def is_of(self, finished: FinishedExport) -> bool:
+        """Tell whether these are the files of an extract."""
+        return self._finished.export_id == finished.export_id
 
     def table(self, name: str, folder: Path) -> Path | None:
         """Put one table's CSV file into `folder`; None where the extract has none.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY, File, Job, Request
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
@@ -17,6 +18,7 @@ from tap_autodesk_exports.exports.export import (
     ExportSpec,
     ExportStatus,
     FinishedExport,
+    NoFiles,
     PendingExport,
     QuotaUsedUp,
     Status,
@@ -40,6 +42,8 @@ POLLS = Freshness(first=1.0, lists=20, later=2.0)
 """Later on, polls take half of the minute's requests at most: the rest is for links. Jobs take
 minutes."""
 DAY = dt.timedelta(days=1)
+KEPT = dt.timedelta(days=30)
+"""How long an extract can be downloaded (documented)."""
 
 STATUSES = {
     "queued": Status.PENDING,
@@ -63,22 +67,23 @@ class DataConnectorService:
     name = Api.DATA_CONNECTOR.value
     attempts = 2
     longest_pause = 30.0
+    kept = KEPT
 
-    def __init__(self, data_connector: DataConnector) -> None:
+    def __init__(self, data_connector: DataConnector, young: dt.timedelta = DAY) -> None:
         self._data_connector = data_connector
+        self._young = young
         self._listed = SharedList(data_connector.newest_jobs, POLLS, data_connector.clock)
-        self._there_before: dict[str, tuple[Request, ...]] = {}
 
-    def mark(self, spec: ExportSpec) -> None:  # noqa: ARG002
-        """Note nothing: the description identifies this tap's requests."""
-        return
+    def mark(self, pending: PendingExport) -> str:
+        """Note the description that identifies this request."""
+        return _description(pending)
 
     def submit(self, pending: PendingExport) -> str:
         """POST a request that is carried out once, at once."""
         spec = pending.spec
         asked_at = dt.datetime.fromisoformat(pending.asked_at)
         body: dict[str, Any] = {
-            "description": _description(pending),
+            "description": _description_of(pending),
             "isActive": True,
             "sendEmail": False,
             "scheduleInterval": "ONE_TIME",
@@ -102,49 +107,62 @@ class DataConnectorService:
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose description is the one that was sent."""
-        for request in self._requests(pending.spec.owner):
-            is_it = request.description == _description(pending)
-            if is_it and request.request_id not in known:
-                return request.request_id
+        description = _description_of(pending)
+        # Those of this run are among the newest; those of an earlier one were there at first.
+        for read in (self._data_connector.newest_requests, self._data_connector.first_requests):
+            for request in read_each(read(pending.spec.owner), Request.read).items:
+                if request.description == description and request.request_id not in known:
+                    return request.request_id
         return None
 
-    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
-        """Return a request of this tap for the same, whose job is not complete."""
+    def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
+        """Return the newest request of this tap for the same.
+
+        One whose job is complete must be young, successful, and of the same state: what was loaded
+        is not used again.
+        """
+        spec = wanted.spec
         start = f"{_PREFIX} {spec.name} {spec.content} "
+        # Requests of this run are in the ledger: one list serves all extracts of an account.
+        entries = self._data_connector.first_requests(spec.owner)
+        there = {known_id.partition("/")[0] for known_id in known}
         requests = [
             request
-            for request in self._requests_before(spec.owner)
-            if request.description.startswith(start) and request.request_id not in known
+            for request in read_each(entries, Request.read).items
+            if request.description.startswith(start) and request.request_id not in there
         ]
         if not requests:
             return None
         jobs = read_each(self._listed.of(spec.owner), Job.read).items
-        complete = {
-            job.request_id for job in jobs if STATUSES.get(job.status) is not Status.PENDING
-        }
-        young = self._data_connector.clock.now() - DAY
-        for request in requests:
-            pending = _as_pending(request, spec)
-            if (
-                pending
-                and request.request_id not in complete
-                and dt.datetime.fromisoformat(pending.asked_at) > young
-            ):
-                return pending
-        return None
+        of_request = {job.request_id: job for job in reversed(jobs)}
+        found = [
+            pending
+            for request in requests
+            if (pending := self._as_wanted(request, of_request.get(request.request_id), wanted))
+        ]
+        return max(found, key=lambda pending: pending.asked_at, default=None)
 
-    def _requests(self, account: str) -> tuple[Request, ...]:
-        """Return the requests that can be read; the others are none of this tap's."""
-        return read_each(self._data_connector.requests(account), Request.read).items
-
-    def _requests_before(self, account: str) -> tuple[Request, ...]:
-        """Return the requests that were there when this run first listed them.
-
-        Those of this run are in the ledger: one list serves all exports of an account.
-        """
-        if account not in self._there_before:
-            self._there_before[account] = self._requests(account)
-        return self._there_before[account]
+    def _as_wanted(
+        self, request: Request, job: Job | None, wanted: PendingExport
+    ) -> PendingExport | None:
+        """Read a request of this tap; None where it does not serve."""
+        asked_at = request.description.rpartition(" ")[2]
+        at = instant(asked_at)
+        if at is None:
+            return None
+        age = self._data_connector.clock.now() - at
+        if job and STATUSES.get(job.status) is not Status.PENDING:
+            is_successful = COMPLETION_STATUSES.get(job.completion_status) is Status.READY
+            of_this_state = _description(dataclasses.replace(wanted, asked_at=asked_at))
+            is_unloaded = request.description == of_this_state
+            if not (is_successful and is_unloaded and age < self._young):
+                return None
+        elif age > DAY:
+            return None
+        spec = _with_its_dates(wanted.spec, request)
+        if spec is None:
+            return None
+        return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
 
     def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the job, once there is one; a complete one is listed with its files."""
@@ -162,12 +180,16 @@ class DataConnectorService:
         if state is not Status.READY:
             return ExportStatus(state, said, job.job_id, percent=job.percent)
         try:
-            listing = self._data_connector.data_listing(pending.spec.owner, job.job_id)
+            with of_one_export():
+                listing = self._data_connector.data_listing(pending.spec.owner, job.job_id)
+                files = read_each(listing, File.read)
+                if files.unreadable:
+                    raise files.unreadable[0]
         except NotFound:
             return ExportStatus(Status.GONE, "without files", job.job_id)
-        files = read_each(listing, File.read)
-        if files.unreadable:
-            raise files.unreadable[0]
+        if not files.items:
+            msg = f"The {pending.spec.title} ({job.job_id}) ended as '{said}' and lists no file."
+            raise NoFiles(msg)
         return ExportStatus(
             state,
             said,
@@ -183,23 +205,35 @@ class DataConnectorService:
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
         """Tell whether the pending request holds at least the wanted service groups."""
         others = {**pending.body, "serviceGroups": None} == {**wanted.body, "serviceGroups": None}
-        return others and set(pending.body["serviceGroups"]) >= set(wanted.body["serviceGroups"])
+        groups = pending.body.get("serviceGroups")
+        held = set(map(str, groups)) if isinstance(groups, list) else set()
+        return others and held >= set(wanted.body["serviceGroups"])
 
     def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
         """GET a link that must be followed within 60 seconds."""
         account = finished.pending.spec.owner
-        return self._data_connector.signed_link(account, finished.export_id, file.name)
+        with of_one_export(is_there=True):
+            return self._data_connector.signed_link(account, finished.export_id, file.name)
 
     def _job(self, pending: PendingExport, request_id: str, job_id: str) -> Job | None:
+        """Return the job of a request; None where there is none yet.
+
+        Raises:
+            NotFound: The job or the request is gone.
+            NotAvailable: The server refuses to show it.
+        """
         account = pending.spec.owner
         if job_id:
-            return self._data_connector.job(account, job_id)
+            with of_one_export():
+                return self._data_connector.job(account, job_id)
         listed = read_each(self._listed.of(account), Job.read).items
         jobs = [job for job in listed if job.request_id == request_id]
         at = instant(pending.asked_at)
         if not jobs and at and self._data_connector.clock.now() - at > APPEARS_WITHIN:
             # Behind the first page, or late; a 404 where the request itself is gone.
-            jobs = [Job.read(e) for e in self._data_connector.request_jobs(account, request_id)]
+            with of_one_export():
+                entries = self._data_connector.request_jobs(account, request_id)
+                jobs = [Job.read(entry) for entry in entries]
         return jobs[0] if jobs else None
 
     def _quota_used_up(self, account: str) -> str | None:
@@ -221,21 +255,28 @@ def extract_files(finished: FinishedExport) -> Iterator[ExportFile]:
     return (file for file in finished.files if file.name.lower().endswith(".csv"))
 
 
+def _description_of(pending: PendingExport) -> str:
+    """Return the description that a request was given, maybe by an earlier release."""
+    return pending.mark if isinstance(pending.mark, str) else _description(pending)
+
+
 def _description(pending: PendingExport) -> str:
-    """Return a description that no other request has: what for, and the microsecond of asking."""
+    """Return a description that no other request has.
+
+    What for, from which state, and the microsecond of the request.
+    """
     spec = pending.spec
-    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot} {pending.asked_at}"
+    base = f" {pending.base}" if pending.base else ""
+    return f"{_PREFIX} {spec.name} {spec.content} {spec.slot}{base} {pending.asked_at}"
 
 
-def _as_pending(request: Request, spec: ExportSpec) -> PendingExport | None:
-    """Read a request of this tap; None where its dates do not serve."""
-    asked_at = request.description.rpartition(" ")[2]
-    if instant(asked_at) is None:
-        return None
+def _with_its_dates(spec: ExportSpec, request: Request) -> ExportSpec | None:
+    """Return what is wanted with the dates of a request; None where they do not serve."""
     if spec.start is None or spec.end is None:
-        return PendingExport(spec, asked_at, id=request.request_id)
-    if request.start is None or request.end is None or canonical(request.start) > spec.start:
+        return spec
+    if request.start is None or request.end is None:
         return None
     start, end = canonical(request.start), canonical(request.end)
-    requested = dataclasses.replace(spec, start=start, end=end)
-    return PendingExport(requested, asked_at, id=request.request_id)
+    if start > spec.start or end <= spec.start:
+        return None
+    return dataclasses.replace(spec, start=start, end=end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -46,8 +47,9 @@ class DataConnectorSource(Source):
         self._context = context
         self._settings = context.settings
         self.client = DataConnector(context.api, context.settings.requests_per_minute)
-        self.service = DataConnectorService(self.client)
-        self._existing = ExistingExtracts(self.client)
+        young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
+        self.service = DataConnectorService(self.client, young)
+        self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)
         self._extracts = OpenExtracts(self._fetch, context.workspace)
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}

@@ -133,6 +133,7 @@ class Insights:
 
     def __init__(self, context: ApiContext) -> None:
         self.clock = context.clock
+        self.server_time = context.server_time
         self.http = ApiClient(
             api=Api.INSIGHTS,
             title=TITLE,

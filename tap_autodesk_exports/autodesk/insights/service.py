@@ -6,32 +6,45 @@ is inclusive for USAGE, which is why windows end at the last millisecond.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.http import NotFound
-from tap_autodesk_exports.autodesk.insights.client import Export
-from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
+from tap_autodesk_exports.autodesk.insights.client import PAGE, Export
+from tap_autodesk_exports.autodesk.shared_list import Freshness, ReadOnce, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     ExportFile,
     ExportSpec,
     ExportStatus,
     FinishedExport,
+    NoFiles,
     PendingExport,
     Status,
     status_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_autodesk_exports.autodesk.insights.client import Insights
 
 POLLS = Freshness(first=0.5, lists=40, later=2.0)
 """No rate limit is documented; that many exports are running is no reason for more requests."""
+
+KEPT = dt.timedelta(days=14)
+"""How long the server keeps an export (documented: "Older exports are deleted")."""
+YOUNG = dt.timedelta(days=1)
+"""Up to this age an export is used that a run requested whose state was lost."""
+JITTER = dt.timedelta(seconds=30)
+"""How far a clock may be off that is known by answers with a `Date` to the second."""
+EXECUTED_WITHIN = dt.timedelta(minutes=10)
+"""A request that was executed at all was executed so soon."""
 
 STATUSES = {
     "SUBMITTED": Status.PENDING,
@@ -47,14 +60,23 @@ class InsightsService:
     name = Api.INSIGHTS.value
     attempts = 3
     longest_pause = 30.0
+    kept = KEPT
 
-    def __init__(self, insights: Insights) -> None:
+    def __init__(self, insights: Insights, young: dt.timedelta = YOUNG) -> None:
         self._insights = insights
+        self._young = young
+        self._of_this_run: dict[str, set[str]] = defaultdict(set)
+        self._all = ReadOnce(lambda _: _read(insights.exports()))
         self._listed = SharedList(lambda _: insights.newest_exports(), POLLS, insights.clock)
 
-    def mark(self, spec: ExportSpec) -> list[str]:
-        """Note the IDs of the exports that look like this one, because dates are not echoed."""
-        return [export.export_id for export in self._like(spec)]
+    def mark(self, pending: PendingExport) -> list[str]:
+        """Note the exports that look like this one and may be as young, as dates are not echoed."""
+        there = {
+            export.export_id
+            for export in _like(pending.spec, self._all.of(""))
+            if self._is_of_the_moment(export, pending)
+        }
+        return sorted(there | self._of_this_run[_look(pending.spec)])
 
     def submit(self, pending: PendingExport) -> str:
         """POST the export."""
@@ -64,41 +86,85 @@ class InsightsService:
             body["teamId"] = spec.owner
         if spec.start and spec.end:
             body |= {"startDate": _millisecond(spec.start), "endDate": _last_of(spec.end)}
-        return self._insights.create_export(body).export_id
+        export_id = self._insights.create_export(body).export_id
+        self._of_this_run[_look(spec)].add(export_id)
+        return export_id
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
-        """Return the one export that looks like this one and was not there before."""
-        not_it = {*known, *(pending.mark or ())}
+        """Return the one export that looks like this one and was requested when it was."""
+        marked = pending.mark if isinstance(pending.mark, list) else ()
+        not_it = {*known, *map(str, marked), *self._of_this_run[_look(pending.spec)]}
         found = [
-            each.export_id for each in self._like(pending.spec) if each.export_id not in not_it
+            export.export_id
+            for export in _like(pending.spec, self._since(pending))
+            if export.export_id not in not_it and self._is_of_the_moment(export, pending)
         ]
         # Two that look alike may differ in their dates: then neither is used.
         return found[0] if len(found) == 1 else None
 
-    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
-        """Return an export that is running and looks like this one.
+    def _is_of_the_moment(self, export: Export, pending: PendingExport) -> bool:
+        """Tell whether an export may be the one that was requested at a certain moment."""
+        at = instant(export.timestamp)
+        since = self._since_when(pending)
+        return at is not None and since <= at <= since + EXECUTED_WITHIN
+
+    def _since_when(self, pending: PendingExport) -> dt.datetime:
+        """Return the earliest moment of a request, by the server's clock."""
+        asked_at = dt.datetime.fromisoformat(pending.asked_at)
+        return self._insights.server_time.at(asked_at) - JITTER
+
+    def _since(self, pending: PendingExport) -> Sequence[Export]:
+        """Return the exports on the server now: all since a request, and maybe others.
+
+        The newest come first in the documented example; where they do not, all pages are read.
+        """
+        newest = _read(self._insights.newest_exports())
+        times = [at for export in newest if (at := instant(export.timestamp))]
+        from_the_newest_on = times == sorted(times, reverse=True)
+        if len(newest) < PAGE or (from_the_newest_on and times[-1] < self._since_when(pending)):
+            return newest
+        return _read(self._insights.exports())
+
+    def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
+        """Return the newest export that looks like this one, if it is newer than what was loaded.
 
         Only of a report without dates: dates are not echoed, so others cannot be recognised.
         """
-        if spec.start:
+        if wanted.spec.start:
             return None
-        for export in self._like(spec):
-            asked_at = instant(export.timestamp)
-            running = STATUSES.get(export.status) is Status.PENDING
-            if asked_at and running and export.export_id not in known:
-                return PendingExport(spec, canonical(asked_at), id=export.export_id)
+        time = self._insights.server_time
+        now = time.at(self._insights.clock.now())
+        alike = [
+            (at, export)
+            for export in _like(wanted.spec, self._all.of(""))
+            if (at := instant(export.timestamp))
+        ]
+        for at, export in sorted(alike, key=lambda pair: pair[0], reverse=True):
+            if export.export_id in wanted.loaded:
+                return None
+            status = STATUSES.get(export.status)
+            if (
+                status in {Status.PENDING, Status.READY}
+                and export.export_id not in known
+                and now - at < self._young
+            ):
+                asked_at = canonical(at - time.ahead)
+                return dataclasses.replace(wanted, asked_at=asked_at, id=export.export_id)
         return None
 
-    def _like(self, spec: ExportSpec) -> list[Export]:
-        """Return the exports of the server that look like one that is wanted."""
-        exports = read_each(self._insights.exports(spec.owner or None), Export.read)
-        return [export for export in exports.items if _looks_like(export, spec)]
-
     def poll(self, pending: PendingExport) -> ExportStatus:
-        """GET the export, or the list that shows it."""
+        """GET the export, or the list that shows it.
+
+        Raises:
+            NotAvailable: The server refuses to show it.
+            NoFiles: It is ready and names no file.
+        """
         export_id = str(pending.id)
+        self._of_this_run[_look(pending.spec)].add(export_id)
+        listed = self._listed.listed("", "id", export_id)
         try:
-            export = self._from_list(export_id) or self._insights.export(export_id)
+            with of_one_export():
+                export = _unready(listed) or self._insights.export(export_id)
         except NotFound:
             return ExportStatus(Status.GONE, "unknown to the server", export_id)
         state = status_of(export.status, STATUSES, pending)
@@ -106,34 +172,52 @@ class InsightsService:
             ExportFile(name=f"{download.kind}-{number}", kind=download.kind)
             for number, download in enumerate(export.downloads)
         )
+        if state is Status.READY and not files:
+            msg = f"The {pending.spec.title} ({export_id}) is '{export.status}' and names no file."
+            raise NoFiles(msg)
         return ExportStatus(state, export.status, export_id, export.timestamp, files)
-
-    def _from_list(self, export_id: str) -> Export | None:
-        """Return what the list shows of an export, unless its files are there."""
-        entry = self._listed.listed("", "id", export_id)
-        export = Export.read(entry) if entry else None
-        # That the list shows the files as well is not documented.
-        ready = export and STATUSES.get(export.status) is Status.READY
-        return None if ready else export
 
     def retry(self, pending: PendingExport) -> bool:  # noqa: ARG002
         """Insights cannot make an export again under its ID."""
         return False
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
-        """Tell whether both ask for the same reports with the same filters."""
+        """Tell whether both request the same reports with the same filters."""
         return pending.body == wanted.body
 
     def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:
         """GET the export again: each answer holds new links."""
-        export = self._insights.export(finished.export_id)
-        return export.link(int(file.name.rpartition("-")[2]))
+        with of_one_export(is_there=True):
+            export = self._insights.export(finished.export_id)
+            return export.link(int(file.name.rpartition("-")[2]))
+
+
+def _unready(entry: Mapping[str, Any] | None) -> Export | None:
+    """Return what the list shows of an export, unless its files are there."""
+    export = Export.read(entry) if entry else None
+    # That the list shows the files as well is not documented.
+    return None if export and STATUSES.get(export.status) is Status.READY else export
+
+
+def _read(entries: Iterable[Any]) -> Sequence[Export]:
+    """Return the exports of a list that can be read; the others are none that this tap requests."""
+    return read_each(entries, Export.read).items
+
+
+def _like(spec: ExportSpec, exports: Iterable[Export]) -> list[Export]:
+    """Return the exports that look like one that is wanted."""
+    return [export for export in exports if _looks_like(export, spec)]
+
+
+def _look(spec: ExportSpec) -> str:
+    """Return what an export shows of itself, as a key."""
+    return f"{spec.owner} {spec.body.get('outputFormat')} {spec.body.get('reports')}"
 
 
 def _looks_like(export: Export, spec: ExportSpec) -> bool:
     return (
-        sorted(export.reports) == sorted(spec.body["reports"])
-        and export.output_format == spec.body["outputFormat"]
+        sorted(export.reports) == sorted(spec.body.get("reports", ()))
+        and export.output_format == spec.body.get("outputFormat")
         and export.team_id == spec.owner
     )
 

@@ -5,15 +5,18 @@ Inferred: the header of the CSV file holds the fields and then the metrics as th
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.autodesk.tokenflex.client import Request
-from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.exports.export import (
     ExportFile,
     ExportSpec,
@@ -37,6 +40,14 @@ first ones are part of the burst of 50, which with them is enough for twelve exp
 requested, polled by itself and given a link, once."""
 TOO_MANY_REQUESTS = 429
 DAY = dt.timedelta(days=1)
+KEPT = dt.timedelta(days=30)
+"""How long a pending export is looked for; how long the server keeps it is not documented."""
+_REST = (
+    r"(-(?P<base>[0-9a-f]{6}))?(-(?P<start>\d{8})-(?P<end>\d{8}))?"
+    r"-(?P<asked_at>\d{8}T\d{12})(\.csv)*"
+)
+"""What follows in a file name that this tap gave, once it is said what is inside; the server
+appends `.csv`."""
 
 STATUSES = {
     "Requested": Status.PENDING,
@@ -51,18 +62,20 @@ class TokenFlexService:
     name = Api.TOKENFLEX.value
     attempts = 3
     longest_pause = 60.0
+    kept = KEPT
 
-    def __init__(self, tokenflex: TokenFlex) -> None:
+    def __init__(self, tokenflex: TokenFlex, young: dt.timedelta = DAY) -> None:
         self._tokenflex = tokenflex
+        self._young = young
         self._listed = SharedList(self._newest, POLLS, tokenflex.clock)
 
-    def mark(self, spec: ExportSpec) -> None:  # noqa: ARG002
-        """Note nothing: the file name identifies this tap's exports."""
-        return
+    def mark(self, pending: PendingExport) -> str:
+        """Note the file name that identifies this export."""
+        return _file_name(pending)
 
     def submit(self, pending: PendingExport) -> str:
         """POST the export request."""
-        body = {**pending.spec.body, "downloadFileName": _file_name(pending)}
+        body = {**pending.spec.body, "downloadFileName": _name_of(pending)}
         try:
             return self._tokenflex.create_request(pending.spec.owner, body).key
         except ApiError as error:
@@ -76,30 +89,50 @@ class TokenFlexService:
         entries = self._tokenflex.requests(pending.spec.owner, day - DAY, day + 2 * DAY)
         for request in _read(entries):
             name = request.file_name.removesuffix(".csv")
-            if name == _file_name(pending) and request.key not in known:
+            if name == _name_of(pending) and request.key not in known:
                 return request.key
         return None
 
-    def find_running(self, spec: ExportSpec, known: Sequence[str]) -> PendingExport | None:
-        """Return the request that is running and whose file name stands for the same content."""
-        for request in _read(self._listed.of(spec.owner)):
-            asked_at = instant(request.date)
-            if (
-                asked_at
-                and request.file_name.startswith(f"{spec.name}-{spec.content}-")
-                and STATUSES.get(request.status) is Status.PENDING
-                and request.key not in known
-            ):
-                return PendingExport(spec, canonical(asked_at), id=request.key)
-        return None
+    def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
+        """Return the newest request whose file name stands for the same content.
+
+        One that is ready must be young, and of the same state: what was loaded is not used again.
+        """
+        found = [
+            pending
+            for request in _read(self._listed.of(wanted.spec.owner))
+            if request.key not in known and (pending := self._as_wanted(request, wanted))
+        ]
+        return max(found, key=lambda pending: pending.asked_at, default=None)
+
+    def _as_wanted(self, request: Request, wanted: PendingExport) -> PendingExport | None:
+        """Read a request of this tap; None where it does not serve."""
+        name = re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name)
+        status = STATUSES.get(request.status)
+        asked_at = _read_moment(name["asked_at"], _MOMENT) if name else None
+        if not name or not asked_at:
+            return None
+        is_young = self._tokenflex.clock.now() - asked_at < self._young
+        is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
+        if not (is_young and (status is Status.PENDING or is_unloaded)):
+            return None
+        spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
+        if spec is None:
+            return None
+        return dataclasses.replace(wanted, spec=spec, asked_at=canonical(asked_at), id=request.key)
 
     def poll(self, pending: PendingExport) -> ExportStatus:
-        """GET the export request, or the list that shows it."""
+        """GET the export request, or the list that shows it.
+
+        Raises:
+            NotAvailable: The server refuses to show it.
+        """
         key = str(pending.id)
         owner = pending.spec.owner
+        listed = self._listed.listed(owner, "requestKey", key)
         try:
-            listed = self._listed.listed(owner, "requestKey", key)
-            request = Request.read(listed) if listed else self._tokenflex.request(owner, key)
+            with of_one_export():
+                request = Request.read(listed) if listed else self._tokenflex.request(owner, key)
         except NotFound:
             return ExportStatus(Status.GONE, "unknown to the server", key)
         return ExportStatus(
@@ -121,13 +154,14 @@ class TokenFlexService:
         return True
 
     def covers(self, pending: ExportSpec, wanted: ExportSpec) -> bool:
-        """Tell whether both ask for the same; the condition of a dated one holds its dates."""
+        """Tell whether both request the same; the condition of a dated one holds its dates."""
         dates = {"where": None} if wanted.start else {}
         return {**pending.body, **dates} == {**wanted.body, **dates}
 
     def signed_link(self, finished: FinishedExport, file: ExportFile) -> str:  # noqa: ARG002
         """POST refreshUrl: a new link each time."""
-        return self._tokenflex.refreshed_link(finished.pending.spec.owner, finished.export_id)
+        with of_one_export(is_there=True):
+            return self._tokenflex.refreshed_link(finished.pending.spec.owner, finished.export_id)
 
 
 def _read(entries: Iterable[Any]) -> tuple[Request, ...]:
@@ -135,7 +169,63 @@ def _read(entries: Iterable[Any]) -> tuple[Request, ...]:
     return read_each(entries, Request.read).items
 
 
+_DAY, _MOMENT = "%Y%m%d", "%Y%m%dT%H%M%S%f"
+
+
+def _name_of(pending: PendingExport) -> str:
+    """Return the name that an export was given, maybe by an earlier release."""
+    return pending.mark if isinstance(pending.mark, str) else _file_name(pending)
+
+
 def _file_name(pending: PendingExport) -> str:
-    """Return a name that no other export has: what for, and the microsecond of the request."""
+    """Return a name that no other export has.
+
+    What for, from which state, for which days, and the microsecond of the request.
+    """
+    spec = pending.spec
+    parts = [_what(spec), *filter(None, [pending.base])]
+    if spec.start and spec.end:
+        parts += [_day(spec.start), _day_after(spec.end)]
     moment = dt.datetime.fromisoformat(pending.asked_at)
-    return f"{pending.spec.name}-{pending.spec.content}-{moment:%Y%m%dT%H%M%S%f}"
+    return "-".join([*parts, f"{moment:{_MOMENT}}"])
+
+
+def _what(spec: ExportSpec) -> str:
+    """Return what an export holds, dates apart; the condition of a dated one holds its dates."""
+    if spec.start:
+        spec = dataclasses.replace(spec, body={**spec.body, "where": None})
+    return f"{spec.name}-{spec.content}"
+
+
+def _with_its_dates(
+    spec: ExportSpec, start: str | None, end: str | None, asked_at: dt.datetime
+) -> ExportSpec | None:
+    """Return what is wanted with the days that were requested; None where they do not serve.
+
+    An export of which a day is missing at the start does not; what is missing at the end comes
+    next. It holds nothing of later than its own request.
+    """
+    if not (spec.start and spec.end and start and end):
+        return None if (spec.start or start) else spec
+    midnight = _read_moment(end, _DAY)
+    if start > _day(spec.start) or midnight is None:
+        return None
+    until = min(spec.end, canonical(asked_at), canonical(midnight))
+    return dataclasses.replace(spec, end=until) if until > spec.start else None
+
+
+def _read_moment(text: str, form: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.strptime(text, form).replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
+
+
+def _day(moment: str) -> str:
+    return f"{dt.datetime.fromisoformat(moment):{_DAY}}"
+
+
+def _day_after(end: str) -> str:
+    """Return the day before which an export ends that is of whole days."""
+    last = dt.datetime.fromisoformat(end) - dt.timedelta(microseconds=1)
+    return f"{last + DAY:{_DAY}}"
