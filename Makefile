@@ -22,7 +22,7 @@ WORKERS := -n 2 --no-loadscope-reorder
 LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage faults year tables targets bench lint licences sbom format docs site lock set-up plugins clean
+.PHONY: help demo test coverage faults attack year tables targets bench lint licences sbom format docs site lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ coverage: plugins lint licences ## Run every check as `make test` does, and meas
 faults: set-up ## Run the whole fault suite: every fault in front of every API
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
 		tests/faults -m "whole or not whole" $(ARGS)
+
+attack: set-up ## Run the whole attack suite, about fifteen minutes, and print its table
+	@ATTACK_TABLE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
+		tests/attack -m "whole or not whole" $(ARGS)
 
 year: plugins ## Run a simulated year: 365 daily runs into PostgreSQL, about half an hour
 	@YEAR_RUNS=365 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/year $(ARGS)
