@@ -36,7 +36,7 @@ class UnknownStatus(ExportError):
     """The server has a word for the state of an export that nobody documented."""
 
 
-class NoFiles(NotAvailable):
+class NoFiles(ExportError):
     """The export is ready and names no file."""
 
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-autodesk-exports")
 
+OF_NO_USE = (NoFiles, NotAvailable, UnknownStatus)
+"""What is wrong with an export that a new one may mend."""
 FIRST_PAUSE = 0.5
 GROWTH = 0.05
 """The next poll waits this share of the time waited so far: a finished export is noticed when at
@@ -139,13 +141,13 @@ class Runner:
         try:
             try:
                 return self._finish(spec, pending)
-            except (NotAvailable, UnknownStatus) as error:
+            except OF_NO_USE as error:
                 may_change = isinstance(error, UnknownStatus) and not self._is_stuck(pending)
                 if may_change or submission.is_of_this_run(spec):
                     raise
                 logger.warning("%s Requesting it again.", error)
                 return self._finish(spec, submission.again(spec, loaded))
-        except (NotAvailable, UnknownStatus) as error:
+        except OF_NO_USE as error:
             if spec.existing:  # the next run chooses another one
                 self.give_up(spec)
             sentence = f"{error} It stays pending: run again."

@@ -204,7 +204,7 @@ class Loader:
                     self._bookmarks.open_version(load.partition)
                 try:
                     newest = yield from self._send(load, finished, whole=whole)
-                except (DownloadError, FileError, NotAvailable) as error:
+                except (DownloadError, FileError, NoFiles, NotAvailable) as error:
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
         finally:
