@@ -12,6 +12,7 @@ from typing_extensions import override
 
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
+    "export": "tap_autodesk_exports.destinations.command",
     "login": "tap_autodesk_exports.signin.login",
     "plugin": "tap_autodesk_exports.plugin.command",
     "report": "tap_autodesk_exports.report_page.command",
