@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import re
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.engine import Engine
 
 _TEXT = ParquetNumbers()
-_LOCK = zlib.crc32(b"autodesk-exports export")
+_LOCK = zlib.crc32(b"autodesk-exports export") >> 1
+"""A number that no other program takes a lock on, of 31 bits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,23 +169,26 @@ class AdbcDestination:
         self._address = address
         self._schema = schema
         self.engine: Engine | None = None
-        self._connections: list[_Connection] = []
+        self._connection: _Connection | None = None
 
     def open(self) -> None:
-        """Connect twice: rows are staged for minutes, in which the state is written as well."""
+        """Connect; where the database has such locks, no other export can meanwhile."""
+        self._connection = connection = self._connect()
         try:
-            rows, states = self._connect(), self._connect()
-            if self._schema:
-                with rows.transaction():
-                    rows.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self._schema)}")
-            if lock := self._driver.lock:
-                query = lock.replace("%s", literal(states.schema))
-                if states.rows(query) != [(True,)]:
-                    msg = f"Another export is writing into {self.title}: wait until it has ended."
-                    raise DestinationError(msg)
+            self._prepare(connection)
         except BaseException:
             self.close()
             raise
+
+    def _prepare(self, connection: _Connection) -> None:
+        if self._schema:
+            with connection.transaction():
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self._schema)}")
+        if lock := self._driver.lock:
+            query = lock.replace("%s", literal(connection.schema))
+            if connection.rows(query) != [(True,)]:
+                msg = f"Another export is writing into {self.title}: wait until it has ended."
+                raise DestinationError(msg)
 
     def _connect(self) -> _Connection:
         try:
@@ -203,30 +208,33 @@ class AdbcDestination:
             )
             raise DestinationError(msg) from None
         connection = _Connection(opened, self._driver, self.title)
-        self._connections.append(connection)
         connection.schema = self._schema or str(connection.rows(self._driver.schema)[0][0])
         return connection
 
+    @property
+    def _opened(self) -> _Connection:
+        if self._connection is None:
+            msg = "the destination is not open"
+            raise RuntimeError(msg)
+        return self._connection
+
     def close(self) -> None:
         """Disconnect."""
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
+        if self._connection:
+            self._connection.close()
+            self._connection = None
 
     def read_state(self) -> str | None:
         """Return the state."""
-        if self._connections:
-            return state_of(self._connections[0])
-        try:
-            return state_of(self._connect())
-        finally:
-            self.close()
+        if self._connection:
+            return state_of(self._connection)
+        with contextlib.closing(self._connect()) as connection:
+            return state_of(connection)
 
     def write_state(self, text: str) -> None:
-        """Keep a state, by the second connection."""
-        _, states = self._connections
-        with states.transaction():
-            put_state(states, text)
+        """Keep a state."""
+        with self._opened.transaction():
+            put_state(self._opened, text)
 
     def numbers(self, wanted: ParquetNumbers) -> ParquetNumbers:  # noqa: ARG002
         """As text, from which the database makes its own numbers."""
@@ -236,18 +244,20 @@ class AdbcDestination:
         self, stream: str, wanted: Mapping[str, Type], numbers: ParquetNumbers
     ) -> dict[str, Type]:
         """Return the types of the columns that a table has."""
-        found = self._connections[0].columns(stream)
+        found = self._opened.columns(stream)
         return self._driver.dialect.existing(stream, found, wanted, numbers)
 
     def store(self, layout: Layout) -> SqlStore:
         """Return the table of a stream."""
-        connection = self._connections[0]
-        connection.engine = self.engine
-        return SqlStore(connection, layout)
+        self._opened.engine = self.engine
+        return SqlStore(self._opened, layout)
 
 
 class _Connection:
-    """One connection, without the parts of the drivers' interface that need pyarrow."""
+    """A connection, without the parts of the drivers' interface that need pyarrow.
+
+    Threads that note exports write the state while rows are loaded: one transaction at a time.
+    """
 
     def __init__(
         self,
@@ -261,10 +271,11 @@ class _Connection:
         self._connection = connection
         self._driver = driver
         self.engine: Engine | None = None
+        self._lock = threading.RLock()
 
     def execute(self, statement: str) -> None:
         """Run a statement."""
-        with self._connection.cursor() as cursor:
+        with self._lock, self._connection.cursor() as cursor:
             cursor.adbc_statement.set_sql_query(statement)
             cursor.adbc_statement.execute_update()
 
@@ -272,7 +283,7 @@ class _Connection:
         """Return the rows of a small query."""
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        with self._connection.cursor() as cursor:
+        with self._lock, self._connection.cursor() as cursor:
             cursor.adbc_statement.set_sql_query(query)
             stream, _ = cursor.adbc_statement.execute_query()
             return [tuple(row.values()) for row in nanoarrow.Array(stream).to_pylist()]
@@ -280,19 +291,20 @@ class _Connection:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is done inside, or nothing of it."""
-        try:
-            yield
-            self._connection.commit()
-        except BaseException as error:
-            with contextlib.suppress(*_errors()):
-                self._connection.rollback()
-            if isinstance(error, _errors()):
-                msg = (
-                    f"{self.title} did not take the rows ({_reason(error)}), so nothing of the load "
-                    "was kept. See what it refuses, and run again."
-                )
-                raise DestinationError(msg) from None
-            raise
+        with self._lock:
+            try:
+                yield
+                self._connection.commit()
+            except BaseException as error:
+                with contextlib.suppress(*_errors()):
+                    self._connection.rollback()
+                if isinstance(error, _errors()):
+                    msg = (
+                        f"{self.title} did not take the rows ({_reason(error)}), so nothing of the "
+                        "load was kept. See what it refuses, and run again."
+                    )
+                    raise DestinationError(msg) from None
+                raise
 
     def table(self, name: str) -> str:
         """Return the SQL of a kept table."""

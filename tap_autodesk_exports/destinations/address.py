@@ -26,8 +26,8 @@ STORAGES = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure
 """Scheme -> the extra that it needs."""
 FORMS = (
     "a file (x.csv, x.jsonl, x.jsonl.gz, x.parquet), a folder for Parquet files (with a slash at "
-    "its end, or one that exists), s3://…, gs://… or az://…, x.duckdb, postgresql://…, sqlite:///…, "
-    "snowflake://… or bigquery://…"
+    "its end, or one that exists), s3://…, gs://… or az://…, x.duckdb, postgresql://…, "
+    "sqlite:///…, snowflake://… or bigquery://…"
 )
 
 
@@ -44,9 +44,7 @@ def destination_of(address: str, schema: str | None = None) -> Destination:
     scheme, separator, rest = address.partition("://")
     if separator:
         if scheme in DRIVERS and rest:
-            return adbc.AdbcDestination(
-                DRIVERS[scheme], address, without_secrets(address), schema
-            )
+            return adbc.AdbcDestination(DRIVERS[scheme], address, without_secrets(address), schema)
         if scheme in STORAGES and rest:
             return folder_of_parquet(Bucket(address, STORAGES[scheme]))
         msg = f"'{scheme}://' is no destination: give {FORMS}."

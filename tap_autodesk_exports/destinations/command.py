@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.destinations.address import FORMS, destination_of
-from tap_autodesk_exports.destinations.destination import DestinationError
-from tap_autodesk_exports.destinations.export import Export, chosen
+from tap_autodesk_exports.destinations import process
+from tap_autodesk_exports.destinations.address import FORMS
 from tap_autodesk_exports.destinations.layout import STYLES
-from tap_autodesk_exports.destinations.plan import planned
-from tap_autodesk_exports.destinations.state import KeptState
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.redaction import secrets_of
-from tap_autodesk_exports.session import Session
-from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import config_option, read_config
-from tap_autodesk_exports.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-    from tap_autodesk_exports.destinations.destination import Destination
-
-logger = logging.getLogger("tap-autodesk-exports")
+    from collections.abc import Sequence
 
 
 @click.command("export")
@@ -48,7 +34,7 @@ logger = logging.getLogger("tap-autodesk-exports")
     type=click.Choice(list(STYLES)),
     default="catalog",
     show_default=True,
-    help="Names of columns in new tables.",
+    help="Names of columns; a column that is there keeps its name.",
 )
 @click.pass_context
 def command(  # noqa: PLR0913
@@ -71,55 +57,12 @@ def command(  # noqa: PLR0913
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         config = read_config(sources, known)
-        streams = chosen(Settings.from_config(config), patterns)
-        destination = destination_of(address, schema)
-        if destination.holds_one and len(streams) > 1:
-            msg = (
-                f"{destination.title} holds one stream, and {len(streams)} are selected: name one, "
-                "such as insights_users, or export into a folder, x.duckdb or a database."
-            )
-            raise DestinationError(msg)
+        order = process.Order(config, address, patterns, schema, style, full_refresh)
         if dry_run:
-            state = KeptState(destination.read_state(), _nothing)
-            session = Session(config, state, Clock())
-            for line in planned(streams, state, session):
+            for line in process.plan(order, Clock()):
                 click.echo(line)
-            context.exit(0)
-        context.exit(_export(config, address, destination, streams, style, full_refresh=full_refresh))
+            return
+        code = process.export(order, Clock())
     except TapError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _nothing(_text: str) -> None:
-    """Write no state."""
-
-
-def _export(
-    config: Mapping[str, Any],
-    address: str,
-    destination: Destination,
-    streams: Sequence[Any],
-    style: str,
-    *,
-    full_refresh: bool,
-) -> int:
-    """Export, and return the exit code."""
-    destination.open()
-    with contextlib.closing(destination):
-        state = KeptState(destination.read_state(), destination.write_state)
-        session = Session(config, state, Clock())
-        export = Export(streams, destination, state, session, style, full_refresh=full_refresh)
-        signals = Signals(session.stop, state.lock, session.abandon)
-        signals.begin()
-        try:
-            # Bad settings fail here, once, and not in every stream.
-            run = session.run
-            run.redaction.keep(secrets_of(address))
-            run.redaction.guard()
-            destination.engine = run.engine
-            session.show_progress(writes_messages=False)
-            export.run()
-        finally:
-            code = session.close(state.close)
-    sys.stderr.flush()
-    return 128 + signals.received if signals.received else code
+    context.exit(code)

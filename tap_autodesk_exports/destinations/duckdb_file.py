@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.destination import DestinationError
@@ -14,6 +13,7 @@ from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import duckdb
 
@@ -81,8 +81,8 @@ class DuckDBFile:
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
             msg = (
-                f"The DuckDB file {self._path} cannot be opened ({reason}). Close what has it open, "
-                "or name another file."
+                f"The DuckDB file {self._path} cannot be opened ({reason}). Close what has it "
+                "open, or name another file."
             )
             raise DestinationError(msg) from None
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.autodesk.sources import SOURCES
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.destinations.state import KeptState
     from tap_autodesk_exports.loading.dataset import Dataset
     from tap_autodesk_exports.loading.report import StreamReport
-    from tap_autodesk_exports.run import Run
     from tap_autodesk_exports.session import Session
     from tap_autodesk_exports.settings import Settings
 
@@ -67,6 +66,18 @@ def chosen(settings: Settings, patterns: Sequence[str]) -> list[Dataset | Listin
     return [s for s in streams if any(fnmatch.fnmatchcase(s.name, each) for each in patterns)]
 
 
+class Wishes(Protocol):
+    """How streams are loaded."""
+
+    @property
+    def style(self) -> str:
+        """A name of `STYLES`."""
+
+    @property
+    def full_refresh(self) -> bool:
+        """Whether all is loaded again."""
+
+
 class Export:
     """The streams of one run.
 
@@ -75,26 +86,23 @@ class Export:
         destination: Where to; it is open when the first stream is loaded.
         state: What is loaded already.
         session: Of this run.
-        style: How columns are named, a name of `STYLES`.
-        full_refresh: Whether all is loaded again, in place of what there is.
+        wishes: How columns are named, and whether all is loaded again.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         streams: Sequence[Dataset | Listing],
         destination: Destination,
         state: KeptState,
         session: Session,
-        style: str,
-        *,
-        full_refresh: bool = False,
+        wishes: Wishes,
     ) -> None:
         self._streams = streams
         self._destination = destination
         self._state = state
         self._session = session
-        self._style = STYLES[style]
-        self._full_refresh = full_refresh
+        self._style = STYLES[wishes.style]
+        self._full_refresh = wishes.full_refresh
         session.selected = self.selected
         session.columns = self._columns
         session.pending = state.exports

@@ -108,10 +108,14 @@ class FileDestination:
         except (ValueError, KeyError, TypeError):  # it was cut
             stream, files = None, {}
         name = self.name_of(stream) if stream else ""
-        if stream and self.storage.size(name) == files[stream]["size"]:
-            if self.storage.digest(name) == files[stream]["sha256"]:
-                self.storage.write(self._state_name, coming)
+        if stream and self._is_in_place(name, files[stream]):
+            self.storage.write(self._state_name, coming)
         self.storage.remove(self._next_name)
+
+    def _is_in_place(self, name: str, facts: Mapping[str, Any]) -> bool:
+        """Tell whether a file is the one whose size and SHA-256 are given."""
+        same_size = bool(self.storage.size(name) == facts["size"])
+        return same_size and self.storage.digest(name) == facts["sha256"]
 
     def close(self) -> None:
         """Let others write."""
@@ -182,7 +186,9 @@ class FileDestination:
 
     def _columns(self, stream: str) -> dict[str, str]:
         with closing(self.reader.connection()) as database:
-            return self.format.columns(database, self.storage.local(self.name_of(stream), self.reader.folder))
+            return self.format.columns(
+                database, self.storage.local(self.name_of(stream), self.reader.folder)
+            )
 
     def has(self, stream: str) -> bool:
         """Tell whether a stream has a file."""
@@ -266,7 +272,7 @@ class FileStore:
             self._files.reader.execute(database, statement)
 
     def _merged(self, database: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> str:
-        """Return a query for the rows of all parts; of those with one key, that of the last part."""
+        """Return a query for the rows of all parts; of those with one key, the last part's."""
         run = self._files.reader.execute
         keys = self._files.format.key(self._layout)
         named = ", ".join(f"{sql} AS _key_{at}" for at, sql in enumerate(keys))

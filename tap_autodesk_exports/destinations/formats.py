@@ -123,7 +123,7 @@ class Csv:
         )
         return f"SELECT {outputs} FROM {_rows(pieces)}"
 
-    def old(self, path: Path, names: Sequence[str]) -> str:  # noqa: ARG002
+    def old(self, path: Path, names: Sequence[str]) -> str:
         """Read all cells as text."""
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
         return (
@@ -185,6 +185,6 @@ class JsonLines:
         """Write lines."""
         compression = ", COMPRESSION gzip" if compressed else ""
         return (
-            f"COPY ({query}) TO {literal(str(path))} (FORMAT csv, HEADER false, QUOTE '', ESCAPE '',"
-            f" DELIMITER E'\\x01'{compression})"
+            f"COPY ({query}) TO {literal(str(path))} (FORMAT csv, HEADER false, QUOTE '',"
+            f" ESCAPE '', DELIMITER E'\\x01'{compression})"
         )

@@ -86,7 +86,7 @@ def column_names(
 
 
 def _free(wanted: str, longest: int, taken: Collection[str]) -> str:
-    """Return a name that is not taken: the wanted one, cut where it is too long, or with a number."""
+    """Return a name that is not taken: the wanted one, cut to its room, or with a number."""
     number = 1
     while True:
         suffix = "" if number == 1 else f"_{number}"

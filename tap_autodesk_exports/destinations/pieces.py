@@ -97,10 +97,9 @@ def _check_exact(name: str, value: Any, numbers: ParquetNumbers) -> None:  # noq
     """Raise TapError where a number has no room in the type that all of its column share."""
     if value is None or not numbers.digits:
         return
-    number = Decimal(value).normalize()
-    exponent = number.as_tuple().exponent
-    is_finite = isinstance(exponent, int)
-    if is_finite and -exponent <= numbers.scale and number.adjusted() < numbers.digits - numbers.scale:
+    number = Decimal(value)
+    fits = abs(number) < Decimal(10) ** (numbers.digits - numbers.scale)
+    if fits and number.scaleb(numbers.scale) % 1 == 0:
         return
     msg = (
         f"Column '{name}' holds a number that {numbers} cannot store without a change: set "

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.destinations import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from tap_autodesk_exports.destinations.destination import Batch, Store
     from tap_autodesk_exports.destinations.layout import Layout
@@ -41,7 +40,7 @@ class TableSink:
         at_end: Whether the destination wants all loads of a stream together.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         selected: Selected,
         store: Store,
@@ -69,7 +68,7 @@ class TableSink:
 
     def rows(self, table: Table, after: After) -> Iterable[Record]:  # noqa: ARG002
         """Stage the rows of a table."""
-        self._discard_open()
+        self._discard(self._open)
         self._report.is_changed = True
         folder = self._files.enter_context(
             tempfile.TemporaryDirectory(dir=self._session.run.workspace.path)
@@ -114,10 +113,11 @@ class TableSink:
         """
         try:
             with self._state.lock:
-                self._discard_open()
+                self._discard(self._open)
                 if self._selected.bookmarks.replacing and not self._is_activated:
-                    # A part of a table whose rows have other keys would be there beside the old one.
+                    # Rows with new keys would be there beside the same ones with old keys.
                     self._state.revert(self._selected.name)
+                    self._discard(self._complete)
                 elif self._is_changed:
                     self._commit()
         finally:
@@ -126,11 +126,10 @@ class TableSink:
     def _commit(self) -> None:
         try:
             with self._session.report.stopwatch.write():
-                self._store.commit(
-                    self._complete, self._state.proposed(), gone=self._is_activated
-                )
+                self._store.commit(self._complete, self._state.proposed(), gone=self._is_activated)
         except BaseException:
             self._state.revert(self._selected.name)
+            self._discard(self._complete)
             raise
         finally:
             self._complete = []
@@ -139,13 +138,7 @@ class TableSink:
         if not self._waits:
             self._files.pop_all().close()
 
-    def _discard_open(self) -> None:
-        """Forget rows of a load that did not come to its end."""
-        while self._open:
-            self._store.discard(self._open.pop())
-
-
-def as_selected(selected: Selected, **changes: Any) -> Selected:  # noqa: ANN401
-    """Return a dataset as an export loads it: snapshots remove the rows that are gone."""
-    is_snapshot = not selected.bookmarks.replication.is_dated
-    return dataclasses.replace(selected, has_versions=is_snapshot, may_replace=True, **changes)
+    def _discard(self, batches: list[Batch]) -> None:
+        """Forget staged rows, such as those of a load that did not come to its end."""
+        while batches:
+            self._store.discard(batches.pop())

@@ -11,7 +11,7 @@ from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
@@ -52,7 +52,7 @@ class Dialect:
         numbers: ParquetNumbers,
     ) -> dict[str, Type]:
         """Return the types of a table's columns; raises DestinationError at a strange one."""
-        types = {sql.lower(): type_ for type_, sql in reversed(self.types.items())}
+        types = {sql.lower(): type_ for type_, sql in reversed([*self.types.items()])}
         existing = {}
         for name, sql in found.items():
             if name in wanted and self.sql_type(wanted[name], numbers).lower() == sql.lower():
@@ -112,6 +112,10 @@ class Database(Protocol):
         """Forget what was staged."""
 
 
+_NUMBERS = itertools.count(1)
+"""No name of what is staged comes again."""
+
+
 class SqlStore:
     """The table of one stream.
 
@@ -123,13 +127,12 @@ class SqlStore:
     def __init__(self, database: Database, layout: Layout) -> None:
         self._database = database
         self._layout = layout
-        self._numbers = itertools.count(1)
 
     def stage(self, pieces: Sequence[Path]) -> str | None:
         """Take the rows of a load: bulk ingest into a temporary table."""
         if not pieces:
             return None
-        name = f"_staged_{next(self._numbers)}"
+        name = f"_staged_{next(_NUMBERS)}"
         types = self._database.dialect.as_text
         outputs = [
             f"{as_text(identifier(column), type_) if type_ in types else identifier(column)}"
@@ -183,26 +186,30 @@ class SqlStore:
 
     def _insert(self, table: str, staged: str) -> None:
         names = ", ".join(map(identifier, self._layout.types))
-        values = ", ".join(
-            f"CAST({identifier(name)} AS {sql})"
-            if self._layout.types[name] is Type.NUMBER and self._database.dialect.unlimited
-            else identifier(name)
-            for name, sql in self._sql_types().items()
-        )
+        values = ", ".join(map(self._value, self._layout.types))
         self._database.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {staged}")
 
     def _is_in(self, staged: Sequence[str], table: str) -> str:
         """SQL that tells whether a row of the table has a key that is staged."""
-        key = ", ".join(map(identifier, self._layout.key))
+        key = ", ".join(f"{self._value(name)} AS k{at}" for at, name in enumerate(self._layout.key))
         keys = " UNION ALL ".join(f"SELECT {key} FROM {name}" for name in staged)
         same = " AND ".join(
-            f"k.{identifier(name)} = {table}.{identifier(name)}" for name in self._layout.key
+            f"k.k{at} = {table}.{identifier(name)}" for at, name in enumerate(self._layout.key)
         )
         return f"EXISTS (SELECT 1 FROM ({keys}) AS k WHERE {same})"
 
+    def _value(self, name: str) -> str:
+        """SQL of a staged value as the table has it: numbers without a limit come as text."""
+        dialect, type_ = self._database.dialect, self._layout.types[name]
+        if type_ is not Type.NUMBER or not dialect.unlimited:
+            return identifier(name)
+        return f"CAST({identifier(name)} AS {dialect.sql_type(type_, self._layout.numbers)})"
+
     def _sql_types(self) -> dict[str, str]:
         dialect, numbers = self._database.dialect, self._layout.numbers
-        return {name: dialect.sql_type(type_, numbers) for name, type_ in self._layout.types.items()}
+        return {
+            name: dialect.sql_type(type_, numbers) for name, type_ in self._layout.types.items()
+        }
 
 
 def as_text(sql: str, type_: Type) -> str:

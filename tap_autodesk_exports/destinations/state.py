@@ -133,8 +133,8 @@ def _read(text: str | None) -> State:
         state = None
     if not isinstance(state, dict):
         msg = (
-            "The state that the destination keeps cannot be read: restore it, or remove it together "
-            "with the tables, so that all is loaded again."
+            "The state that the destination keeps cannot be read: restore it, or remove it "
+            "together with the tables, so that all is loaded again."
         )
         raise DestinationError(msg)
     return state

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import filelock
 
 from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.redaction import without_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Storage(Protocol):
     """A folder; names have slashes.
