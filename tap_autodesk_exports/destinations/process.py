@@ -93,6 +93,7 @@ def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
     with contextlib.closing(destination):
         state = KeptState(destination.read_state(), destination.write_state)
         session = Session(order.config, state, clock)
+        exporting = Export(streams, destination, state, session, order)
         signals = Signals(session.stop, state.lock, session.abandon)
         if is_program:
             signals.begin()
@@ -104,7 +105,7 @@ def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
                 run.redaction.guard()
                 session.show_progress(writes_messages=False)
             destination.engine = run.engine
-            Export(streams, destination, state, session, order).run()
+            exporting.run()
         finally:
             code = session.close(state.close)
     return 128 + signals.received if signals.received else code

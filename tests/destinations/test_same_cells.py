@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.processes import Postgres, TapRun
 
