@@ -66,7 +66,7 @@ class DuckDBFile:
         if self._schema != "main":
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self._schema)}")
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - takes a third of a second
 
         config: dict[str, Any] = {
@@ -77,7 +77,7 @@ class DuckDBFile:
             "autoload_known_extensions": False,
         }
         try:
-            return duckdb.connect(str(self._path), config=config)
+            return duckdb.connect(str(self._path), read_only=read_only, config=config)
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
             msg = (
@@ -107,7 +107,7 @@ class DuckDBFile:
             return state_of(self)
         if not self._path.exists():
             return None
-        self._connection = self._connect()
+        self._connection = self._connect(read_only=True)
         try:
             return state_of(self)
         finally:

@@ -154,13 +154,13 @@ class SqlStore:
         staged = [name for name in batches if name]
         with database.transaction():
             is_new = self._prepare(table)
-            for at, name in enumerate(staged):
-                if at or not is_new:
-                    database.execute(f"DELETE FROM {table} WHERE {self._is_in([name], table)}")
-                self._insert(table, name)
             if gone and not is_new:
-                others = f" WHERE NOT {self._is_in(staged, table)}" if staged else ""
-                database.execute(f"DELETE FROM {table}{others}")
+                # The batches hold all rows that there are.
+                database.execute(f"DELETE FROM {table}")
+            for at, name in enumerate(staged):
+                if at or not (is_new or gone):
+                    database.execute(f"DELETE FROM {table} WHERE {self._is_in(name, table)}")
+                self._insert(table, name)
             if is_new and database.dialect.keyed:
                 self._add_key(table)
             put_state(database, state)
@@ -189,21 +189,21 @@ class SqlStore:
         values = ", ".join(map(self._value, self._layout.types))
         self._database.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {staged}")
 
-    def _is_in(self, staged: Sequence[str], table: str) -> str:
+    def _is_in(self, staged: str, table: str) -> str:
         """SQL that tells whether a row of the table has a key that is staged."""
-        key = ", ".join(f"{self._value(name)} AS k{at}" for at, name in enumerate(self._layout.key))
-        keys = " UNION ALL ".join(f"SELECT {key} FROM {name}" for name in staged)
         same = " AND ".join(
-            f"k.k{at} = {table}.{identifier(name)}" for at, name in enumerate(self._layout.key)
+            f"{self._value(name, of=staged)} = {table}.{identifier(name)}"
+            for name in self._layout.key
         )
-        return f"EXISTS (SELECT 1 FROM ({keys}) AS k WHERE {same})"
+        return f"EXISTS (SELECT 1 FROM {staged} WHERE {same})"
 
-    def _value(self, name: str) -> str:
+    def _value(self, name: str, of: str = "") -> str:
         """SQL of a staged value as the table has it: numbers without a limit come as text."""
         dialect, type_ = self._database.dialect, self._layout.types[name]
+        sql = f"{of}.{identifier(name)}" if of else identifier(name)
         if type_ is not Type.NUMBER or not dialect.unlimited:
-            return identifier(name)
-        return f"CAST({identifier(name)} AS {dialect.sql_type(type_, self._layout.numbers)})"
+            return sql
+        return f"CAST({sql} AS {dialect.sql_type(type_, self._layout.numbers)})"
 
     def _sql_types(self) -> dict[str, str]:
         dialect, numbers = self._database.dialect, self._layout.numbers

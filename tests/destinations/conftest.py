@@ -81,7 +81,9 @@ class Place:
         )
 
 
-def place(kind: str, folder: Path, postgres: Postgres, stream: str = STREAM) -> Place:
+def place(  # noqa: PLR0911 - one for each kind
+    kind: str, folder: Path, postgres: Postgres, stream: str = STREAM
+) -> Place:
     match kind:
         case "postgres":
             schema = f"Place {next(SCHEMAS)}"

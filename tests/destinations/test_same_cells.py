@@ -97,7 +97,9 @@ def test_a_folder_of_parquet_files(sandbox, said, keys, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
 @pytest.mark.parametrize("stream", STREAMS)
-def test_json_lines(sandbox, said, keys, tmp_path, stream, suffix):
+def test_json_lines(  # noqa: PLR0913, PLR0917
+    sandbox, said, keys, tmp_path, stream, suffix
+):
     path = tmp_path / f"x{suffix}"
     assert export(sandbox, path, stream, config=CONFIG).code == 0
     rows = exported.in_json_lines(path)

@@ -9,11 +9,9 @@ import io
 import json
 import sqlite3
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import psycopg
 import pyarrow.parquet as pq
 
 from support import processes
@@ -23,6 +21,9 @@ from tap_autodesk_exports.destinations import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import psycopg
 
     from tap_autodesk_exports.sandbox import Sandbox
 
@@ -111,14 +112,14 @@ def in_duckdb(path: Path, stream: str) -> list[Row]:
 
 def in_sqlite(path: Path, stream: str) -> list[Row]:
     with sqlite3.connect(path) as database:
-        return _dicts(database.execute(f'SELECT * FROM "{stream}"'))
+        return _dicts(database.execute(f'SELECT * FROM "{stream}"'))  # noqa: S608
 
 
 def in_postgres(
     connection: psycopg.Connection[Any], stream: str, schema: str = "public"
 ) -> list[Row]:
     connection.execute("SET TIME ZONE 'UTC'")
-    return _dicts(connection.execute(f'SELECT * FROM "{schema}"."{stream}"'.encode()))
+    return _dicts(connection.execute(f'SELECT * FROM "{schema}"."{stream}"'.encode()))  # noqa: S608
 
 
 def _dicts(cursor: Any) -> list[Row]:
