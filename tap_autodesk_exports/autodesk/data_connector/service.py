@@ -14,6 +14,7 @@ from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
+    YOUNG,
     ExportFile,
     ExportSpec,
     ExportStatus,
@@ -69,7 +70,7 @@ class DataConnectorService:
     longest_pause = 30.0
     kept = KEPT
 
-    def __init__(self, data_connector: DataConnector, young: dt.timedelta = DAY) -> None:
+    def __init__(self, data_connector: DataConnector, young: dt.timedelta = YOUNG) -> None:
         self._data_connector = data_connector
         self._young = young
         self._listed = SharedList(data_connector.newest_jobs, POLLS, data_connector.clock)
@@ -159,7 +160,7 @@ class DataConnectorService:
                 return None
         elif age > DAY:
             return None
-        spec = _with_its_dates(wanted.spec, request)
+        spec = _with_its_dates(wanted.spec, request, at)
         if spec is None:
             return None
         return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
@@ -270,13 +271,13 @@ def _description(pending: PendingExport) -> str:
     return f"{_PREFIX} {spec.name} {spec.content} {spec.slot}{base} {pending.asked_at}"
 
 
-def _with_its_dates(spec: ExportSpec, request: Request) -> ExportSpec | None:
+def _with_its_dates(spec: ExportSpec, request: Request, asked_at: dt.datetime) -> ExportSpec | None:
     """Return what is wanted with the dates of a request; None where they do not serve."""
     if spec.start is None or spec.end is None:
         return spec
     if request.start is None or request.end is None:
         return None
     start, end = canonical(request.start), canonical(request.end)
-    if start > spec.start or end <= spec.start:
+    if start > spec.start or end <= spec.start or not spec.ends_by(end, asked_at):
         return None
     return dataclasses.replace(spec, start=start, end=end)

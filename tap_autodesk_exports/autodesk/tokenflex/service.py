@@ -18,6 +18,7 @@ from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.autodesk.tokenflex.client import Request
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.exports.export import (
+    YOUNG,
     ExportFile,
     ExportSpec,
     ExportStatus,
@@ -64,7 +65,7 @@ class TokenFlexService:
     longest_pause = 60.0
     kept = KEPT
 
-    def __init__(self, tokenflex: TokenFlex, young: dt.timedelta = DAY) -> None:
+    def __init__(self, tokenflex: TokenFlex, young: dt.timedelta = YOUNG) -> None:
         self._tokenflex = tokenflex
         self._young = young
         self._listed = SharedList(self._newest, POLLS, tokenflex.clock)
@@ -112,9 +113,9 @@ class TokenFlexService:
         asked_at = _read_moment(name["asked_at"], _MOMENT) if name else None
         if not name or not asked_at:
             return None
-        is_young = self._tokenflex.clock.now() - asked_at < self._young
+        age = self._tokenflex.clock.now() - asked_at
         is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
-        if not (is_young and (status is Status.PENDING or is_unloaded)):
+        if not ((is_unloaded and age < self._young) or (status is Status.PENDING and age < DAY)):
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
         if spec is None:
@@ -209,6 +210,8 @@ def _with_its_dates(
         return None if (spec.start or start) else spec
     midnight = _read_moment(end, _DAY)
     if start > _day(spec.start) or midnight is None:
+        return None
+    if not spec.ends_by(canonical(midnight), asked_at):
         return None
     until = min(spec.end, canonical(asked_at), canonical(midnight))
     return dataclasses.replace(spec, end=until) if until > spec.start else None
