@@ -126,6 +126,21 @@ def test_what_was_loaded_is_not_used_again(runs):
     assert "Was the last run interrupted" not in second.stderr
 
 
+@pytest.mark.parametrize("case", CASES[2:5], ids=str)
+def test_what_a_saved_state_speaks_of_is_not_used_by_a_full_refresh(sandbox, case):
+    """A later export is of a state that says that the first one was loaded."""
+    runs = Runs(sandbox, case)
+    first = runs.run()
+    sandbox.clock.advance(SOON // 2)
+    runs.run(first.state)
+    requested = runs.requested
+    sandbox.clock.advance(SOON // 2)
+    again = runs.run()
+    assert again.code == 0, again.stderr
+    assert runs.requested > requested, again.stderr
+    assert "Was the last run interrupted" not in again.stderr
+
+
 def test_what_is_older_than_an_hour_is_not_used(runs):
     runs.run()
     requested = runs.requested

@@ -98,20 +98,31 @@ class TokenFlexService:
         """Return the newest request whose file name stands for the same content.
 
         One that is ready must be young, and of the same state: what was loaded is not used again.
+        So it was where a later one is of another state.
         """
+        alike = {
+            request: name
+            for request in _read(self._listed.of(wanted.spec.owner))
+            if (name := re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name))
+        }
+        newest = max(alike.values(), key=lambda name: name["asked_at"], default=None)
+        is_unloaded = newest is not None and (newest["base"] or "") == wanted.base
         found = [
             pending
-            for request in _read(self._listed.of(wanted.spec.owner))
-            if request.key not in known and (pending := self._as_wanted(request, wanted))
+            for request, name in alike.items()
+            if request.key not in known
+            and (is_unloaded or STATUSES.get(request.status) is Status.PENDING)
+            and (pending := self._as_wanted(request, name, wanted))
         ]
         return max(found, key=lambda pending: pending.asked_at, default=None)
 
-    def _as_wanted(self, request: Request, wanted: PendingExport) -> PendingExport | None:
+    def _as_wanted(
+        self, request: Request, name: re.Match[str], wanted: PendingExport
+    ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        name = re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name)
         status = STATUSES.get(request.status)
-        asked_at = _read_moment(name["asked_at"], _MOMENT) if name else None
-        if not name or not asked_at:
+        asked_at = _read_moment(name["asked_at"], _MOMENT)
+        if asked_at is None:
             return None
         age = self._tokenflex.clock.now() - asked_at
         is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
