@@ -83,7 +83,7 @@ POSTGRES = Driver(
         },
         unlimited=True,
     ),
-    "SELECT current_schema()::text",
+    "SELECT coalesce(current_schema(), 'public')::text",
     _information_schema,
     f"SELECT pg_try_advisory_lock({_LOCK}, hashtext(%s))",
     longest_name=63,
@@ -272,6 +272,7 @@ class _Connection:
         self._driver = driver
         self.engine: Engine | None = None
         self._lock = threading.RLock()
+        self._is_changing = False
 
     def execute(self, statement: str) -> None:
         """Run a statement."""
@@ -281,17 +282,25 @@ class _Connection:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a small query."""
+        with self._lock:
+            return self._rows(query)
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        with self._lock, self._connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.adbc_statement.set_sql_query(query)
             stream, _ = cursor.adbc_statement.execute_query()
-            return [tuple(row.values()) for row in nanoarrow.Array(stream).to_pylist()]
+            found = [tuple(row.values()) for row in nanoarrow.Array(stream).to_pylist()]
+        if not self._is_changing:
+            self._connection.commit()  # an open transaction would keep what others remove
+        return found
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is done inside, or nothing of it."""
         with self._lock:
+            self._is_changing = True
             try:
                 yield
                 self._connection.commit()
@@ -305,6 +314,8 @@ class _Connection:
                     )
                     raise DestinationError(msg) from None
                 raise
+            finally:
+                self._is_changing = False
 
     def table(self, name: str) -> str:
         """Return the SQL of a kept table."""

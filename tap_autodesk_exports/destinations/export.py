@@ -40,30 +40,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-autodesk-exports")
 
 
-def chosen(settings: Settings, patterns: Sequence[str]) -> list[Dataset | Listing]:
-    """Return the streams that are wanted, in the tap's order.
+def all_streams(settings: Settings) -> list[Dataset | Listing]:
+    """Return the streams of the APIs of the settings, in the tap's order."""
+    found: list[Dataset | Listing] = []
+    for api in settings.apis:
+        found += [*SOURCES[api].listings, *SOURCES[api].datasets(settings, None)]
+    return found
+
+
+def chosen(
+    streams: Sequence[Dataset | Listing], patterns: Sequence[str]
+) -> list[Dataset | Listing]:
+    """Return the streams that are wanted, in their order.
 
     Args:
-        settings: The settings.
+        streams: All streams.
         patterns: Names and patterns such as `insights_*`; none: what the tap selects by default.
 
     Raises:
         ConfigurationError: A pattern matches no stream.
     """
-    streams: list[Dataset | Listing] = []
-    for api in settings.apis:
-        streams += [*SOURCES[api].listings, *SOURCES[api].datasets(settings, None)]
     if not patterns:
         return [s for s in streams if isinstance(s, Listing) or s.selected_by_default]
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(each.name, pattern) for each in streams):
             msg = (
-                f"No stream is called '{pattern}': the APIs of the settings "
-                f"({', '.join(settings.apis)}) have {', '.join(s.name for s in streams[:5])} and "
-                f"{max(len(streams) - 5, 0)} more; docs/streams.md lists them."
+                f"No stream is called '{pattern}': the APIs of the settings have "
+                f"{', '.join(s.name for s in streams[:5])} and {max(len(streams) - 5, 0)} more; "
+                "docs/streams.md lists them."
             )
             raise ConfigurationError(msg)
     return [s for s in streams if any(fnmatch.fnmatchcase(s.name, each) for each in patterns)]
+
+
+def columns_of(streams: Sequence[Dataset | Listing]) -> dict[str, list[str]]:
+    """Return name of a stream -> its columns."""
+    return {
+        stream.name: [*stream.schema["properties"]]
+        if isinstance(stream, Listing)
+        else [*stream.constants, *stream.columns]
+        for stream in streams
+    }
 
 
 class Wishes(Protocol):
@@ -104,7 +121,6 @@ class Export:
         self._style = STYLES[wishes.style]
         self._full_refresh = wishes.full_refresh
         session.selected = self.selected
-        session.columns = self._columns
         session.pending = state.exports
 
     @functools.cached_property
@@ -113,14 +129,6 @@ class Export:
         return ParquetNumbers.parse(text) if text else DECIMAL
 
     # What is loaded
-
-    def _columns(self) -> dict[str, list[str]]:
-        return {
-            stream.name: [*stream.schema["properties"]]
-            if isinstance(stream, Listing)
-            else [*stream.constants, *stream.columns]
-            for stream in self._streams
-        }
 
     @functools.cached_property
     def _tables(self) -> dict[str, tuple[Selected, Layout] | TapError]:
@@ -145,14 +153,17 @@ class Export:
         does not fit is kept in `_rescued_data`.
         """
         settings = self._session.settings
-        if settings.time_columns != "time" or self._destination.numbers(DECIMAL) != DECIMAL:
+        if settings.time_columns != "time":
             columns = {
                 name: Type.TIME_TEXT if type_ is Type.TIME else type_
                 for name, type_ in dataset.columns.items()
             }
             dataset = dataclasses.replace(dataset, columns=columns)
         hashing = hashing_of(dataset.name, settings, dataset.is_personal)
-        selected = Selected.whole(dataset, DictStates(self._state.of(dataset.name)), hashing)
+        bookmark = self._state.of(dataset.name)
+        if self._full_refresh:
+            bookmark.clear()
+        selected = Selected.whole(dataset, DictStates(bookmark), hashing)
         schema = dataclasses.replace(
             selected.schema, numbers=self._destination.numbers(self._numbers)
         )

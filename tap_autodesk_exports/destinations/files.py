@@ -242,6 +242,8 @@ class FileStore:
 
     def commit(self, batches: Sequence[Sequence[Path]], state: str, *, gone: bool) -> None:
         """Write a new file, and move it into place with the state."""
+        import duckdb  # noqa: PLC0415 - takes a third of a second
+
         files, name = self._files, self._files.name_of(self._layout.stream)
         has_old = files.has(self._layout.stream)
         staged = [batch for batch in batches if batch]
@@ -249,9 +251,17 @@ class FileStore:
             files.write_state(state)
             return
         old = files.storage.local(name, files.reader.folder) if has_old and not gone else None
-        draft = files.storage.draft(name, files.reader.folder)
-        self._write(staged, old, draft)
-        files.replace(self._layout.stream, draft, state)
+        try:
+            draft = files.storage.draft(name, files.reader.folder)
+            self._write(staged, old, draft)
+            files.replace(self._layout.stream, draft, state)
+        except (OSError, duckdb.Error) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            msg = (
+                f"'{name}' could not be written ({reason}), so it is as it was. Look whether the "
+                "disk is full, and run again."
+            )
+            raise DestinationError(msg) from error
 
     def _write(self, batches: Sequence[Sequence[Path]], old: Path | None, draft: Path) -> None:
         form, layout = self._files.format, self._layout

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.address import destination_of
 from tap_autodesk_exports.destinations.destination import DestinationError
-from tap_autodesk_exports.destinations.export import Export, chosen
+from tap_autodesk_exports.destinations.export import Export, all_streams, chosen, columns_of
 from tap_autodesk_exports.destinations.plan import planned
 from tap_autodesk_exports.destinations.state import KeptState
 from tap_autodesk_exports.redaction import secrets_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.destinations.destination import Destination
     from tap_autodesk_exports.loading.dataset import Dataset
     from tap_autodesk_exports.loading.listing import Listing
+
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +49,14 @@ class Order:
     style: str = "catalog"
     full_refresh: bool = False
 
-    def read(self) -> tuple[list[Dataset | Listing], Destination]:
-        """Return the streams, and the destination that has room for them.
+    def read(self) -> tuple[list[Dataset | Listing], list[Dataset | Listing], Destination]:
+        """Return all streams, those that are wanted, and the destination with room for them.
 
         Raises:
             TapError: There are no such streams, or no such destination.
         """
-        streams = chosen(Settings.from_config(self.config), self.patterns)
+        known = all_streams(Settings.from_config(self.config))
+        streams = chosen(known, self.patterns)
         destination = destination_of(self.address, self.schema)
         if destination.holds_one and len(streams) > 1:
             msg = (
@@ -59,7 +64,7 @@ class Order:
                 "as insights_users, or export into a folder, x.duckdb or a database."
             )
             raise DestinationError(msg)
-        return streams, destination
+        return known, streams, destination
 
 
 def plan(order: Order, clock: Clock) -> Iterator[str]:
@@ -68,9 +73,11 @@ def plan(order: Order, clock: Clock) -> Iterator[str]:
     Raises:
         TapError: It could not begin.
     """
-    streams, destination = order.read()
+    known, streams, destination = order.read()
     state = KeptState(destination.read_state(), lambda _: None)
-    yield from planned(streams, state, Session(order.config, state, clock))
+    session = Session(order.config, state, clock)
+    session.columns = lambda: columns_of(known)
+    yield from planned(streams, state, session)
 
 
 def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
@@ -88,12 +95,14 @@ def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
     Raises:
         TapError: It could not begin.
     """
-    streams, destination = order.read()
+    known, streams, destination = order.read()
     destination.open()
     with contextlib.closing(destination):
         state = KeptState(destination.read_state(), destination.write_state)
         session = Session(order.config, state, clock)
+        session.columns = lambda: columns_of(known)
         exporting = Export(streams, destination, state, session, order)
+        failures: list[DestinationError] = []
         signals = Signals(session.stop, state.lock, session.abandon)
         if is_program:
             signals.begin()
@@ -107,5 +116,16 @@ def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
             destination.engine = run.engine
             exporting.run()
         finally:
-            code = session.close(state.close)
-    return 128 + signals.received if signals.received else code
+            code = session.close(lambda: _close(state, failures))
+    if signals.received:
+        return 128 + signals.received
+    return 1 if failures else code
+
+
+def _close(state: KeptState, failures: list[DestinationError]) -> None:
+    """Write the last state; a destination that is gone must not hide what was reported before."""
+    try:
+        state.close()
+    except DestinationError as error:
+        logger.error("The last state could not be written. %s", error)  # noqa: TRY400
+        failures.append(error)

@@ -112,7 +112,7 @@ def test_two_exports_at_once_do_not_mix(tmp_path, postgres, source: Source):
     for kind in ("postgres", "folder", "csv"):
         where = place(kind, tmp_path, postgres)
         order = process.Order(config, where.to, ["cost_main_contract_items"], **where.wishes)
-        _, first = order.read()
+        *_, first = order.read()
         first.open()
         try:
             with pytest.raises(process.DestinationError, match="Another export is writing into"):
