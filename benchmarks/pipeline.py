@@ -109,6 +109,7 @@ def pipeline(rows: int, repeat: int) -> None:
         try:
             with Sandbox(extract=folder / "extract", job_seconds=0) as sandbox:
                 project = _Project(folder, sandbox.settings(), postgres.get_pid())
+                project.command(EXPORT)  # the server packs the extract for the first way
                 for _ in range(repeat):
                     _turn(project)
             _compare(folder / "pg", rows)
