@@ -120,6 +120,9 @@ class TableSink:
                     self._discard(self._complete)
                 elif self._is_changed:
                     self._commit()
+                else:
+                    # What a load has noted before it failed.
+                    self._state.commit_alone(self._selected.name)
         finally:
             self._files.close()
 

@@ -81,6 +81,13 @@ class KeptState:
             self._committed = copy.deepcopy(self.bookmarks)
             self._published = self._still_pending()
 
+    def commit_alone(self, stream: str) -> None:
+        """Write the state where a stream has noted something in it without rows."""
+        with self.lock:
+            if self.of(stream) != self._committed.get(stream, {}):
+                self._write(self.proposed())
+                self.accept()
+
     def revert(self, stream: str) -> None:
         """Forget what this run has loaded of a stream, as none of it is kept.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.destinations import address, process
 from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +70,6 @@ def test_a_server_that_is_not_there_is_a_sentence_without_the_password(tmp_path,
 
 
 def test_a_program_ends_in_rows_and_says_so(tmp_path, source: Source):
-    import subprocess
-
     source.write([{"id": ID, "name": "a"}])
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**source.sandbox.settings(), **source.config()}))
@@ -192,3 +193,30 @@ def test_bad_settings_are_a_sentence(tmp_path):
     with pytest.raises(TapError, match="client_id"):
         process.export(order, Clock(), is_program=False)
     assert "singer_sdk.tap_base" in sys.modules  # settings are read by the SDK's own function
+
+
+def test_a_signal_ends_it_and_what_was_requested_stays_pending(tmp_path):
+    with Sandbox(seed=2, scale=0.1, job_seconds=600) as sandbox:
+        config = tmp_path / "config.json"
+        config.write_text(json.dumps({**sandbox.settings(), "apis": ["insights"]}))
+        arguments = ["insights_users", "--to", "x.duckdb", "--config", str(config)]
+        with subprocess.Popen(
+            [str(BIN / "autodesk-exports"), "export", *arguments],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            assert running.stderr is not None
+            said = ""
+            while said.count("Requested the insights export") < 3:
+                said += running.stderr.readline()
+            running.send_signal(signal.SIGTERM)
+            said += running.stderr.read()
+        assert running.returncode == 128 + signal.SIGTERM
+        assert "1 pending" in said
+        requested = len(sandbox.exports)
+        done = CliRunner().invoke(
+            main, ["export", *arguments[:2], f"{tmp_path}/x.duckdb", *arguments[3:], "--dry-run"]
+        )
+        assert f"0 to request, {requested} pending from an earlier run" in done.output

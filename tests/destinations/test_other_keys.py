@@ -8,6 +8,12 @@ import pytest
 
 from destinations.conftest import place
 from support.exported import export
+from tap_autodesk_exports.autodesk.insights.datasets import DATASETS
+from tap_autodesk_exports.destinations.sink import TableSink
+from tap_autodesk_exports.destinations.state import KeptState
+from tap_autodesk_exports.loading.bookmarks import DictStates
+from tap_autodesk_exports.loading.dataset import Selected
+from tap_autodesk_exports.loading.identity import CHANGED
 from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -65,3 +71,18 @@ def test_a_part_of_them_takes_the_place_of_nothing(kind, stream, tmp_path, postg
     assert len(sandbox.exports) == requested, "What was requested was requested again."
     assert len(where.rows()) == len(before)
     assert keys(where.rows())
+
+
+def test_what_a_load_noted_before_it_failed_is_kept():
+    """Else the next run would fail in the same way, again and again."""
+    written: list[str] = []
+    state = KeptState(None, written.append)
+    dataset = DATASETS[0]
+    selected = Selected.whole(dataset, DictStates(state.of(dataset.name)))
+    nothing: Any = None
+    sink = TableSink(selected, nothing, nothing, state, nothing, nothing, at_end=False)
+    sink.finish()
+    assert written == []
+    selected.bookmarks.note_identity({}, CHANGED)
+    sink.finish()
+    assert f'"identity": "{CHANGED}"' in written[-1]
