@@ -74,7 +74,8 @@ def plan(order: Order, clock: Clock) -> Iterator[str]:
         TapError: It could not begin.
     """
     known, streams, destination = order.read()
-    state = KeptState(destination.read_state(), lambda _: None)
+    state = KeptState(lambda _: None)
+    state.read(destination.read_state())
     session = Session(order.config, state, clock)
     session.columns = lambda: columns_of(known)
     yield from planned(streams, state, session)
@@ -96,16 +97,17 @@ def export(order: Order, clock: Clock, *, is_program: bool = True) -> int:
         TapError: It could not begin.
     """
     known, streams, destination = order.read()
+    state = KeptState(destination.write_state)
+    session = Session(order.config, state, clock)
+    session.columns = lambda: columns_of(known)
+    signals = Signals(session.stop, state.lock, session.abandon)
+    if is_program:
+        signals.begin()  # before there is any thread, such as of a database
+    failures: list[DestinationError] = []
     destination.open()
     with contextlib.closing(destination):
-        state = KeptState(destination.read_state(), destination.write_state)
-        session = Session(order.config, state, clock)
-        session.columns = lambda: columns_of(known)
+        state.read(destination.read_state())
         exporting = Export(streams, destination, state, session, order)
-        failures: list[DestinationError] = []
-        signals = Signals(session.stop, state.lock, session.abandon)
-        if is_program:
-            signals.begin()
         try:
             # Bad settings fail here, once, and not in every stream.
             run = session.run

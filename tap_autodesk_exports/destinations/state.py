@@ -28,7 +28,6 @@ class KeptState:
     the run after a killed one resumes it.
 
     Args:
-        text: The state as the destination has it; None where it has none.
         write: Keeps a state in the destination.
 
     Attributes:
@@ -38,18 +37,30 @@ class KeptState:
         names: Name of a stream -> name of a column -> its name in the destination.
     """
 
-    def __init__(self, text: str | None, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None]) -> None:
         self.lock = threading.RLock()
         self._write = write
-        state = _read(text)
-        self.exports: list[State] = list(state.get("exports") or ())
+        self.exports: list[State] = []
         self.pending: Callable[[], list[State]] = lambda: self.exports
-        self.bookmarks: dict[str, State] = state.get("bookmarks") or {}
-        self.names: dict[str, dict[str, str]] = state.get("names") or {}
-        self._committed = copy.deepcopy(self.bookmarks)
-        self._published = {_key(entry): entry for entry in self.exports}
+        self.bookmarks: dict[str, State] = {}
+        self.names: dict[str, dict[str, str]] = {}
+        self._committed: dict[str, State] = {}
+        self._published: dict[str, State] = {}
         self._keeps_all = False
         self._closed = False
+
+    def read(self, text: str | None) -> None:
+        """Begin with the state that the destination has; None where it has none.
+
+        Raises:
+            DestinationError: It is no state.
+        """
+        state = _read(text)
+        self.exports = list(state.get("exports") or ())
+        self.bookmarks = state.get("bookmarks") or {}
+        self.names = state.get("names") or {}
+        self._committed = copy.deepcopy(self.bookmarks)
+        self._published = {_key(entry): entry for entry in self.exports}
 
     def of(self, stream: str) -> State:
         """Return the bookmark of a stream, made where it is missing."""

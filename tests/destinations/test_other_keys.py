@@ -76,7 +76,7 @@ def test_a_part_of_them_takes_the_place_of_nothing(kind, stream, tmp_path, postg
 def test_what_a_load_noted_before_it_failed_is_kept():
     """Else the next run would fail in the same way, again and again."""
     written: list[str] = []
-    state = KeptState(None, written.append)
+    state = KeptState(written.append)
     dataset = DATASETS[0]
     selected = Selected.whole(dataset, DictStates(state.of(dataset.name)))
     nothing: Any = None
