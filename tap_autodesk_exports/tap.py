@@ -13,10 +13,10 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.session import Session
+from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
-from tap_autodesk_exports.streams.output import TargetGone
 from tap_autodesk_exports.streams.selection import is_meltanos_default
 from tap_autodesk_exports.streams.state import usable
 
@@ -137,6 +137,6 @@ class TapAutodeskExports(CommandLine):
         return self.session.close(self._write_last_state)
 
     def _write_last_state(self) -> None:
-        with suppress(TargetGone):
+        with suppress(OutputFailed):
             self.write_message(StateMessage(self.state))
         self.output.close()

@@ -23,6 +23,7 @@ from tap_autodesk_exports.settings.config import (
 )
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
+from tap_autodesk_exports.stdout import writable
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
@@ -80,9 +81,9 @@ class CommandLine(Tap, abc.ABC):
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
     ) -> None:
-        super(Tap, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
         with cls._in_sentences():
+            super(Tap, cls).invoke(about=about, about_format=about_format)
+            cls.print_version(print_fn=cls.logger.info)
             tap = cls._from_cli(config, state, catalog)
             tap.finish(tap.sync_all)
 
@@ -158,7 +159,8 @@ class CommandLine(Tap, abc.ABC):
     def _in_sentences(cls) -> Iterator[None]:
         """Report an error of this tap as what it is: sentences, without a traceback."""
         try:
-            yield
+            with writable():
+                yield
         except TapError as error:
             cls.logger.error("%s", error)  # noqa: TRY400
             sys.exit(1)

@@ -20,7 +20,16 @@ OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups
          "sync", "openpty")  # fmt: skip
 OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
              "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGWINCH", "pthread_sigmask", "pthread_kill",
-             "sigwait", "sigpending", "setitimer", "alarm", "pause", "siginterrupt")  # fmt: skip
+             "sigwait", "sigwaitinfo", "sigtimedwait", "sigpending", "setitimer", "alarm", "pause",
+             "siginterrupt")  # fmt: skip
+
+
+def socketpair() -> tuple[socket.socket, socket.socket]:
+    """Return two sockets that are connected, as Python makes them on Windows."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    return one, other
 
 
 def main() -> None:
@@ -39,6 +48,7 @@ def main() -> None:
     for module, names in ((os, OF_OS), (signal, OF_SIGNAL), (socket, ("AF_UNIX",))):
         for name in names:
             vars(module).pop(name, None)
+    socket.socketpair = socketpair  # type: ignore[assignment]
     program, *arguments = sys.argv[1:]
     sys.argv = [program, *arguments]
     if program == "tap-autodesk-exports":
