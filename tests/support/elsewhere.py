@@ -14,11 +14,11 @@ MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix_ip
            "syslog", "crypt", "spwd")  # fmt: skip
 OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups", "killpg",
          "setsid", "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown", "fchown",
-         "lchown", "fchmod", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4",
+         "lchown", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4",
          "wait3", "nice", "getloadavg", "sched_getaffinity", "pread", "pwrite", "posix_spawn",
-         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK",
+         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC",
          "sync", "openpty")  # fmt: skip
-OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
+OF_SIGNAL = ("SIGHUP", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
              "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGWINCH", "pthread_sigmask", "pthread_kill",
              "sigwait", "sigwaitinfo", "sigtimedwait", "sigpending", "setitimer", "alarm", "pause",
              "siginterrupt")  # fmt: skip
@@ -34,6 +34,8 @@ def socketpair() -> tuple[socket.socket, socket.socket]:
 
 def main() -> None:
     # What is loaded by now needs no other system: only what the program asks for is at stake.
+    # The forms that filelock and subprocess have for this system ask for O_NONBLOCK, fchmod and
+    # SIGKILL later.
     import multiprocessing.util  # noqa: F401
     import platform
     import subprocess  # noqa: F401
