@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,9 @@ SHOW = "ATTACK_TABLE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell does to what it starts in the background: so would every trial.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "kind(number): the kind of attack, see KINDS")
     config.addinivalue_line(
         "markers",
