@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import json
 import logging
@@ -97,7 +98,11 @@ class TokenStore:
             StoreError: The lock cannot be made.
         """
         try:
-            lock = filelock.FileLock(self._lock_path(), timeout=LOCK_SECONDS, mode=0o600)
+            self._check_place()
+            place = self._lock_path()
+            if not place.exists():
+                place.touch(mode=0o600)  # where no file can be made, filelock would wait
+            lock = filelock.FileLock(place, timeout=LOCK_SECONDS, mode=0o600)
             lock.acquire()
         except filelock.Timeout:
             msg = (
@@ -270,6 +275,16 @@ class TokenStore:
             )
             raise SignInError(msg)
         return document
+
+    def _check_place(self) -> None:
+        """Refuse what is there and no file: reading a device or a pipe may have no end.
+
+        Raises:
+            OSError: It is one.
+        """
+        for path in () if self._remote else (self._path, self._next):
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "it is no file")
 
     def _lock_path(self) -> Path:
         """Return the lock's place: beside a file; for a URL in this machine's temporary folder."""
