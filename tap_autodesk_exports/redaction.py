@@ -32,6 +32,11 @@ SHORTEST = 8
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+_ADDRESS = re.compile(
+    r"[\w.+-]++(?:@|%(?:25)*40|\\+u0040|&(?:amp;)*#(?:64|x40);)[\w-]+(?:\.[\w-]+)+",
+    re.IGNORECASE,
+)
+"""An e-mail address as it is, or as URLs, JSON and HTML may write it."""
 
 
 def without_secrets(location: str) -> str:
@@ -60,10 +65,14 @@ class Redaction:
 
     Args:
         secrets: Returns the secrets that are known by now: tokens change while the tap runs.
+        hide_addresses: Whether e-mail addresses are blotted out too, which an API may name.
     """
 
-    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, secrets: Callable[[], Iterable[str]], *, hide_addresses: bool = False
+    ) -> None:
         self._secrets = secrets
+        self._hide_addresses = hide_addresses
         self._links: collections.deque[tuple[str, ...]] = collections.deque(maxlen=KEPT_LINKS)
 
     def keep_link(self, link: str) -> str:
@@ -85,7 +94,7 @@ class Redaction:
         for part in itertools.chain.from_iterable(self._links):
             for needle in _needles(part):
                 text = needle.cut_out(text)
-        return text
+        return _ADDRESS.sub(BLOT, text) if self._hide_addresses else text
 
     def guard(self) -> None:
         """Stand behind every handler that logs now, and behind uncaught exceptions.
