@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
@@ -32,17 +33,22 @@ def writable() -> Iterator[None]:
     Raises:
         OutputFailed: It is closed, or could not be written.
     """
-    if sys.stdout is None:  # closed before the process started
+    if sys.stderr is None:  # closed before the process started: no other file gets its number
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
         reason = "it is closed"
         raise OutputFailed(reason)
     try:
-        yield
-    finally:
         try:
+            yield
+        finally:
             sys.stdout.flush()
-        except OSError as error:
-            discard()
-            raise OutputFailed(error.strerror or str(error)) from None
+    except OSError as error:
+        # Those of files have a name, those of connections are of other types.
+        if type(error) not in {OSError, BrokenPipeError} or error.filename:
+            raise
+        discard()
+        raise OutputFailed(error.strerror or str(error)) from None
 
 
 def discard() -> None:
