@@ -17,6 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from tap_autodesk_exports import threads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -60,10 +62,14 @@ class Signals:
         self._arrivals: _Arrivals = _Blocked() if hasattr(signal, "sigtimedwait") else _Woken()
 
     def begin(self) -> None:
-        """Begin to wait; from now on the signals have no other effect in this process."""
+        """Begin to wait; from now on the signals have no other effect in this process.
+
+        Raises:
+            NoThread: The system starts none.
+        """
         self._arrivals.begin(_ending())
         _waited_for.set()
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        threads.run(self._wait, name="signals")
 
     def _wait(self) -> None:
         self.received = self._arrivals.next(None)
@@ -85,9 +91,9 @@ class Signals:
 
 def _briefly(call: Callable[..., object], *args: object) -> None:
     """Call what may wait for others, such as for who reads the log, and wait for it briefly."""
-    thread = threading.Thread(target=call, args=args, daemon=True)
-    with contextlib.suppress(RuntimeError):  # the system starts no further thread
-        thread.start()
+    thread = threading.Thread(target=call, args=args)
+    with contextlib.suppress(threads.NoThread):
+        threads.start(thread)
         thread.join(BRIEFLY)
 
 

@@ -29,6 +29,7 @@ from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
 from tap_autodesk_exports.streams.state import read_state
+from tap_autodesk_exports.threads import naming_a_lack_of_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +160,7 @@ class CommandLine(Tap, abc.ABC):
     def _in_sentences(cls) -> Iterator[None]:
         """Report an error of this tap as what it is: sentences, without a traceback."""
         try:
-            with writable():
+            with writable(), naming_a_lack_of_threads():
                 yield
         except TapError as error:
             cls.logger.error("%s", error)  # noqa: TRY400

@@ -301,7 +301,7 @@ def test_paging_has_an_end(lab, name, which):
     api, pattern, entries = LISTS[which]
     lab.front.on(pattern, paging(name, entries))
     run = lab.run(
-        lab.config(api, export_timeout_minutes=0.1), streams=STREAMS[api][:1], within=BOUND
+        lab.config(api, export_timeout_minutes=0.1), streams=STREAMS[api][:1], within=2 * BOUND
     )
     assert len(lab.front.requests) < 5000
     if name in ENDLESS:
@@ -315,7 +315,7 @@ def test_a_list_stream_has_an_end(lab, name, which):
     api, pattern, entries = LISTS[which]
     lab.front.on(pattern, paging(name, entries))
     stream = {"exports": "insights_exports"}.get(which, f"data_connector_{which}")
-    run = lab.run(lab.config(api), streams=[stream], within=BOUND)
+    run = lab.run(lab.config(api), streams=[stream], within=2 * BOUND)
     run.assert_sentence("page|list|entries|end")
 
 
@@ -333,9 +333,16 @@ WAITING = {
 def test_an_export_that_never_ends_is_left_pending(lab, name, api):
     """An export that is never ready ends the wait after `export_timeout_minutes`."""
     status = {"insights": "status", "tokenflex": "requestStatus"}[api]
-    given = {status: WAITING[name][api], "downloads": []}
+    given = {status: WAITING[name][api], "downloads": [], "downloadUrl": None}
+
+    def stuck(content):
+        if isinstance(content, list):
+            return [stuck(entry) for entry in content]
+        return {**content, **given} if status in content else content
+
     for point in ("poll", "submit"):
-        lab.front.on(POINTS[api][point], hostile.edit(lambda content: {**content, **given}))
+        lab.front.on(POINTS[api][point], hostile.edit(stuck))
+    lab.front.on("GET /tokenflex/v1/export/*/requests", hostile.edit(stuck))
     run = lab.run(lab.config(api, **QUICK), streams=STREAMS[api][:1], within=BOUND)
     run.assert_sentence()
 
