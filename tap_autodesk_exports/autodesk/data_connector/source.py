@@ -20,6 +20,7 @@ from tap_autodesk_exports.autodesk.data_connector.service import (
     extract_files,
 )
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.exports.export import YOUNG
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
 
@@ -47,7 +48,7 @@ class DataConnectorSource(Source):
         self._context = context
         self._settings = context.settings
         self.client = DataConnector(context.api, context.settings.requests_per_minute)
-        young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
+        young = min(YOUNG, dt.timedelta(hours=self._settings.data_connector_max_age_hours))
         self.service = DataConnectorService(self.client, young)
         self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)
         self._extracts = OpenExtracts(self._fetch, context.workspace)
