@@ -420,6 +420,46 @@ def test_a_signal_ends_a_run_whose_target_does_not_read(lab, pipe, name, api):
     ended_by(attempt, ENDINGS[name])
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_a_run_whose_log_nobody_reads(lab, number):
+    """SIGTERM and SIGINT end a run in ten seconds also while nobody reads its log."""
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        os.set_blocking(descriptor, False)
+    rule = lab.front.on(POINTS["insights"]["list"], hostile.silent)
+    log = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY)  # one that blocks
+    attempt = lab.begin(lab.config("insights"), streams=STREAMS["insights"], stderr=log, pace=1)
+
+    def has_called():
+        with contextlib.suppress(BlockingIOError):
+            os.read(reader, 1 << 20)
+        return bool(rule.met)
+
+    attempt.wait_until(has_called)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    ended_by(attempt, [number])
+    for descriptor in (reader, writer, log):
+        os.close(descriptor)
+
+
+PLACES = {"a device": "/dev/null", "an endless device": "/dev/zero", "where no file can be":
+          "/proc/tokens.json", "a folder": "FOLDER", "a pipe": "PIPE"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_token_store_that_is_no_file_is_named_at_once(lab, name):
+    """A `token_store` that is no file, and cannot be one, ends in a sentence and not in a wait."""
+    place = PLACES[name].replace("FOLDER", str(lab.folder))
+    if name == "a pipe":
+        place = str(lab.folder / "pipe")
+        os.mkfifo(place)
+    config = lab.config("insights", **lab.with_refresh_token, token_store=place)
+    run = lab.run(config, streams=STREAMS["insights"][:1], within=30)
+    run.assert_sentence("token store")
+
+
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_signal_ends_a_run_that_waits_for_its_target_and_a_download(lab, pipe, name):
     """A signal ends a run that waits for its target while another file drips in."""

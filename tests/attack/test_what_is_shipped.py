@@ -39,6 +39,7 @@ def test_releases_that_are_no_good_are_excluded(project, name):
     assert not found[0].specifier.contains(Version(BOUNDS[name]))
 
 
+@pytest.mark.short("every_import_is_a_dependency")
 def test_every_import_is_a_dependency(project):
     """Every library that the package imports is a dependency that it names."""
     named = {
