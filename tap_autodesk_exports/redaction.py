@@ -32,6 +32,10 @@ SHORTEST = 8
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+_ALL_ESCAPED = re.compile(
+    r"(?:\\+[ux][0-9a-f]{2,4}|&(?:amp;)*#x?[0-9a-f]+;|%(?:25)*[0-9a-f]{2}){8}", re.IGNORECASE
+)
+"""A text that escapes letters too, which nothing needs to."""
 _ADDRESS = re.compile(
     r"[\w.+-]++(?:@|%(?:25)*40|\\+u0040|&(?:amp;)*#(?:64|x40);)[\w-]+(?:\.[\w-]+)+",
     re.IGNORECASE,
@@ -133,11 +137,17 @@ class _Needle:
         self._secret = secret
 
     def cut_out(self, text: str) -> str:
-        return self._pattern.sub(BLOT, text) if self._core in text else text
+        if self._core in text:
+            text = self._pattern.sub(BLOT, text)
+        return self._thorough.sub(BLOT, text) if _ALL_ESCAPED.search(text) else text
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("".join(_encoded(letter) for letter in self._secret))
+
+    @functools.cached_property
+    def _thorough(self) -> re.Pattern[str]:
+        return re.compile("".join(_encoded(letter, always=True) for letter in self._secret))
 
 
 @functools.lru_cache(maxsize=4 * KEPT_LINKS)
@@ -149,13 +159,13 @@ def _needles(secret: str) -> tuple[_Needle, ...]:
     )
 
 
-def _encoded(letter: str) -> str:
+def _encoded(letter: str, *, always: bool = False) -> str:
     """Return a pattern of a letter: itself, or as URLs, JSON, HTML or Python may write it.
 
     Each may be done to the other's result, so an escape may itself be escaped.
     """
     plain = re.escape(letter)
-    if re.fullmatch(r"[\w.~-]", letter, re.ASCII):
+    if not always and re.fullmatch(r"[\w.~-]", letter, re.ASCII):
         return plain
     code = ord(letter)
     octets = letter.encode(errors="surrogatepass")

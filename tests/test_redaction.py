@@ -108,6 +108,9 @@ def encodings():
     yield "repr in a dict", lambda secret: str({"token": secret, "other": [secret.encode()]})
     yield "HTML", html.escape
     yield "HTML without quotes", lambda secret: html.escape(secret, quote=False)
+    yield "JSON, every letter escaped", lambda secret: "".join(f"\\u{ord(c):04x}" for c in secret)
+    yield "HTML, every letter escaped", lambda secret: "".join(f"&#{ord(c)};" for c in secret)
+    yield "URL, every letter escaped", lambda secret: "".join(f"%{b:02X}" for b in secret.encode())
     yield "XML", xml.sax.saxutils.quoteattr
     for before in ("", "a", "ab", "app:"):
         for after in ("", "z", "@host"):

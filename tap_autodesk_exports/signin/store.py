@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-autodesk-exports")
 
+logging.getLogger("upath").setLevel(logging.INFO)  # at DEBUG it logs URLs whole
+
 LIFE_DAYS = 15
 """Documented: a refresh token that is not used dies after 15 days."""
 LOCK_SECONDS = 300
