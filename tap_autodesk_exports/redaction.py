@@ -81,7 +81,7 @@ class Redaction:
 
     def keep_link(self, link: str) -> str:
         """Count the query of a signed link among the secrets, and return the link."""
-        query = urlsplit(link).query
+        query = link.partition("?")[2].partition("#")[0]  # of a link that is none as well
         values = (value for _, value in parse_qsl(query))
         quoted = (pair.partition("=")[2] for pair in query.split("&"))
         signatures = {v for v in (*values, *quoted) if len(v) >= SHORTEST_SIGNATURE}

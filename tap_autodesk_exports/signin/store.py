@@ -78,6 +78,7 @@ class TokenStore:
         self._name = hashlib.sha256(location.encode()).hexdigest()[:16]
         try:
             place = UPath(location).expanduser()
+            self._path = Path(place.path).resolve()
         except (ValueError, ImportError, RuntimeError) as error:
             msg = (
                 f"Setting 'token_store' ({self.location}) is neither a path nor a URL that fsspec "
@@ -86,7 +87,6 @@ class TokenStore:
             )
             raise ConfigurationError(msg) from None
         self._remote = place.protocol not in {"", "file", "local"}
-        self._path = Path(place.path).resolve()
         self._place = place if self._remote else self._path
         self._next = self._path.with_name(f".{self._path.name}.next")
         self._reserved: BinaryIO | None = None
