@@ -67,7 +67,7 @@ class ExportSpec:
     Attributes:
         api: Name of the API's service.
         owner: Whose data: a team, contract or account ID; empty for all that the user may see.
-        name: What for: a stream, or `extract` for the one job that serves many tables.
+        name: What it is for: a stream, or `extract` for the one job that serves many tables.
         slot: Which part of it, in words that do not depend on the time of the run: `2026-11`.
         body: The request body without dates; JSON types only.
         start: Start of the window in the canonical form, or None where no dates are requested.

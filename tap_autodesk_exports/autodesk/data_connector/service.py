@@ -273,7 +273,7 @@ def _description_of(pending: PendingExport) -> str:
 def _description(pending: PendingExport) -> str:
     """Return a description that no other request has.
 
-    What for, from which state, and the microsecond of the request.
+    Says what it is for, from which state, and the microsecond of the request.
     """
     spec = pending.spec
     base = f" {pending.base}" if pending.base else ""

@@ -192,7 +192,7 @@ def _name_of(pending: PendingExport) -> str:
 def _file_name(pending: PendingExport) -> str:
     """Return a name that no other export has.
 
-    What for, from which state, for which days, and the microsecond of the request.
+    Says what it is for, from which state, for which days, and the microsecond of the request.
     """
     spec = pending.spec
     parts = [_what(spec), *filter(None, [pending.base])]
