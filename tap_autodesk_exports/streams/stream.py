@@ -14,6 +14,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import Schema, StateMessage
 from typing_extensions import override
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
 from tap_autodesk_exports.loading.report import StreamReport
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers import types
     from singer_sdk.singerlib import Catalog, RecordMessage
 
-    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.loading.dataset import Dataset
     from tap_autodesk_exports.loading.listing import Listing
     from tap_autodesk_exports.session import Session
