@@ -38,7 +38,7 @@ from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 def leaky(self):
-    token = self.http._sign_in.headers("insights")["Authorization"]
+    token = self.http._context.sign_in.headers("insights")["Authorization"]
     log = TapAutodeskExports.logger
     log.warning("said plainly " + token)
     log.warning("said as %s and %r", "an argument", {"Authorization": token})

@@ -4,8 +4,9 @@ Every bookmark also has `identity`, see `identity.py`. The dataset's own has `re
 replace the whole table: their version until it is activated, 0 then.
 
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
-filtered; `export_id` and `columns` of a snapshot that was sent; `version_is_open` where its rows
-were sent and ACTIVATE_VERSION was not. A `Source` may add others.
+filtered; `last_export_id` of what is dated, since two runs may end at the same date; `export_id`
+and `columns` of a snapshot that was sent; `version_is_open` where its rows were sent and
+ACTIVATE_VERSION was not. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
 IDENTITY, REPLACING = "identity", "replacing"
+LAST_EXPORT = "last_export_id"
 _KEPT = frozenset({"context", "start", "partitions"})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
@@ -195,7 +197,7 @@ class Bookmarks:
             if partition
             else [self.states.of({})]
         )
-        names = ("export_id", "replication_key_value")
+        names = ("export_id", LAST_EXPORT, "replication_key_value")
         return [str(state[name]) for state in states for name in names if state.get(name)]
 
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
@@ -228,6 +230,8 @@ class Bookmarks:
             and (not before or spec.start < state.get("start", ""))
         ):
             state["start"] = spec.start
+        if replication.is_dated:
+            state[LAST_EXPORT] = finished.export_id
         if replication.method == INCREMENTAL and end:
             state["replication_key"] = replication.key
             state["replication_key_value"] = self._later(before, end) if before else end

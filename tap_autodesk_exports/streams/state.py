@@ -19,6 +19,7 @@ TEXTS = (
     "replication_key_value",
     "start",
     "export_id",
+    "last_export_id",
     "columns",
     "read_from",
     "identity",

@@ -164,6 +164,7 @@ def test_it_plans_loads_and_bookmarks():
                 "identity": "_row_id 1; station; day:date",
                 "start": "2026-01-01T00:00:00.000000Z",
                 "replication_key": "day",
+                "last_export_id": "export-2",
                 "replication_key_value": "2026-03-01T00:00:00.000000Z",
             }
         ]
