@@ -52,7 +52,9 @@ class DataConnectorSource(Source):
         self._quota = JobQuota(self.client, self._settings.data_connector_account_ids)
         self.service = DataConnectorService(self.client, self._quota, young)
         self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)
-        self._extracts = OpenExtracts(self._fetch, context.workspace)
+        self._extracts = OpenExtracts(
+            self._fetch, context.workspace, self._settings.requests_per_minute
+        )
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
         self._reported: set[str] = set()
@@ -82,8 +84,8 @@ class DataConnectorSource(Source):
         planner = ExtractPlanner(self._context, self.client, self._existing, self._quota, selected)
         plan = planner.plan(self.accounts)
         self._deferred = planner.deferred
-        for loads in plan.values():
-            self._extracts.expect(loads)
+        for name, loads in plan.items():
+            self._extracts.expect(name, loads)
         return plan
 
     def _ask_the_time(self) -> None:
