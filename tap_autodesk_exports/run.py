@@ -155,20 +155,28 @@ class Run:
         )
         self._schedule.begin()
 
+    def next_of(self, names: Sequence[str]) -> str:
+        """Return which of some streams to sync next: one whose exports are ready."""
+        return self._begun.next_of(names)
+
     def loader(self, name: str, sink: Sink) -> Loader:
         """Return what loads a dataset into a sink; the run must have begun."""
-        if self._schedule is None:
-            msg = "the run has not begun"
-            raise RuntimeError(msg)
         selected = self._selected[name]
         return Loader(
             selected,
             self._sources[selected.dataset.api],
-            self._schedule,
+            self._begun,
             sink,
             self._engine,
             start_date=self.settings.start_date,
         )
+
+    @property
+    def _begun(self) -> Schedule:
+        if self._schedule is None:
+            msg = "the run has not begun"
+            raise RuntimeError(msg)
+        return self._schedule
 
     @property
     def progress(self) -> Progress:

@@ -33,7 +33,7 @@ class Schedule:
     """The loads of a run.
 
     Args:
-        selected: What this run loads, in the order in which it will be loaded.
+        selected: What this run loads, in the order in which it is loaded where all is ready.
         sources: Name of an API -> where its exports come from.
         runner: Makes the exports.
         ledger: Where pending exports are noted.
@@ -68,6 +68,8 @@ class Schedule:
         self._unsettled: Counter[str] = Counter()
         self._unfinished: Counter[str] = Counter()
         self._useless: set[str] = set()
+        self._begun: set[str] = set()
+        self._coming: str | None = None
 
     @property
     def lock(self) -> threading.RLock:
@@ -123,11 +125,38 @@ class Schedule:
         Raises:
             TapError: It could not be planned.
         """
+        self._begun.add(name)
         if error := self._failed.get(name):
             raise error
         return self._loads.get(name, [])
 
     # Waited for
+
+    def next_of(self, names: Sequence[str]) -> str:
+        """Return which of some streams to load next: one that has nothing to wait for.
+
+        The one whose file is being fetched, or else the first. Waits where there is none. What is
+        not in the schedule, such as a listing, never waits.
+        """
+        if (coming := self._coming) and coming in names and self._is_ready(coming):
+            return coming
+        while True:
+            ready = next((name for name in names if self._is_ready(name)), None)
+            if ready:
+                return ready
+            with self._stopwatch.wait():
+                awaited = [load.spec for name in names for load in self._awaited(name)]
+                if not self._runner.wait_for_one(awaited):
+                    return names[0]  # which finds that the run is being ended
+
+    def _is_ready(self, name: str) -> bool:
+        return next(self._awaited(name), None) is None
+
+    def _awaited(self, name: str) -> Iterator[Load]:
+        """Yield the loads of a stream whose exports are under way."""
+        for load in self._loads.get(name, ()):
+            if load.error is None and not self._runner.is_over(load.spec):
+                yield load
 
     def result(self, name: str, load: Load) -> FinishedExport:
         """Wait for an export, or for the one that replaces it where no more are accepted.
@@ -180,23 +209,19 @@ class Schedule:
             if self._was_sent(following, coming):
                 continue
             if finished := self._ready(coming):
+                self._coming = following.name
                 key = self._file_key(following.name, finished)
                 self._prefetcher.start(key, self._fetch(following.name, finished))
             return
 
     def _after(self, name: str, load: Load) -> Iterator[tuple[Selected, Load]]:
-        """Yield what comes after a load, in order."""
-        order = [
-            (selected, each)
-            for selected in self._selected.values()
-            for each in self._loads.get(selected.name, ())
-        ]
-        at = next(
-            at
-            for at, (selected, each) in enumerate(order)
-            if selected.name == name and each is load
-        )
-        yield from order[at + 1 :]
+        """Yield what comes after a load, in order: what is ready comes first."""
+        mine = self._loads[name]
+        at = next(at for at, each in enumerate(mine) if each is load)
+        yield from ((self._selected[name], each) for each in mine[at + 1 :])
+        others = [other for other in self._selected if other not in self._begun]
+        for other in sorted(others, key=lambda other: not self._is_ready(other)):
+            yield from ((self._selected[other], each) for each in self._loads.get(other, ()))
 
     def _was_sent(self, selected: Selected, load: Load) -> bool:
         """Tell whether the rows of a load are known to have been sent before."""

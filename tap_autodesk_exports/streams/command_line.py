@@ -48,6 +48,10 @@ class CommandLine(Tap, abc.ABC):
     def close(self) -> int:
         """End the run; return the exit code."""
 
+    @abc.abstractmethod
+    def sync(self) -> None:
+        """Load what is selected."""
+
     @property
     def output(self) -> Output:
         """Standard output."""
@@ -84,7 +88,7 @@ class CommandLine(Tap, abc.ABC):
         cls.print_version(print_fn=cls.logger.info)
         with cls._in_sentences():
             tap = cls._from_cli(config, state, catalog)
-            tap.finish(tap.sync_all)
+            tap.finish(tap.sync)
 
     @classmethod
     @override
