@@ -130,8 +130,8 @@ class TapAutodeskExports(CommandLine):
     def sync(self) -> None:
         """Sync each selected stream, those first whose exports are ready.
 
-        The SDK's `sync_all`, which is final, syncs them in the order of the catalog: each would wait
-        behind the exports of all streams before it.
+        The SDK's `sync_all`, which is final, takes them in the order of the catalog: each would
+        wait behind the exports of all streams before it.
         """
         if self.state:
             self.write_message(StateMessage(self.state))
