@@ -182,14 +182,19 @@ class Session:
         Returns:
             Exit code: 0, or 1 where a stream failed or is pending.
         """
-        self._end_display()
+        self.end()
         if self.has_run:
-            self.run.close()
             write_state()
         if "_sandbox" in self.__dict__:
             self._sandbox.stop()
         self.report.log()
         return 0 if self.report.succeeded else 1
+
+    def end(self) -> None:
+        """End the run, without a word."""
+        self._end_display()
+        if self.has_run:
+            self.run.close()
 
     def abandon(self) -> None:
         """Remove the temporary files of a run that does not come to its end."""
