@@ -13,8 +13,8 @@ from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.plan.catalogs import apply, part_of
 from tap_autodesk_exports.plan.extracts import wait_for_extracts
-from tap_autodesk_exports.plan.selection import Patterns, apply, part_of
 from tap_autodesk_exports.plan.shards import share_out
 from tap_autodesk_exports.settings.config import (
     config_option,
@@ -23,7 +23,7 @@ from tap_autodesk_exports.settings.config import (
     read_object,
 )
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
-from tap_autodesk_exports.streams.selection import given_patterns
+from tap_autodesk_exports.streams.selection import Patterns, given_patterns
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:

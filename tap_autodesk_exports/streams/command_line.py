@@ -18,7 +18,6 @@ from tap_autodesk_exports.settings.config import (
     ENVIRONMENT,
     check_config,
     from_environment,
-    parse_object,
     read_sources,
 )
 from tap_autodesk_exports.settings.schema import json_schema
@@ -26,6 +25,7 @@ from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
+from tap_autodesk_exports.streams.selection import read_catalog
 from tap_autodesk_exports.streams.state import read_state
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ class CommandLine(Tap, abc.ABC):
         return cls(
             config=config.config,
             state=None if state is None else read_state(state.read(), f"state {state.name}"),
-            catalog=None
-            if catalog is None
-            else parse_object(catalog.read(), f"catalog {catalog.name}"),
+            catalog=None if catalog is None else read_catalog(catalog.read(), catalog.name),
             parse_env_config=config.parse_env,
             validate_config=True,
         )

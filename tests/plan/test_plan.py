@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from support import in_process, processes
 from support.processes import BIN, clean_environment
+from tap_autodesk_exports.plan.catalogs import apply
 from tap_autodesk_exports.plan.extracts import wait_for_extracts
-from tap_autodesk_exports.plan.selection import Patterns, apply
 from tap_autodesk_exports.plan.shards import share_out
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 from tap_autodesk_exports.settings.config import from_environment
+from tap_autodesk_exports.streams.selection import Patterns
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
