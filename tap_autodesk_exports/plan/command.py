@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -13,6 +14,7 @@ from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.plan import accounts
 from tap_autodesk_exports.plan.catalogs import apply, part_of
 from tap_autodesk_exports.plan.extracts import wait_for_extracts
 from tap_autodesk_exports.plan.shards import share_out
@@ -43,7 +45,7 @@ IN_A_RUN = (
 
 @click.command("plan")
 @config_option
-@click.option("--workers", type=click.IntRange(min=1), required=True, help="How many workers.")
+@click.option("--workers", type=click.IntRange(min=1), help="How many workers.")
 @click.option(
     "--catalog",
     "catalog_file",
@@ -56,14 +58,29 @@ IN_A_RUN = (
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a catalog for each shard, and one for the rest, into this folder.",
 )
+@click.option(
+    "--accounts-file",
+    "accounts_file",
+    type=click.File(encoding="utf-8-sig"),
+    help="Account IDs, one a line, or a schedule that was printed before: print a schedule as CSV.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of a schedule: in how many days each account is loaded once.",
+)
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913 - one for each option
     context: click.Context,
     sources: Sequence[str],
     *,
-    workers: int,
+    workers: int | None,
     catalog_file: str | None,
     folder: Path | None,
+    accounts_file: TextIO | None,
+    days: int,
 ) -> None:
     """Share the extracts of the selected Data Connector snapshots out among workers.
 
@@ -71,18 +88,36 @@ def command(
     it, and prints one line of JSON: for each account its job and a shard for each worker, and the
     rest, which one ordinary run loads. The exit code is that of the tap: 1 where an account has no
     extract.
+
+    With --accounts-file, it prints which client ID, which of its ten service accounts and which
+    hour each account has, within Autodesk's limits; nothing is requested. An account that has a
+    slot already keeps it.
     """
+    if (workers is None) == (accounts_file is None):
+        msg = "Give either --workers or --accounts-file."
+        raise click.UsageError(msg)
+    if accounts_file:
+        _print_schedule(accounts_file, days)
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s | %(levelname)-8s | %(message)s")
     try:
         config = read_config(sources, known)
         if config.get("sandbox"):
             raise ConfigurationError(IN_A_RUN)
         catalog = read_object(catalog_file, "catalog") if catalog_file else None
-        shown, code = Plan(config, catalog, workers, folder).make()
+        shown, code = Plan(config, catalog, workers or 1, folder).make()
     except TapError as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(shown))
     context.exit(code)
+
+
+def _print_schedule(file: TextIO, days: int) -> None:
+    try:
+        found = accounts.schedule(accounts.read(file, days), days)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    accounts.write(found, sys.stdout)
 
 
 class Plan:
