@@ -136,8 +136,9 @@ class Schedule:
         """Return which of some streams to load next: one that has nothing to wait for.
 
         The one whose file is being fetched, or else the first. Waits where there is none. What is
-        not in the schedule, such as a listing, never waits.
+        not in the schedule comes last: listings show the exports of this run too.
         """
+        names = [name for name in names if name in self._selected] or names
         if (coming := self._coming) and coming in names and self._is_ready(coming):
             return coming
         while True:

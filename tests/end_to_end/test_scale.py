@@ -234,8 +234,10 @@ print(json.dumps([found, files.exists("autodesk/run2")]))
         cwd=tmp_path,
         env=environment,
         capture_output=True,
-        check=True,
+        encoding="utf-8",
+        check=False,
     )
+    assert printed.returncode == 0, printed.stderr
     found, has_second = json.loads(printed.stdout)
     whole = in_process.run(server, {**groups, "data_connector_extract": "latest"}, *names)
     assert found == {name: len(whole.table(name)) for name in names}
