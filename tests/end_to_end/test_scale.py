@@ -225,7 +225,7 @@ import collections, json, duckdb, s3fs
 found, files = collections.Counter(), s3fs.S3FileSystem()
 for path in files.ls("autodesk/run1"):
     files.get(path, "part.parquet")
-    rows = duckdb.sql("SELECT count(DISTINCT _row_id) FROM 'part.parquet'").fetchone()[0]
+    rows = duckdb.sql("SELECT count(DISTINCT _row_id) FROM 'part.parquet'").fetchall()[0][0]
     found[path.split("--")[1].split("-")[0]] += rows
 print(json.dumps([found, files.exists("autodesk/run2")]))
 """
