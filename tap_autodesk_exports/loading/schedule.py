@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import prepare
 
@@ -69,7 +70,7 @@ class Schedule:
         self._unfinished: Counter[str] = Counter()
         self._useless: set[str] = set()
         self._begun: set[str] = set()
-        self._coming: str | None = None
+        self._order = Order(self._selected, self._loads, runner, self._stopwatch)
 
     @property
     def lock(self) -> threading.RLock:
@@ -133,31 +134,8 @@ class Schedule:
     # Waited for
 
     def next_of(self, names: Sequence[str]) -> str:
-        """Return which of some streams to load next: one that has nothing to wait for.
-
-        The one whose file is being fetched, or else the first. Waits where there is none. What is
-        not in the schedule comes last: listings show the exports of this run too.
-        """
-        names = [name for name in names if name in self._selected] or names
-        if (coming := self._coming) and coming in names and self._is_ready(coming):
-            return coming
-        while True:
-            ready = next((name for name in names if self._is_ready(name)), None)
-            if ready:
-                return ready
-            with self._stopwatch.wait():
-                awaited = [load.spec for name in names for load in self._awaited(name)]
-                if not self._runner.wait_for_one(awaited):
-                    return names[0]  # which finds that the run is being ended
-
-    def _is_ready(self, name: str) -> bool:
-        return next(self._awaited(name), None) is None
-
-    def _awaited(self, name: str) -> Iterator[Load]:
-        """Yield the loads of a stream whose exports are under way."""
-        for load in self._loads.get(name, ()):
-            if load.error is None and not self._runner.is_over(load.spec):
-                yield load
+        """Return which of some streams to load next, once there is one that need not wait."""
+        return self._order.next_of(names)
 
     def result(self, name: str, load: Load) -> FinishedExport:
         """Wait for an export, or for the one that replaces it where no more are accepted.
@@ -210,7 +188,7 @@ class Schedule:
             if self._was_sent(following, coming):
                 continue
             if finished := self._ready(coming):
-                self._coming = following.name
+                self._order.coming = following.name
                 key = self._file_key(following.name, finished)
                 self._prefetcher.start(key, self._fetch(following.name, finished))
             return
@@ -221,7 +199,7 @@ class Schedule:
         at = next(at for at, each in enumerate(mine) if each is load)
         yield from ((self._selected[name], each) for each in mine[at + 1 :])
         others = [other for other in self._selected if other not in self._begun]
-        for other in sorted(others, key=lambda other: not self._is_ready(other)):
+        for other in self._order.ready_first(others):
             yield from ((self._selected[other], each) for each in self._loads.get(other, ()))
 
     def _was_sent(self, selected: Selected, load: Load) -> bool:
