@@ -39,9 +39,9 @@ coverage: plugins lint licences ## Run every check as `make test` does, and meas
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-faults: set-up ## Run the whole fault suite: every fault in front of every API
+faults: plugins ## Run the whole fault suite: every fault in front of every API, every end of meltano run
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \
-		tests/faults -m "whole or not whole" $(ARGS)
+		tests/faults tests/end_to_end/test_interruptions.py -m "whole or not whole" $(ARGS)
 
 attack: set-up ## Run the whole attack suite, about fifteen minutes, and print its table
 	@ATTACK_TABLE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(WORKERS) --dist worksteal \

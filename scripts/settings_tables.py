@@ -17,7 +17,6 @@ from tap_autodesk_exports.plugin.definition import (
     REPOSITORY,
     as_yaml,
     definition,
-    own_settings,
 )
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.schema import json_schema
@@ -31,7 +30,7 @@ END = "end of what is generated"
 def meltano_settings() -> list[str]:
     """Return the lines of the plugin's `settings:` in meltano.yml."""
     lines = ["      settings:"]
-    for entry in own_settings():
+    for entry in definition()["settings"]:
         first, *rest = (f"{key}: {_yaml(key, value)}" for key, value in entry.items())
         lines += [f"        - {first}", *(f"          {line}" for line in rest)]
     return lines

@@ -4,7 +4,7 @@ Documented by the storages and in RFCs: `Content-MD5` and `x-amz-checksum-…` i
 `-` and a number after it is made of parts, and not of the whole file), `x-goog-hash` as
 `crc32c=…,md5=…`, `x-ms-blob-content-md5`, `Repr-Digest` and `Content-Digest` as `sha-256=:…:`
 (RFC 9530), `Digest` as `sha-256=…` (RFC 3230). The ETag of Amazon S3 is the file's MD5 in
-hexadecimal digits where the file was uploaded at once and not encrypted with a key of its own. All
+hexadecimal digits where the file was uploaded at once and not encrypted with a separate key. All
 of them are of the bytes as they are sent, before a `Content-Encoding` is undone.
 """
 

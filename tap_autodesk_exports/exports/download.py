@@ -275,7 +275,7 @@ def _joined(link: str, location: str) -> str:
     try:
         return urljoin(link, location)
     except ValueError:
-        return ""  # no address, which is said where it is to be followed
+        return ""  # no address, which is reported where it would be followed
 
 
 def _file_name(name: str) -> str:

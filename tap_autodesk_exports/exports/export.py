@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 from enum import Enum
@@ -12,12 +13,16 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping, Sequence
 
 
 MOST_GIVEN_UP = 20
 """IDs of exports of no use that an entry of the ledger remembers; older ones are gone by then."""
+YOUNG = dt.timedelta(hours=1)
+"""Up to this age a finished export is used that a run requested whose state was lost: longer than
+an orchestrator waits until it tries again, and no older than a user expects rows to be."""
+ENDS_WITHIN = dt.timedelta(days=1)
+"""How far before its request an export of all there is may end: some APIs take days, not times."""
 
 
 class ExportError(TapError):
@@ -62,7 +67,7 @@ class ExportSpec:
     Attributes:
         api: Name of the API's service.
         owner: Whose data: a team, contract or account ID; empty for all that the user may see.
-        name: What for: a stream, or `extract` for the one job that serves many tables.
+        name: What it is for: a stream, or `extract` for the one job that serves many tables.
         slot: Which part of it, in words that do not depend on the time of the run: `2026-11`.
         body: The request body without dates; JSON types only.
         start: Start of the window in the canonical form, or None where no dates are requested.
@@ -95,6 +100,19 @@ class ExportSpec:
     def content(self) -> str:
         """A short mark of what is requested, dates apart, by which it is known on the server."""
         return _digest([self.api, self.owner, self.name, self.slot, self.body], 8)
+
+    def ends_by(self, end: str, asked_at: dt.datetime) -> bool:
+        """Tell whether an export on the server ends where this one does.
+
+        Or as much earlier as it was requested, which the next run makes up for. One that was
+        requested with another end date is another one.
+
+        Args:
+            end: Its end in the canonical form.
+            asked_at: When it was requested.
+        """
+        last = min(self.end or end, canonical(asked_at - ENDS_WITHIN))
+        return end >= last
 
 
 def _digest(value: Any, length: int) -> str:  # noqa: ANN401

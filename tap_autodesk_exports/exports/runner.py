@@ -4,7 +4,7 @@ Resumed from the ledger, or found on the server, or requested (`submission.py`) 
 state -> polled until it is ready -> made again where it failed -> handed to the stream that waits
 for it. What the stream then does with its files begins in `download.py`.
 
-Many exports live side by side, each in a thread of its own; all that they share is the ledger.
+Many exports live side by side, each in its own thread; all that they share is the ledger.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Submission:
             loaded: What the bookmarks say was loaded.
 
         Raises:
-            TapError: None of them can be had.
+            TapError: None of them is available.
         """
         if spec.existing:
             return PendingExport(spec, canonical(self._clock.now()), id=spec.existing)

@@ -191,14 +191,18 @@ class Bookmarks:
     # What was sent before
 
     def loaded(self, partition: Mapping[str, str]) -> list[str]:
-        """Return what a partition says was loaded last: an export's ID, the end of a window."""
+        """Return what a partition says was loaded last: an export's ID, the end of a window.
+
+        And the version that replaces the table: what is loaded again is not what was loaded first.
+        """
         states = (
             [state for state in self.states.known_partitions() if state["context"] == partition]
             if partition
             else [self.states.of({})]
         )
         names = ("export_id", LAST_EXPORT, "replication_key_value")
-        return [str(state[name]) for state in states for name in names if state.get(name)]
+        found = [str(state[name]) for state in states for name in names if state.get(name)]
+        return [*found, f"version {self.replacing}"] if self.replacing else found
 
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""

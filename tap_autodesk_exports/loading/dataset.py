@@ -174,7 +174,7 @@ class Selected:
 
 
 class Source(Protocol):
-    """One API in a run. A method without an answer of its own may raise a `TapError`.
+    """One API in a run. A method that cannot answer may raise a `TapError`.
 
     Attributes:
         service: Makes the API's exports.

@@ -109,7 +109,9 @@ def seat_utilisation(marts: Marts) -> Picture | None:
 
 def idle_seats(marts: Marts) -> Picture | None:
     """Draw how long seats have been idle, and list those that are."""
-    rows = marts.rows("SELECT idle_for, count(*) AS seats FROM {idle_seats} GROUP BY idle_for")
+    rows = marts.rows(
+        "SELECT idle_for, count(*) AS seats FROM {idle_seats} GROUP BY idle_for ORDER BY idle_for"
+    )
     if not rows:
         return None
     counts = {str(row["idle_for"]): row["seats"] for row in rows}

@@ -73,7 +73,7 @@ def render(marts: Marts, title: str) -> str:
         figures=figures(marts),
         answers=[answer for answer in answers if answer.picture],
         missing=[answer.question for answer in answers if not answer.picture],
-        # Neither can end the script element that it stands in.
+        # Neither can end the script element that it is in.
         specs=_markup(json.dumps(specs, ensure_ascii=False).replace("<", "\\u003c")),
         vega=_markup(_vega().replace("</script", "<\\/script")),
     )

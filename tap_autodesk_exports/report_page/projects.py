@@ -292,7 +292,7 @@ def people(marts: Marts) -> Picture | None:
         "SELECT CASE WHEN seats > 0 AND projects > 0 THEN 'seat and projects' "
         "WHEN seats > 0 THEN 'a seat' WHEN projects > 0 THEN 'projects' ELSE 'neither' END AS has, "
         "CASE WHEN access_without_activity THEN 'not active' ELSE 'active' END AS is_active, "
-        "count(*) AS people FROM {people} GROUP BY 1, 2"
+        "count(*) AS people FROM {people} GROUP BY 1, 2 ORDER BY 1, 2"
     )
     if not rows:
         return None
@@ -317,7 +317,7 @@ def people(marts: Marts) -> Picture | None:
     idle = marts.rows(
         "SELECT coalesce(person_name, person) AS person, team_alias, seats, offerings, projects, "
         "last_used_on, last_tokens_on, last_sign_in_on FROM {people} WHERE access_without_activity "
-        "ORDER BY last_active_on NULLS FIRST, 1"
+        "ORDER BY last_active_on NULLS FIRST, 1, team_alias, offerings"
     )
     return Picture(
         "People of all three APIs by what they have access to. The table lists those with access "

@@ -132,7 +132,7 @@ def _inferred(given: Mapping[str, str], where: str) -> Flow | None:
         names = ", ".join(f"'{name}'" for name in marks)
         msg = (
             f"The settings {names}{where} belong to different sign-in flows: set 'auth_flow' to "
-            f"the one to use ({' or '.join(flows)}), or give one API credentials of its own under "
+            f"the one to use ({' or '.join(flows)}), or give one API separate credentials under "
             "'credentials'."
         )
         raise ConfigurationError(msg)

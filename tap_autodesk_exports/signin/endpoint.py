@@ -189,7 +189,7 @@ class TokenEndpoint:
         raise AssertionError  # the last pause is None
 
     def _attempt(self, url: str, form: Mapping[str, str]) -> requests.Response:
-        """Send the form once; the app's credentials stand in one place only."""
+        """Send the form once; the app's credentials are in one place only."""
         self.secrets.update(value for name, value in form.items() if name in _SECRET_FIELDS)
         if self._client_secret is None:
             form = {**form, "client_id": self._client_id}

@@ -35,7 +35,7 @@ class TokenSource(Protocol):
         """Return a token other than `rejected`.
 
         Raises:
-            SignInError: None can be had.
+            SignInError: No token is available.
         """
         ...
 

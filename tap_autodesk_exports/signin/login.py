@@ -167,7 +167,7 @@ def login(settings: Settings, what: Wanted, callback_url: str, *, browser: bool)
 
 
 def _authorize_url(api_url: str, what: Wanted, callback_url: str, state: str, verifier: str) -> str:
-    """Return the address to sign in at; the verifier itself does not stand in it."""
+    """Return the address to sign in at; the verifier itself is not part of it."""
     digest = hashlib.sha256(verifier.encode()).digest()
     asked = {
         "response_type": "code",

@@ -28,7 +28,7 @@ class Bearer:
         credentials: Whose token it is.
         endpoint: The OAuth server; None for a ready token of an app that is not named.
         source: Where tokens come from.
-        clock: Tells when one is to be renewed.
+        clock: Tells when one must be renewed.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Bearer:
         """Return a valid access token.
 
         Raises:
-            SignInError: None can be had.
+            SignInError: No token is available.
         """
         with self._lock:
             if self._token is None or self._clock.now() >= self._token.renew_at:
@@ -60,7 +60,7 @@ class Bearer:
         """Replace a token that an API rejected, unless another thread did so already.
 
         Raises:
-            SignInError: None can be had.
+            SignInError: No token is available.
         """
         with self._lock:
             if self._token is not None and self._token.access_token == rejected:
@@ -116,7 +116,7 @@ class SignIn:
         """Sign in, and ask Autodesk what the token is; None for a ready token of unknown app.
 
         Raises:
-            SignInError: No token can be had.
+            SignInError: No token is available.
         """
         bearer = self._bearers[api]
         token = bearer.token()
@@ -141,7 +141,7 @@ class SignIn:
         """Return the headers that sign a request in.
 
         Raises:
-            SignInError: No token can be had.
+            SignInError: No token is available.
         """
         bearer = self._bearers[api]
         headers = {"Authorization": f"Bearer {bearer.token()}"}
@@ -158,7 +158,7 @@ class SignIn:
             rejected: The headers that it rejected, as `headers` gave them.
 
         Raises:
-            SignInError: No other token can be had.
+            SignInError: No other token is available.
         """
         self._bearers[api].renew(rejected["Authorization"].removeprefix("Bearer "))
 

@@ -222,7 +222,7 @@ class TokenStore:
     def _write_remote(self, text: str) -> None:
         try:
             self._place.write_text(text, encoding="utf-8")
-        except Exception as error:  # noqa: BLE001  # every fsspec backend has errors of its own
+        except Exception as error:  # noqa: BLE001  # every fsspec backend has its own errors
             raise self._unusable(error) from None
 
     def _recover(self) -> None:
@@ -257,7 +257,7 @@ class TokenStore:
             content = self._place.read_bytes()
         except FileNotFoundError:
             content = b""
-        except Exception as error:  # noqa: BLE001  # every fsspec backend has errors of its own
+        except Exception as error:  # noqa: BLE001  # every fsspec backend has its own errors
             raise self._unusable(error) from None
         if not content.strip():
             return {"version": 1, "chains": {}}

@@ -77,7 +77,7 @@ def parsed(cell: str, type_: Type) -> str | None:
 
 
 def is_regular(cell: str, type_: Type) -> str:
-    """Return SQL that tells whether a cell is null or stands in the usual spelling of its type.
+    """Return SQL that tells whether a cell is null or has the usual spelling of its type.
 
     A column `p_{cell}` must stand beside the cell where `parsed` is not None: DuckDB would work out
     the value several times if it stood in this expression.

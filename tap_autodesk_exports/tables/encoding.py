@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Encoding(StrEnum):
-    """How the rows stand in a batch file."""
+    """How the rows are written in a batch file."""
 
     JSONL = "jsonl"
     JSONL_GZIP = "jsonl+gzip"

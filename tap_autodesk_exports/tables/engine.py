@@ -40,7 +40,7 @@ class Engine:
         self._canonical: dict[tuple[Type, str], str] = {}
 
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection of its own; what is made in it must be TEMP."""
+        """Return a new connection; what is made in it must be TEMP."""
         return self._started().cursor()
 
     def allow(self, more: int) -> None:

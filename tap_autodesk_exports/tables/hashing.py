@@ -58,7 +58,7 @@ class Hashing:
         """Make the same function known to a database, as `keyed_hash(text)`; marks stay.
 
         DuckDB has no HMAC, so it is put together: SHA-256 over the outer pad and the SHA-256 over
-        the inner pad and the text. The pads stand in a macro in memory, and in no query.
+        the inner pad and the text. The pads are in a macro in memory, and in no query.
         """
         key = hashlib.sha256(self.key).digest() if len(self.key) > _BLOCK else self.key
         inner, outer = (

@@ -96,7 +96,7 @@ def unique(  # noqa: PLR0913, PLR0917
 
 
 def _newest_first(schema: TableSchema, match: HeaderMatch) -> str:
-    """SQL of the order of versions of a row, the newest first; empty where none is told apart."""
+    """Return the SQL order of a row's versions, newest first; empty where there are none."""
     parts = []
     for names in schema.newest:
         times = [

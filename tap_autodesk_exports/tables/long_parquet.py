@@ -101,7 +101,7 @@ def _write_group(  # noqa: PLR0913, PLR0917
     long_cells: LongCells,
     target: Path,
 ) -> None:
-    """Write some rows; each long cell is read from a file of its own."""
+    """Write some rows; each long cell is read from its own file."""
     by_column: dict[str, dict[str, Mark]] = {}
     for marks_of in group.values():
         for name, marks in marks_of.items():

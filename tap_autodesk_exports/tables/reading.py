@@ -59,7 +59,7 @@ class Scan:
     complete: frozenset[str]
     """The cells that are null in no row."""
     regular: frozenset[str]
-    """The cells that stand in the usual spelling of their type in every row."""
+    """The cells that have the usual spelling of their type in every row."""
     distinct: int
     """Number of different keys, by the cells as they stand; a few may be counted as one."""
     length: int

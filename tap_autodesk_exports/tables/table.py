@@ -40,7 +40,7 @@ class Table(CheckedFile):
       cells that do not fit the type of their column, and with the values of columns that the schema
       does not know;
     - `_row_id`: 32 hex digits, the MD5 of the natural key and of a counter among the rows that
-      share it. The same row gets the same id in every export, wherever it stands in the file.
+      share it. The same row gets the same id in every export, wherever it is in the file.
     """
 
     @property

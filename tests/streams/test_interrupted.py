@@ -20,6 +20,8 @@ from tap_autodesk_exports.sandbox import Sandbox
 NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
 HOUR = 3600
 DAY = 24 * HOUR
+SOON = HOUR // 2
+"""When an orchestrator tries again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,7 @@ def test_what_finished_while_no_state_was_saved_is_used(runs):
     first = runs.run()
     assert first.code == 0, first.stderr
     requested = runs.requested
-    runs.sandbox.clock.advance(HOUR)
+    runs.sandbox.clock.advance(SOON)
     again = runs.run()
     assert again.code == 0, again.stderr
     assert runs.requested == requested, again.stderr
@@ -124,10 +126,25 @@ def test_what_was_loaded_is_not_used_again(runs):
     assert "Was the last run interrupted" not in second.stderr
 
 
-def test_what_is_older_than_a_day_is_not_used(runs):
+@pytest.mark.parametrize("case", CASES[2:5], ids=str)
+def test_what_a_saved_state_speaks_of_is_not_used_by_a_full_refresh(sandbox, case):
+    """A later export is of a state that says that the first one was loaded."""
+    runs = Runs(sandbox, case)
+    first = runs.run()
+    sandbox.clock.advance(SOON // 2)
+    runs.run(first.state)
+    requested = runs.requested
+    sandbox.clock.advance(SOON // 2)
+    again = runs.run()
+    assert again.code == 0, again.stderr
+    assert runs.requested > requested, again.stderr
+    assert "Was the last run interrupted" not in again.stderr
+
+
+def test_what_is_older_than_an_hour_is_not_used(runs):
     runs.run()
     requested = runs.requested
-    runs.sandbox.clock.advance(DAY + HOUR)
+    runs.sandbox.clock.advance(HOUR)
     again = runs.run()
     assert again.code == 0, again.stderr
     assert runs.requested > requested
@@ -136,16 +153,16 @@ def test_what_is_older_than_a_day_is_not_used(runs):
 def test_the_second_run_after_an_interrupted_one_uses_what_that_requested(runs):
     """The state is that of the run before, which knows nothing of the interrupted one."""
     first = runs.run()
-    runs.sandbox.clock.advance(HOUR)
+    runs.sandbox.clock.advance(SOON)
     interrupted = runs.run(first.state)
     requested = runs.requested
-    runs.sandbox.clock.advance(HOUR)
+    runs.sandbox.clock.advance(SOON)
     again = runs.run(first.state)
     assert again.code == 0, again.stderr
     assert runs.requested == requested, again.stderr
     assert rows(again, runs.case.stream) == rows(interrupted, runs.case.stream)
     # And when its state was saved, the next one requests again.
-    runs.sandbox.clock.advance(HOUR)
+    runs.sandbox.clock.advance(SOON)
     runs.run(again.state)
     assert runs.requested > requested
 
@@ -157,19 +174,35 @@ def test_the_second_run_after_an_interrupted_one_uses_what_that_requested(runs):
 )
 def test_a_window_that_was_requested_yesterday_is_used_and_the_next_run_goes_on(sandbox, case):
     runs = Runs(sandbox, case)
+    sandbox.clock.advance(20 * HOUR - SOON // 2)
     runs.run()
     requested = runs.requested
-    sandbox.clock.advance(20 * HOUR)  # past midnight: the window is another one by now
+    sandbox.clock.advance(SOON)  # past midnight: the window is another one by now
     again = runs.run()
     assert again.code == 0, again.stderr
     assert runs.requested == requested, again.stderr
     bookmark = str(again.state["bookmarks"][case.stream])
-    assert "2026-06-15T04" in bookmark or "2026-06-15T00" in bookmark, bookmark
-    sandbox.clock.advance(HOUR)
+    assert "2026-06-15T2" in bookmark or "2026-06-15T00" in bookmark, bookmark
+    sandbox.clock.advance(DAY)
     last = runs.run(again.state)
     assert last.code == 0, last.stderr
     assert runs.requested > requested
-    assert "2026-06-16" in str(last.state["bookmarks"][case.stream])
+    assert "2026-06-1" in str(last.state["bookmarks"][case.stream])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.api != "insights" and "start_date" in case.config],
+    ids=str,
+)
+def test_an_export_that_was_requested_with_an_earlier_end_date_is_not_used(sandbox, case):
+    runs = Runs(sandbox, case)
+    runs.run(end_date="2026-06-10")
+    requested = runs.requested
+    again = runs.run()
+    assert again.code == 0, again.stderr
+    assert runs.requested > requested
+    assert "2026-06-15" in str(again.state["bookmarks"][case.stream])
 
 
 def test_dated_reports_of_insights_are_requested_again(sandbox):

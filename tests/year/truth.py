@@ -66,6 +66,8 @@ def column_types(year: Year, stream: str) -> dict[str, str]:
 
 def comparable(row: dict[str, Any], shown: set[str]) -> str:
     values = {name: row[name] for name in shown} | {"_rescued_data": row["_rescued_data"]}
+    # The warehouse has a whole number where the source has the decimal 7.
+    values = {name: f"{value}" if type(value) is int else value for name, value in values.items()}
     return json.dumps(values, default=lambda value: f"{value}".removesuffix(".0"), sort_keys=True)
 
 

@@ -16,6 +16,7 @@ from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.exports.export import (
+    YOUNG,
     ExportFile,
     ExportSpec,
     ExportStatus,
@@ -79,7 +80,7 @@ class DataConnectorService:
     kept = KEPT
 
     def __init__(
-        self, data_connector: DataConnector, quota: JobQuota, young: dt.timedelta = DAY
+        self, data_connector: DataConnector, quota: JobQuota, young: dt.timedelta = YOUNG
     ) -> None:
         self._data_connector = data_connector
         self._quota = quota
@@ -168,34 +169,43 @@ class DataConnectorService:
         """Return the newest request of this tap for the same.
 
         One whose job is complete must be young, successful, and of the same state: what was loaded
-        is not used again.
+        is not used again. So it was where a later request is of another state.
         """
         spec = wanted.spec
         start = f"{_PREFIX} {spec.name} {spec.content} "
         # Requests of this run are in the ledger: one list serves all extracts of an account.
         entries = self._data_connector.first_requests(spec.owner)
         there = {known_id.partition("/")[0] for known_id in known}
-        requests = [
+        alike = [
             request
             for request in read_each(entries, Request.read).items
-            if request.description.startswith(start) and request.request_id not in there
+            if request.description.startswith(start)
         ]
+        requests = [request for request in alike if request.request_id not in there]
         if not requests:
             return None
+        newest = max(alike, key=_asked_at)
+        is_unloaded = newest.description == _description(
+            dataclasses.replace(wanted, asked_at=_asked_at(newest))
+        )
         jobs = read_each(self._listed.of(spec.owner), Job.read).items
         of_request = {job.request_id: job for job in reversed(jobs)}
         found = [
             pending
             for request in requests
-            if (pending := self._as_wanted(request, of_request.get(request.request_id), wanted))
+            if (
+                pending := self._as_wanted(
+                    request, of_request.get(request.request_id), wanted, is_unloaded=is_unloaded
+                )
+            )
         ]
         return max(found, key=lambda pending: pending.asked_at, default=None)
 
     def _as_wanted(
-        self, request: Request, job: Job | None, wanted: PendingExport
+        self, request: Request, job: Job | None, wanted: PendingExport, *, is_unloaded: bool
     ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        asked_at = request.description.rpartition(" ")[2]
+        asked_at = _asked_at(request)
         at = instant(asked_at)
         if at is None:
             return None
@@ -203,12 +213,12 @@ class DataConnectorService:
         if job and STATUSES.get(job.status) is not Status.PENDING:
             is_successful = COMPLETION_STATUSES.get(job.completion_status) is Status.READY
             of_this_state = _description(dataclasses.replace(wanted, asked_at=asked_at))
-            is_unloaded = request.description == of_this_state
+            is_unloaded = is_unloaded and request.description == of_this_state
             if not (is_successful and is_unloaded and age < self._young):
                 return None
         elif age > DAY:
             return None
-        spec = _with_its_dates(wanted.spec, request)
+        spec = _with_its_dates(wanted.spec, request, at)
         if spec is None:
             return None
         return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
@@ -299,20 +309,25 @@ def _description_of(pending: PendingExport) -> str:
 def _description(pending: PendingExport) -> str:
     """Return a description that no other request has.
 
-    What for, from which state, and the microsecond of the request.
+    Says what it is for, from which state, and the microsecond of the request.
     """
     spec = pending.spec
     base = f" {pending.base}" if pending.base else ""
     return f"{_PREFIX} {spec.name} {spec.content} {spec.slot}{base} {pending.asked_at}"
 
 
-def _with_its_dates(spec: ExportSpec, request: Request) -> ExportSpec | None:
+def _asked_at(request: Request) -> str:
+    """Return when a request was made, as its description says."""
+    return request.description.rpartition(" ")[2]
+
+
+def _with_its_dates(spec: ExportSpec, request: Request, asked_at: dt.datetime) -> ExportSpec | None:
     """Return what is wanted with the dates of a request; None where they do not serve."""
     if spec.start is None or spec.end is None:
         return spec
     if request.start is None or request.end is None:
         return None
     start, end = canonical(request.start), canonical(request.end)
-    if start > spec.start or end <= spec.start:
+    if start > spec.start or end <= spec.start or not spec.ends_by(end, asked_at):
         return None
     return dataclasses.replace(spec, start=start, end=end)

@@ -21,6 +21,7 @@ from tap_autodesk_exports.autodesk.data_connector.service import (
     extract_files,
 )
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.exports.export import YOUNG
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
 
@@ -48,7 +49,7 @@ class DataConnectorSource(Source):
         self._context = context
         self._settings = context.settings
         self.client = DataConnector(context.api, context.settings.requests_per_minute)
-        young = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
+        young = min(YOUNG, dt.timedelta(hours=self._settings.data_connector_max_age_hours))
         self._quota = JobQuota(self.client, self._settings.data_connector_account_ids)
         self.service = DataConnectorService(self.client, self._quota, young)
         self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)

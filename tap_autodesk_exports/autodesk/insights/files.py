@@ -2,7 +2,7 @@
 
 Documented: some exports have several downloads. Observed: a usage report has a list of its filters
 as the first of two. Inferred: seat rows and token rows may come as two downloads, or two sheets,
-of one report; so files are told apart by their headers.
+of one report; so files are distinguished by their headers.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from tap_autodesk_exports.autodesk.insights.client import PAGE, Export
 from tap_autodesk_exports.autodesk.shared_list import Freshness, ReadOnce, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
+    YOUNG,
     ExportFile,
     ExportSpec,
     ExportStatus,
@@ -39,8 +40,7 @@ POLLS = Freshness(first=0.5, lists=40, later=2.0)
 
 KEPT = dt.timedelta(days=14)
 """How long the server keeps an export (documented: "Older exports are deleted")."""
-YOUNG = dt.timedelta(days=1)
-"""Up to this age an export is used that a run requested whose state was lost."""
+DAY = dt.timedelta(days=1)
 JITTER = dt.timedelta(seconds=30)
 """How far a clock may be off that is known by answers with a `Date` to the second."""
 EXECUTED_WITHIN = dt.timedelta(minutes=10)
@@ -143,11 +143,8 @@ class InsightsService:
             if export.export_id in wanted.loaded:
                 return None
             status = STATUSES.get(export.status)
-            if (
-                status in {Status.PENDING, Status.READY}
-                and export.export_id not in known
-                and now - at < self._young
-            ):
+            longest = {Status.PENDING: DAY, Status.READY: self._young}
+            if export.export_id not in known and status in longest and now - at < longest[status]:
                 asked_at = canonical(at - time.ahead)
                 return dataclasses.replace(wanted, asked_at=asked_at, id=export.export_id)
         return None

@@ -18,6 +18,7 @@ from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.autodesk.tokenflex.client import Request
 from tap_autodesk_exports.clock import canonical
 from tap_autodesk_exports.exports.export import (
+    YOUNG,
     ExportFile,
     ExportSpec,
     ExportStatus,
@@ -64,7 +65,7 @@ class TokenFlexService:
     longest_pause = 60.0
     kept = KEPT
 
-    def __init__(self, tokenflex: TokenFlex, young: dt.timedelta = DAY) -> None:
+    def __init__(self, tokenflex: TokenFlex, young: dt.timedelta = YOUNG) -> None:
         self._tokenflex = tokenflex
         self._young = young
         self._listed = SharedList(self._newest, POLLS, tokenflex.clock)
@@ -97,24 +98,35 @@ class TokenFlexService:
         """Return the newest request whose file name stands for the same content.
 
         One that is ready must be young, and of the same state: what was loaded is not used again.
+        So it was where a later one is of another state.
         """
+        alike = {
+            request: name
+            for request in _read(self._listed.of(wanted.spec.owner))
+            if (name := re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name))
+        }
+        newest = max(alike.values(), key=lambda name: name["asked_at"], default=None)
+        is_unloaded = newest is not None and (newest["base"] or "") == wanted.base
         found = [
             pending
-            for request in _read(self._listed.of(wanted.spec.owner))
-            if request.key not in known and (pending := self._as_wanted(request, wanted))
+            for request, name in alike.items()
+            if request.key not in known
+            and (is_unloaded or STATUSES.get(request.status) is Status.PENDING)
+            and (pending := self._as_wanted(request, name, wanted))
         ]
         return max(found, key=lambda pending: pending.asked_at, default=None)
 
-    def _as_wanted(self, request: Request, wanted: PendingExport) -> PendingExport | None:
+    def _as_wanted(
+        self, request: Request, name: re.Match[str], wanted: PendingExport
+    ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        name = re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name)
         status = STATUSES.get(request.status)
-        asked_at = _read_moment(name["asked_at"], _MOMENT) if name else None
-        if not name or not asked_at:
+        asked_at = _read_moment(name["asked_at"], _MOMENT)
+        if asked_at is None:
             return None
-        is_young = self._tokenflex.clock.now() - asked_at < self._young
+        age = self._tokenflex.clock.now() - asked_at
         is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
-        if not (is_young and (status is Status.PENDING or is_unloaded)):
+        if not ((is_unloaded and age < self._young) or (status is Status.PENDING and age < DAY)):
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
         if spec is None:
@@ -180,7 +192,7 @@ def _name_of(pending: PendingExport) -> str:
 def _file_name(pending: PendingExport) -> str:
     """Return a name that no other export has.
 
-    What for, from which state, for which days, and the microsecond of the request.
+    Says what it is for, from which state, for which days, and the microsecond of the request.
     """
     spec = pending.spec
     parts = [_what(spec), *filter(None, [pending.base])]
@@ -209,6 +221,8 @@ def _with_its_dates(
         return None if (spec.start or start) else spec
     midnight = _read_moment(end, _DAY)
     if start > _day(spec.start) or midnight is None:
+        return None
+    if not spec.ends_by(canonical(midnight), asked_at):
         return None
     until = min(spec.end, canonical(asked_at), canonical(midnight))
     return dataclasses.replace(spec, end=until) if until > spec.start else None
