@@ -42,15 +42,27 @@ def read_catalog(text: str, name: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: It is no whole catalog, or that of another run of Meltano's.
     """
-    try:
-        catalog = parse_object(text, f"catalog {name}")
-    except ConfigurationError:
-        how = "is cut off: it is not the whole of a JSON object" if text.strip() else "is empty"
+    if how := _damage(text):
         msg = f"The catalog {name} {how}. {OVERWRITTEN}"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    catalog = parse_object(text, f"catalog {name}")
     if patterns := given_patterns():
         _check(catalog, Patterns(patterns), name)
     return catalog
+
+
+def _damage(text: str) -> str | None:
+    """Return what is wrong with a text that is no whole JSON, as the rest of a sentence."""
+    if not text.strip():
+        return "is empty"
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        return f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
+    except (ValueError, RecursionError):
+        return None  # whole, and yet no catalog
+    return None
 
 
 def _check(catalog: dict[str, Any], patterns: Patterns, name: str) -> None:
