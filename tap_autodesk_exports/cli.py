@@ -6,9 +6,13 @@ Each command is in the room that it belongs to and is loaded only when it is cal
 from __future__ import annotations
 
 import importlib
+import sys
+from typing import Any
 
 import click
 from typing_extensions import override
+
+from tap_autodesk_exports.stdout import OutputFailed, writable
 
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
@@ -36,6 +40,15 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
+
+    @override
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with writable():
+                return super().main(*args, **kwargs)
+        except OutputFailed as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
 
 
 @click.command(cls=LazyGroup)

@@ -32,6 +32,15 @@ SHORTEST = 8
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+_ALL_ESCAPED = re.compile(
+    r"(?:\\+[ux][0-9a-f]{2,4}|&(?:amp;)*#x?[0-9a-f]+;|%(?:25)*[0-9a-f]{2}){8}", re.IGNORECASE
+)
+"""A text that escapes letters too, which nothing needs to."""
+_ADDRESS = re.compile(
+    r"[\w.+-]++(?:@|%(?:25)*40|\\+u0040|&(?:amp;)*#(?:64|x40);)[\w-]+(?:\.[\w-]+)+",
+    re.IGNORECASE,
+)
+"""An e-mail address as it is, or as URLs, JSON and HTML may write it."""
 
 
 def without_secrets(location: str) -> str:
@@ -60,15 +69,19 @@ class Redaction:
 
     Args:
         secrets: Returns the secrets that are known by now: tokens change while the tap runs.
+        hide_addresses: Whether e-mail addresses are blotted out too, which an API may name.
     """
 
-    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, secrets: Callable[[], Iterable[str]], *, hide_addresses: bool = False
+    ) -> None:
         self._secrets = secrets
+        self._hide_addresses = hide_addresses
         self._links: collections.deque[tuple[str, ...]] = collections.deque(maxlen=KEPT_LINKS)
 
     def keep_link(self, link: str) -> str:
         """Count the query of a signed link among the secrets, and return the link."""
-        query = urlsplit(link).query
+        query = link.partition("?")[2].partition("#")[0]  # of a link that is none as well
         values = (value for _, value in parse_qsl(query))
         quoted = (pair.partition("=")[2] for pair in query.split("&"))
         signatures = {v for v in (*values, *quoted) if len(v) >= SHORTEST_SIGNATURE}
@@ -85,7 +98,7 @@ class Redaction:
         for part in itertools.chain.from_iterable(self._links):
             for needle in _needles(part):
                 text = needle.cut_out(text)
-        return text
+        return _ADDRESS.sub(BLOT, text) if self._hide_addresses else text
 
     def guard(self) -> None:
         """Stand behind every handler that logs now, and behind uncaught exceptions.
@@ -124,11 +137,17 @@ class _Needle:
         self._secret = secret
 
     def cut_out(self, text: str) -> str:
-        return self._pattern.sub(BLOT, text) if self._core in text else text
+        if self._core in text:
+            text = self._pattern.sub(BLOT, text)
+        return self._thorough.sub(BLOT, text) if _ALL_ESCAPED.search(text) else text
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("".join(_encoded(letter) for letter in self._secret))
+
+    @functools.cached_property
+    def _thorough(self) -> re.Pattern[str]:
+        return re.compile("".join(_encoded(letter, always=True) for letter in self._secret))
 
 
 @functools.lru_cache(maxsize=4 * KEPT_LINKS)
@@ -140,13 +159,13 @@ def _needles(secret: str) -> tuple[_Needle, ...]:
     )
 
 
-def _encoded(letter: str) -> str:
+def _encoded(letter: str, *, always: bool = False) -> str:
     """Return a pattern of a letter: itself, or as URLs, JSON, HTML or Python may write it.
 
     Each may be done to the other's result, so an escape may itself be escaped.
     """
     plain = re.escape(letter)
-    if re.fullmatch(r"[\w.~-]", letter, re.ASCII):
+    if not always and re.fullmatch(r"[\w.~-]", letter, re.ASCII):
         return plain
     code = ord(letter)
     octets = letter.encode(errors="surrogatepass")

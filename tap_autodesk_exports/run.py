@@ -77,7 +77,10 @@ class Run:
         self.clock = clock
         self._stop = stop
         self.sign_in = SignIn.from_settings(settings, clock)
-        self.redaction = Redaction(self._secrets)
+        self.redaction = Redaction(
+            self._secrets,
+            hide_addresses=bool(settings.hash_personal_data or settings.hash_columns),
+        )
         self._ledger = Ledger(pending, output.lock, output.publish_pending)
         output.pending = self._ledger.entries
         self.workspace = Workspace()

@@ -13,9 +13,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
+
+from tap_autodesk_exports import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """SIGHUP: the terminal was closed. SIGBREAK: Ctrl-Break on Windows."""
 GRACE = 8.0
 """Seconds that the run gets for its end: container platforms kill after ten."""
+BRIEFLY = 0.5
+"""Seconds of each step after that which may wait for somebody else."""
 PATIENCE = 60.0
 """Seconds that a task which must not be lost gets for its end."""
 
@@ -58,26 +62,39 @@ class Signals:
         self._arrivals: _Arrivals = _Blocked() if hasattr(signal, "sigtimedwait") else _Woken()
 
     def begin(self) -> None:
-        """Begin to wait; from now on the signals have no other effect in this process."""
+        """Begin to wait; from now on the signals have no other effect in this process.
+
+        Raises:
+            NoThread: The system starts none.
+        """
         self._arrivals.begin(_ending())
         _waited_for.set()
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        threads.run(self._wait, name="signals")
 
     def _wait(self) -> None:
         self.received = self._arrivals.next(None)
         if self.received is None:
             return
         came.set()
+        until = time.monotonic() + GRACE
         name = signal.Signals(self.received).name
+        _briefly(logger.warning, "%s: ending the run. A second signal ends it at once.", name)
         self._stop.set()
-        logger.warning("%s: ending the run. A second signal ends it at once.", name)
-        if self._arrivals.next(GRACE) is None:
-            logger.warning("The run did not end in %.0f s: leaving it.", GRACE)
-            self._output.acquire()
+        if self._arrivals.next(max(0.0, until - time.monotonic())) is None:
+            _briefly(logger.warning, "The run did not end in %.0f s: leaving it.", GRACE)
+            # For a target that reads slowly; one that does not read gets a line that is cut.
+            self._output.acquire(timeout=BRIEFLY)
         _tasks.wait(PATIENCE)
-        self._leave()
-        sys.stderr.flush()
+        _briefly(self._leave)
         os._exit(128 + self.received)
+
+
+def _briefly(call: Callable[..., object], *args: object) -> None:
+    """Call what may wait for others, such as for who reads the log, and wait for it briefly."""
+    thread = threading.Thread(target=call, args=args)
+    with contextlib.suppress(threads.NoThread):
+        threads.start(thread)
+        thread.join(BRIEFLY)
 
 
 class _Arrivals(Protocol):
@@ -147,7 +164,7 @@ class _Tasks:
         """Wait until none is running."""
         with self._changed:
             if self._running:
-                logger.warning("Waiting until the new refresh token is stored.")
+                _briefly(logger.warning, "Waiting until the new refresh token is stored.")
                 self._changed.wait_for(lambda: not self._running, seconds)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Tap
+from singer_sdk.exceptions import MappingError
 from singer_sdk.singerlib import Catalog, StateMessage
 from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.session import Session
+from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
-from tap_autodesk_exports.streams.output import TargetGone
 from tap_autodesk_exports.streams.selection import is_meltanos_default
 from tap_autodesk_exports.streams.state import usable
 
@@ -75,13 +77,15 @@ class TapAutodeskExports(CommandLine):
         if is_meltanos_default():
             for stream in self._left_out():
                 stream.selected = False
-        super(Tap, self).setup_mapper()
+        with _naming_the_maps():
+            super(Tap, self).setup_mapper()
         selected = {
             name: entry
             for name, entry in self.catalog.items()
             if name not in streams or streams[name].selected
         }
-        self.mapper.register_raw_streams_from_catalog(Catalog(selected))
+        with _naming_the_maps():
+            self.mapper.register_raw_streams_from_catalog(Catalog(selected))
 
     def _selected(self) -> Sequence[Selected]:
         """Return the selected streams that need exports; in a dry run, those of the default."""
@@ -154,6 +158,20 @@ class TapAutodeskExports(CommandLine):
         return self.session.close(self._write_last_state)
 
     def _write_last_state(self) -> None:
-        with suppress(TargetGone):
+        with suppress(OutputFailed):
             self.write_message(StateMessage(self.state))
         self.output.close()
+
+
+@contextmanager
+def _naming_the_maps() -> Iterator[None]:
+    """Report a map that the SDK cannot use.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    try:
+        yield
+    except MappingError as error:
+        msg = f"Setting 'stream_maps' cannot be used: {error}"
+        raise ConfigurationError(msg) from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class NoThread(TapError):
@@ -22,6 +23,21 @@ class NoThread(TapError):
         )
 
 
+@contextmanager
+def naming_a_lack_of_threads() -> Iterator[None]:
+    """Report that a library could not start a thread.
+
+    Raises:
+        NoThread: It could not.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        raise NoThread from None
+
+
 def start(thread: threading.Thread) -> None:
     """Start a thread that does not keep the process alive.
 
@@ -29,10 +45,8 @@ def start(thread: threading.Thread) -> None:
         NoThread: The system starts none.
     """
     thread.daemon = True
-    try:
+    with naming_a_lack_of_threads():
         thread.start()
-    except RuntimeError:
-        raise NoThread from None
 
 
 def run(target: Callable[..., object], *args: object, name: str) -> None:

@@ -108,6 +108,9 @@ def encodings():
     yield "repr in a dict", lambda secret: str({"token": secret, "other": [secret.encode()]})
     yield "HTML", html.escape
     yield "HTML without quotes", lambda secret: html.escape(secret, quote=False)
+    yield "JSON, every letter escaped", lambda secret: "".join(f"\\u{ord(c):04x}" for c in secret)
+    yield "HTML, every letter escaped", lambda secret: "".join(f"&#{ord(c)};" for c in secret)
+    yield "URL, every letter escaped", lambda secret: "".join(f"%{b:02X}" for b in secret.encode())
     yield "XML", xml.sax.saxutils.quoteattr
     for before in ("", "a", "ab", "app:"):
         for after in ("", "z", "@host"):
@@ -195,3 +198,19 @@ def test_leaky_calls_and_exceptions_tell_nothing(tmp_path: Path, sandbox, loggin
     assert "OSError: Bearer ***" in done.stderr
     assert HASH_KEY not in done.stdout + done.stderr
     processes.assert_no_secret(sandbox.url, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "zoe.planted+1@firm-example.test",
+        "zoe.planted+1%40firm-example.test",
+        "zoe.planted+1%2540firm-example.test",
+        r"zoe.planted+1\u0040firm-example.test",
+        "zoe.planted+1&#64;firm-example.test",
+    ],
+)
+def test_addresses_are_blotted_out_where_they_are_hidden(written):
+    said = f"User '{written}' is locked (3 @ 2)."
+    assert Redaction(list).redact(said) == said
+    assert Redaction(list, hide_addresses=True).redact(said) == "User '***' is locked (3 @ 2)."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-autodesk-exports")
 
-MOST_PAGES = 1000
+MOST_PAGES = 500
 """More than any user has of one list: a server whose list never ends is not followed further."""
 
 

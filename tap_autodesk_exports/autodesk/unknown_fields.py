@@ -19,6 +19,8 @@ logger = logging.getLogger("tap-autodesk-exports")
 
 WORD = re.compile(r"[a-z]+(-[a-z]+)*|refreshUrl")
 """A part of a path that is no ID."""
+_FIELD = re.compile(r"(?!(?:.*\d){4})[A-Za-z_$][\w$-]{0,63}", re.ASCII)
+"""A name that an API gives a field. Keys of a map may be IDs, addresses, names of people."""
 WRAPPERS = ("exports", "results")
 """Keys of a page that hold its entries."""
 
@@ -75,6 +77,11 @@ def template(path: str) -> str:
     return "/".join(part if WORD.fullmatch(part) or not part else ":id" for part in path.split("/"))
 
 
+def field_name(name: str) -> str:
+    """Return a field's name as it can be shown: `:id` where it may be an ID or a person."""
+    return name if _FIELD.fullmatch(name) else ":id"
+
+
 def _entries(body: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
     if isinstance(body, Mapping):
         key = next((key for key in WRAPPERS if isinstance(body.get(key), list)), None)
@@ -87,7 +94,7 @@ def _entries(body: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
 def _fields(entry: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield the names of fields with values, nested ones as `a.b`."""
     for name, value in entry.items():
-        field = prefix + name
+        field = prefix + field_name(name)
         if value is not None:
             yield field
         for each in value if isinstance(value, list) else [value]:

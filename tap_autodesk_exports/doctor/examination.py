@@ -6,6 +6,7 @@ are those that Autodesk documents or that users reported.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tap_autodesk_exports.autodesk.findings import Finding, Verdict
 from tap_autodesk_exports.autodesk.http import ApiContext
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.redaction import Redaction
 from tap_autodesk_exports.signin import SignIn
 
 if TYPE_CHECKING:
@@ -30,6 +32,14 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     except TapError as error:
         yield Finding("settings", "credentials", Verdict.FAILS, str(error))
         return
+    redaction = Redaction(sign_in.secrets)
+    redaction.guard()
+    for finding in _examine(settings, clock, sign_in):
+        # An API's own words are among them, which may repeat a token.
+        yield dataclasses.replace(finding, found=redaction.redact(finding.found))
+
+
+def _examine(settings: Settings, clock: Clock, sign_in: SignIn) -> Iterator[Finding]:
     context = ApiContext(
         settings.api_url,
         sign_in,

@@ -50,7 +50,7 @@ GROWTH = 0.05
 """The next poll waits this share of the time waited so far: a finished export is noticed when at
 most a twentieth of its own time has passed again. What so many polls may cost in requests is for
 the service to say: one list serves the polls of all its exports."""
-NAMES_FILES_WITHIN = 60.0
+NAMES_FILES_WITHIN = 30.0
 """Seconds in which an export that is ready must name its files."""
 STUCK = dt.timedelta(days=1)
 """An export that an earlier run requested so long ago, and that is still being made, never ends: it

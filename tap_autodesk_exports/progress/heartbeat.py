@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports import threads
+
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from tap_autodesk_exports.clock import Clock
@@ -35,7 +37,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin to write, in a thread that does not keep the process alive."""
-        threading.Thread(target=self.run, name="heartbeat", daemon=True).start()
+        threads.run(self.run, name="heartbeat")
 
     def run(self) -> None:
         """Write a line each time that the seconds have passed, if the run waits then."""

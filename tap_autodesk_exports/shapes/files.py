@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ ROWS = 2000
 """Rows of a file whose cells are looked at."""
 FORMS = 8
 """Ways to write a date or time that are listed for a column, at the most."""
+_NAME = re.compile(r"(?!(?:.*\d){4})[A-Za-z_][\w ()%./-]{0,63}", re.ASCII)
+"""A name that a column may have."""
 _BOM = b"\xef\xbb\xbf"
 _DATED = frozenset({"date", "time", "date-time"})
 
@@ -80,9 +83,21 @@ def shape_of(
         return shape
     with table.open(encoding="utf-8-sig", newline="", errors="replace") as text:
         rows = csv.reader(text)
-        header = next(rows, [])
+        header = _shown(next(rows, []), expected, rename)
         _note_cells(shape, header, itertools.islice(rows, ROWS))
     return shape
+
+
+def _shown(header: list[str], expected: Collection[str], rename: Callable[[str], str]) -> list[str]:
+    """Return the names of a header as they can be shown.
+
+    Without any expected name it may be a row, and an unknown name may be a person's.
+    """
+    known = [rename(name) in expected for name in header]
+    return [
+        name if is_known or (any(known) and _NAME.fullmatch(name)) else f"column {at}"
+        for at, (name, is_known) in enumerate(zip(header, known, strict=True), start=1)
+    ]
 
 
 def _note_cells(shape: FileShape, header: list[str], rows: Any) -> None:  # noqa: ANN401

@@ -7,7 +7,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.autodesk.unknown_fields import WRAPPERS, template
+from tap_autodesk_exports.autodesk.unknown_fields import WRAPPERS, field_name, template
 from tap_autodesk_exports.shapes.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Observer:
             if key:
                 entries = body[key]
                 for name, value in body.items():
-                    shape.wrapper.setdefault(name, set()).add(
+                    shape.wrapper.setdefault(field_name(name), set()).add(
                         "list" if name == key else kind_of(value)
                     )
         for entry in entries if isinstance(entries, list) else [entries]:
@@ -105,12 +105,13 @@ class _ApiObserver:
 
 def _note_fields(fields: dict[str, set[str]], entry: Mapping[str, Any], prefix: str = "") -> None:
     for name, value in entry.items():
+        field = prefix + field_name(name)
         match value:
             case dict():
-                _note_fields(fields, value, f"{prefix}{name}.")
+                _note_fields(fields, value, f"{field}.")
             case [dict(), *_]:
                 for item in value:
                     if isinstance(item, dict):
-                        _note_fields(fields, item, f"{prefix}{name}.")
+                        _note_fields(fields, item, f"{field}.")
             case _:
-                fields.setdefault(prefix + name, set()).add(kind_of(value))
+                fields.setdefault(field, set()).add(kind_of(value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import json
 import logging
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 logger = logging.getLogger("tap-autodesk-exports")
+
+logging.getLogger("upath").setLevel(logging.INFO)  # at DEBUG it logs URLs whole
 
 LIFE_DAYS = 15
 """Documented: a refresh token that is not used dies after 15 days."""
@@ -75,6 +78,7 @@ class TokenStore:
         self._name = hashlib.sha256(location.encode()).hexdigest()[:16]
         try:
             place = UPath(location).expanduser()
+            self._path = Path(place.path).resolve()
         except (ValueError, ImportError, RuntimeError) as error:
             msg = (
                 f"Setting 'token_store' ({self.location}) is neither a path nor a URL that fsspec "
@@ -83,7 +87,6 @@ class TokenStore:
             )
             raise ConfigurationError(msg) from None
         self._remote = place.protocol not in {"", "file", "local"}
-        self._path = Path(place.path).resolve()
         self._place = place if self._remote else self._path
         self._next = self._path.with_name(f".{self._path.name}.next")
         self._reserved: BinaryIO | None = None
@@ -97,7 +100,11 @@ class TokenStore:
             StoreError: The lock cannot be made.
         """
         try:
-            lock = filelock.FileLock(self._lock_path(), timeout=LOCK_SECONDS, mode=0o600)
+            self._check_place()
+            place = self._lock_path()
+            if not place.exists():
+                place.touch(mode=0o600)  # where no file can be made, filelock would wait
+            lock = filelock.FileLock(place, timeout=LOCK_SECONDS, mode=0o600)
             lock.acquire()
         except filelock.Timeout:
             msg = (
@@ -270,6 +277,16 @@ class TokenStore:
             )
             raise SignInError(msg)
         return document
+
+    def _check_place(self) -> None:
+        """Refuse what is there and no file: reading a device or a pipe may have no end.
+
+        Raises:
+            OSError: It is one.
+        """
+        for path in () if self._remote else (self._path, self._next):
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "it is no file")
 
     def _lock_path(self) -> Path:
         """Return the lock's place: beside a file; for a URL in this machine's temporary folder."""

@@ -7,12 +7,13 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, cast
 
+import click
 from singer_sdk import Tap
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import known
-from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import (
     ENVIRONMENT,
@@ -22,16 +23,16 @@ from tap_autodesk_exports.settings.config import (
 )
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
+from tap_autodesk_exports.stdout import writable
+from tap_autodesk_exports.streams.catalog import read_catalog
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
 from tap_autodesk_exports.streams.sdk import ConfigInput, classproperty
-from tap_autodesk_exports.streams.selection import read_catalog
 from tap_autodesk_exports.streams.state import read_state
+from tap_autodesk_exports.threads import naming_a_lack_of_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import click
 
     from tap_autodesk_exports.session import Session
 
@@ -84,9 +85,9 @@ class CommandLine(Tap, abc.ABC):
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
     ) -> None:
-        super(Tap, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
         with cls._in_sentences():
+            super(Tap, cls).invoke(about=about, about_format=about_format)
+            cls.print_version(print_fn=cls.logger.info)
             tap = cls._from_cli(config, state, catalog)
             tap.finish(tap.sync)
 
@@ -102,12 +103,15 @@ class CommandLine(Tap, abc.ABC):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        if value == CliTestOptionValue.All.value:
-            with cls._in_sentences():
+        if value not in {each.value for each in CliTestOptionValue}:
+            msg = "write --test, or --test=schema for the SCHEMA messages alone."
+            raise click.BadParameter(msg, ctx, param)
+        with cls._in_sentences():
+            if value == CliTestOptionValue.All.value:
                 tap = cls._from_cli(ctx.params.get("config"))
                 tap.session.is_dry_run = True
                 tap.finish(tap.run_connection_test)
-        super().cb_test(ctx, param, value)
+            super().cb_test(ctx, param, value)
 
     @classmethod
     @override
@@ -125,8 +129,8 @@ class CommandLine(Tap, abc.ABC):
         config = config or ConfigInput()
         return cls(
             config=config.config,
-            state=None if state is None else read_state(state.read(), f"state {state.name}"),
-            catalog=None if catalog is None else read_catalog(catalog.read(), catalog.name),
+            state=None if state is None else _read(state, "state", read_state),
+            catalog=None if catalog is None else _read(catalog, "catalog", read_catalog),
             parse_env_config=config.parse_env,
             validate_config=True,
         )
@@ -160,7 +164,26 @@ class CommandLine(Tap, abc.ABC):
     def _in_sentences(cls) -> Iterator[None]:
         """Report an error of this tap as what it is: sentences, without a traceback."""
         try:
-            yield
+            with writable(), naming_a_lack_of_threads():
+                yield
         except TapError as error:
             cls.logger.error("%s", error)  # noqa: TRY400
             sys.exit(1)
+
+
+def _read(file: IO[str], what: str, read: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a file holds.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    what = f"{what} {file.name}"
+    try:
+        text = file.read()
+    except ValueError:
+        msg = f"The {what} is not text in UTF-8: write it again as JSON in UTF-8."
+        raise ConfigurationError(msg) from None
+    except OSError as error:
+        msg = f"The {what} cannot be read ({error.strerror}): name another file."
+        raise ConfigurationError(msg) from None
+    return read(text, what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
-from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.stdout import OutputFailed, discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
 
-class TargetGone(TapError):
+class TargetGone(OutputFailed):
     """Nobody reads standard output any more."""
 
     def __init__(self) -> None:
-        super().__init__(
+        super(OutputFailed, self).__init__(
             "The target has ended and reads no more; its own log says why. What it confirmed last "
             "is the state from which the next run goes on."
         )
@@ -39,7 +38,7 @@ class Output(SingerWriter):
     Attributes:
         lock: Held while anything is written; the ledger of pending exports is kept under it too.
         pending: Returns the pending exports as JSON.
-        gone: Called once when nobody reads any more.
+        gone: Called once when nothing can be written any more.
     """
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class Output(SingerWriter):
         self.gone: Callable[[], None] = lambda: None
         self._bookmarks = "{}"
         self._last_state = ""
-        self._closed = False
+        self._failure: OutputFailed | None = None
 
     @override
     def write_message(self, message: Message) -> None:
@@ -66,7 +65,7 @@ class Output(SingerWriter):
         """Write whole lines that are Singer messages already, UTF-8.
 
         Raises:
-            TargetGone: Nobody reads any more.
+            OutputFailed: Nobody reads any more, or it cannot be written.
         """
         with self._whole():
             self._last_state = ""
@@ -89,7 +88,7 @@ class Output(SingerWriter):
         """Write a STATE message with the bookmarks as they were taken and the pending exports.
 
         Raises:
-            TargetGone: Nobody reads any more.
+            OutputFailed: Nobody reads any more, or it cannot be written.
         """
         with self._whole():
             exports = serialize_json(self.pending())
@@ -103,18 +102,18 @@ class Output(SingerWriter):
     def close(self) -> None:
         """Write nothing more: what comes now comes from a thread that outlived the run."""
         with self.lock:
-            self._closed = True
+            self._failure = self._failure or TargetGone()
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
         with self.lock:
-            if self._closed:
-                raise TargetGone
+            if self._failure:
+                raise self._failure
             try:
                 yield
-            except BrokenPipeError:
-                self.close()
-                # What is still buffered would be a second error at the end of the process.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except OSError as error:
+                is_gone = isinstance(error, BrokenPipeError)
+                self._failure = TargetGone() if is_gone else OutputFailed(str(error.strerror))
+                discard()
                 self.gone()
-                raise TargetGone from None
+                raise self._failure from None

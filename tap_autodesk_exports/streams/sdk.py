@@ -18,6 +18,7 @@ __all__ = ["RELIED_ON", "BatchConfig", "ConfigInput", "SDKBatchMessage", "classp
 RELIED_ON = MappingProxyType(
     {
         Stream: (
+            "_generate_record_messages",
             "_increment_stream_state",
             "_initialized_at",
             "_stream_version",

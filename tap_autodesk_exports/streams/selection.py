@@ -1,4 +1,4 @@
-"""What Meltano selects, and whether the catalog is the one that it made for this run."""
+"""What Meltano selects: by patterns, or everything where the user selects nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.settings.config import parse_object
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -18,10 +15,6 @@ VARIABLE = "MELTANO_EXTRACT__SELECT"
 """Meltano hands a plugin's `select` over in it; a definition's own is lost by `--from-ref`."""
 EVERYTHING = ["*.*"]
 """Meltano's default."""
-OVERWRITTEN = (
-    "Where two runs share a Meltano project, each overwrites the catalog of the other: run one "
-    "after the other, or give each its own system folder (`MELTANO_SYS_DIR_ROOT`)."
-)
 
 
 def is_meltanos_default() -> bool:
@@ -34,60 +27,6 @@ def given_patterns() -> list[str]:
     patterns = _selected()
     is_given = isinstance(patterns, list) and patterns != EVERYTHING
     return [str(pattern) for pattern in patterns] if is_given else []
-
-
-def read_catalog(text: str, name: str) -> dict[str, Any]:
-    """Read a catalog.
-
-    Raises:
-        ConfigurationError: It is no whole catalog, or that of another run of Meltano's.
-    """
-    if how := _damage(text):
-        msg = f"The catalog {name} {how}. {OVERWRITTEN}"
-        raise ConfigurationError(msg)
-    catalog = parse_object(text, f"catalog {name}")
-    if patterns := given_patterns():
-        _check(catalog, Patterns(patterns), name)
-    return catalog
-
-
-def _damage(text: str) -> str | None:
-    """Return what is wrong with a text that is no whole JSON, as the rest of a sentence."""
-    if not text.strip():
-        return "is empty"
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        return f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
-    except (ValueError, RecursionError):
-        return None  # whole, and yet no catalog
-    return None
-
-
-def _check(catalog: dict[str, Any], patterns: Patterns, name: str) -> None:
-    """Raise where a catalog selects what the user's project does not."""
-    entries = catalog.get("streams")
-    for entry in entries if isinstance(entries, list) else ():
-        stream = str(entry.get("tap_stream_id")) if isinstance(entry, dict) else ""
-        if stream and not patterns.names(stream) and _is_selected(entry):
-            msg = (
-                f"The catalog {name} selects '{stream}', and `select` of the project does not, so "
-                f"it is not the catalog of this run. {OVERWRITTEN}"
-            )
-            raise ConfigurationError(msg)
-
-
-def _is_selected(entry: dict[str, Any]) -> bool:
-    nodes = entry.get("metadata")
-    roots = [
-        node["metadata"]
-        for node in (nodes if isinstance(nodes, list) else ())
-        if isinstance(node, dict)
-        and not node.get("breadcrumb")
-        and isinstance(node.get("metadata"), dict)
-    ]
-    return any(root.get("selected") is True for root in roots)
 
 
 def _selected() -> Any:  # noqa: ANN401

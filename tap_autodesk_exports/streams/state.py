@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,9 @@ TEXTS = (
 )
 """Keys of a bookmark that hold text."""
 
+LONGEST_NUMBER = 1_000
+"""Digits of a number in a state that is read; none that this tap writes has so many."""
+
 State = dict[str, Any]
 
 
@@ -40,13 +44,29 @@ def read_state(text: str, what: str) -> State:
         ConfigurationError: It is no JSON.
     """
     try:
-        found = json.loads(text.removeprefix("\ufeff"))
+        found = json.loads(
+            text.removeprefix("\ufeff"),
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=lambda _: None,
+        )
     except (ValueError, RecursionError):
         found = parse_object(text, what)  # says what is wrong with it
     if not isinstance(found, dict):
         logger.warning("The %s holds no JSON object and is ignored: all is loaded again.", what)
         return {}
     return found
+
+
+def _number(text: str) -> int | float | None:
+    """Return a number; None where nobody could read it in the next state."""
+    if len(text) > LONGEST_NUMBER:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        found = float(text)
+        return found if math.isfinite(found) else None
 
 
 def usable(state: Mapping[str, Any]) -> State:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
-from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
+from singer_sdk.exceptions import (
+    AbortedSyncFailedException,
+    AbortedSyncPausedException,
+    MappingError,
+)
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import Schema, StateMessage
 from typing_extensions import override
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers import types
-    from singer_sdk.singerlib import Catalog
+    from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_autodesk_exports.loading.dataset import Dataset
     from tap_autodesk_exports.loading.listing import Listing
@@ -105,6 +109,23 @@ class TapStream(Stream):
             except Exception as error:
                 self.logger.exception("A defect of this tap, or something that it did not expect")
                 self.fail(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
+
+    @override
+    def _generate_record_messages(
+        self, record: types.Record
+    ) -> Generator[RecordMessage, None, None]:
+        """Report that a map fails without the row, which the error's own words may quote."""
+        try:
+            yield from super()._generate_record_messages(record)
+        except Exception as error:
+            if not self.config.get("stream_maps"):
+                raise
+            said = str(error) if isinstance(error, MappingError) else type(error).__name__
+            msg = (
+                f"Setting 'stream_maps' cannot be applied to a row ({said}): check the expressions "
+                "for this stream; a column may be null or empty."
+            )
+            raise TapError(msg) from None
 
     def _records(self, context: types.Context | None, *, write_messages: bool) -> Iterable[Record]:
         for record in super()._sync_records(context, write_messages=write_messages):

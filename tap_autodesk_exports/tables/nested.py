@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 4 << 20
 """Characters of a JSON text that is taken apart, which needs many times its size in memory."""
+_ESCAPE = re.compile(r"\\+u(00[0-7][0-9a-f])", re.IGNORECASE)
+"""A letter of ASCII as JSON may write it."""
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*+)"\s*:')
 
 
@@ -34,7 +36,8 @@ def hash_nested(text: str, hashing: Hashing, is_hashed: Callable[[str], bool]) -
     """
     if ":" not in text or '"' not in text:
         return text
-    if not any(is_hashed(found[1]) for found in _KEY.finditer(text.replace("\\", ""))):
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text).replace("\\", "")
+    if not any(is_hashed(found[1]) for found in _KEY.finditer(plain)):
         return text
     if len(text) > MAX_LENGTH:
         return hashing.of(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,9 @@ SHOW = "ATTACK_TABLE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell does to what it starts in the background: so would every trial.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "kind(number): the kind of attack, see KINDS")
     config.addinivalue_line(
         "markers",
@@ -97,15 +101,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             kept = {"passed": "kept", "skipped": "not possible here"}.get(outcome, "BROKEN")
             write(f"| {kind} | {promise} | {trial} | {kept}{reason and ': ' + reason} |")
     terminalreporter.section("Attack suite: by kind")
-    write("| kind | trials | kept |")
-    write("|---|---|---|")
+    write("| kind | promises | trials | kept |")
+    write("|---|---|---|---|")
     for number, name in KINDS.items():
-        tried = [row for row in rows if row[0] == number and row[3] != "skipped"]
-        if tried:
-            kept = sum(row[3] == "passed" for row in tried)
-            write(f"| {number}. {name} | {len(tried)} | {kept} |")
+        if tried := [row for row in rows if row[0] == number and row[3] != "skipped"]:
+            write(f"| {number}. {name} | {' | '.join(map(str, _counts(tried)))} |")
     tried = [row for row in rows if row[3] != "skipped"]
-    write(f"| **all** | **{len(tried)}** | **{sum(row[3] == 'passed' for row in tried)}** |")
+    write(f"| **all** | {' | '.join(f'**{count}**' for count in _counts(tried))} |")
+
+
+def _counts(tried: list[Any]) -> tuple[int, int, int]:
+    """Return the numbers of promises, of trials, and of trials that were kept."""
+    promises = {(kind, promise) for kind, promise, *_ in tried}
+    return len(promises), len(tried), sum(row[3] == "passed" for row in tried)
 
 
 def _reason(report: Any) -> str:

@@ -60,6 +60,11 @@ COLUMNS = {
     "the name with a mark of a BOM": [("\ufeffemail", ADDRESS)],
     "the name with a no-break space": [("email\u00a0", ADDRESS)],
     "the name with a zero-width space": [("email\u200b", ADDRESS)],
+    "the name inside JSON": [("profile", json.dumps([{"x": [{"eMail": ADDRESS}]}]))],
+    "the name inside JSON, escaped": [("profile", f'{{"e\\u006dail": "{ADDRESS}"}}')],
+    "the name inside JSON inside JSON": [
+        ("profile", json.dumps({"x": json.dumps([{"email": [ADDRESS]}])}))
+    ],
 }
 
 
@@ -92,7 +97,6 @@ BROKEN = {
     "no line end": csv_bytes([HEADER, ROW])[:-1] + b"," + ADDRESS.encode(),
     "UTF-16": csv_bytes([HEADER, ROW]).decode().encode("utf-16"),
     "semicolons": csv_bytes([HEADER, ROW]).replace(b",", b";"),
-    "one line": csv_bytes([HEADER + ROW]),
 }
 
 
@@ -181,7 +185,7 @@ SHEETS = {
     "the name in Title Case beside": [("Users", [[*HEADER, "Email"], [*ROW, ADDRESS]])],
     "a sheet that is left aside": [
         ("Users", [HEADER, ROW]),
-        (f"Notes of {NAME}", [["about"], [ADDRESS]]),
+        (ADDRESS, [["about"], [ADDRESS]]),
     ],
     "a title above the header": [("Users", [[f"Made for {ADDRESS}"], HEADER, ROW])],
 }
@@ -203,24 +207,22 @@ def mail_of(text):
 EVERYTHING = {
     "hash_personal_data": PERSONAL,
     "hash_personal_data beside hash_columns": {**PERSONAL, "hash_columns": ["*.nothing"]},
-    "what the README shows": None,
+    "what the documentation shows": None,
 }
 
 
 def shown():
-    """The settings that the README shows for personal data."""
-    text = (processes.ROOT / "README.md").read_text("utf-8")
-    block = text.partition("# Personal data\n")[2].partition("```yaml\n")[2].partition("```")[0]
-    found = yaml.safe_load(block)
-    found = found.get("config", found)
-    assert "hash_key" in found, "the README shows no settings for personal data"
+    """The settings that the page about privacy shows first."""
+    text = (processes.ROOT / "docs" / "privacy.md").read_text("utf-8")
+    found = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert "hash_key" in found, "the page shows no settings for personal data"
     return {**found, "hash_key": KEY}
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
 @pytest.mark.parametrize("form", ["RECORD", "BATCH", "Parquet"])
 def test_no_address_of_any_stream_is_in_clear(lab, name, form):
-    """With `hash_personal_data`, or the README's own example, no stream has an address in clear."""
+    """With `hash_personal_data`, or the documented example, no stream has an address in clear."""
     more = {}
     root = lab.folder / "batches"
     root.mkdir()

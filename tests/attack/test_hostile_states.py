@@ -33,6 +33,8 @@ STATES = {
         "bookmarks": {
             "insights_usage": {
                 "start": "2026-01-01T00:00:00.000000Z",
+                "identity": "_row_id 1; team_id; hashed_autodesk_id; version; access_option; "
+                "day_used:date",
                 "replication_key": "day_used",
                 "replication_key_value": "2026-01-03T00:00:00.000000Z",
             },
@@ -49,6 +51,8 @@ STATES = {
                 "partitions": [
                     {
                         "context": {"contract_number": CONTRACT},
+                        "identity": "_row_id 1; contract_number; usageCategory; usageDate:date; "
+                        "productLineCode; userName",
                         "start": "2026-01-01T00:00:00.000000Z",
                         "replication_key": "usageDate",
                         "replication_key_value": "2026-01-03T00:00:00.000000Z",
@@ -64,7 +68,8 @@ STATES = {
         "bookmarks": {
             "admin_users": {
                 "partitions": [
-                    {"context": {"account_id": ACCOUNT}, "export_id": "x", "columns": "52e30d53"}
+                    {"context": {"account_id": ACCOUNT}, "identity": "key; id", "export_id": "x",
+                     "columns": "52e30d53"}
                 ]
             },
         },

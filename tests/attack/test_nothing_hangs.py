@@ -301,7 +301,7 @@ def test_paging_has_an_end(lab, name, which):
     api, pattern, entries = LISTS[which]
     lab.front.on(pattern, paging(name, entries))
     run = lab.run(
-        lab.config(api, export_timeout_minutes=0.1), streams=STREAMS[api][:1], within=BOUND
+        lab.config(api, export_timeout_minutes=0.1), streams=STREAMS[api][:1], within=2 * BOUND
     )
     assert len(lab.front.requests) < 5000
     if name in ENDLESS:
@@ -315,7 +315,7 @@ def test_a_list_stream_has_an_end(lab, name, which):
     api, pattern, entries = LISTS[which]
     lab.front.on(pattern, paging(name, entries))
     stream = {"exports": "insights_exports"}.get(which, f"data_connector_{which}")
-    run = lab.run(lab.config(api), streams=[stream], within=BOUND)
+    run = lab.run(lab.config(api), streams=[stream], within=2 * BOUND)
     run.assert_sentence("page|list|entries|end")
 
 
@@ -333,9 +333,16 @@ WAITING = {
 def test_an_export_that_never_ends_is_left_pending(lab, name, api):
     """An export that is never ready ends the wait after `export_timeout_minutes`."""
     status = {"insights": "status", "tokenflex": "requestStatus"}[api]
-    given = {status: WAITING[name][api], "downloads": []}
+    given = {status: WAITING[name][api], "downloads": [], "downloadUrl": None}
+
+    def stuck(content):
+        if isinstance(content, list):
+            return [stuck(entry) for entry in content]
+        return {**content, **given} if status in content else content
+
     for point in ("poll", "submit"):
-        lab.front.on(POINTS[api][point], hostile.edit(lambda content: {**content, **given}))
+        lab.front.on(POINTS[api][point], hostile.edit(stuck))
+    lab.front.on("GET /tokenflex/v1/export/*/requests", hostile.edit(stuck))
     run = lab.run(lab.config(api, **QUICK), streams=STREAMS[api][:1], within=BOUND)
     run.assert_sentence()
 
@@ -411,6 +418,46 @@ def test_a_signal_ends_a_run_whose_target_does_not_read(lab, pipe, name, api):
     attempt.wait_until(lambda: is_full(pipe))
     time.sleep(0.5)
     ended_by(attempt, ENDINGS[name])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_a_run_whose_log_nobody_reads(lab, number):
+    """SIGTERM and SIGINT end a run in ten seconds also while nobody reads its log."""
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        os.set_blocking(descriptor, False)
+    rule = lab.front.on(POINTS["insights"]["list"], hostile.silent)
+    log = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY)  # one that blocks
+    attempt = lab.begin(lab.config("insights"), streams=STREAMS["insights"], stderr=log, pace=1)
+
+    def has_called():
+        with contextlib.suppress(BlockingIOError):
+            os.read(reader, 1 << 20)
+        return bool(rule.met)
+
+    attempt.wait_until(has_called)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    ended_by(attempt, [number])
+    for descriptor in (reader, writer, log):
+        os.close(descriptor)
+
+
+PLACES = {"a device": "/dev/null", "an endless device": "/dev/zero", "where no file can be":
+          "/proc/tokens.json", "a folder": "FOLDER", "a pipe": "PIPE"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_token_store_that_is_no_file_is_named_at_once(lab, name):
+    """A `token_store` that is no file, and cannot be one, ends in a sentence and not in a wait."""
+    place = PLACES[name].replace("FOLDER", str(lab.folder))
+    if name == "a pipe":
+        place = str(lab.folder / "pipe")
+        os.mkfifo(place)
+    config = lab.config("insights", **lab.with_refresh_token, token_store=place)
+    run = lab.run(config, streams=STREAMS["insights"][:1], within=30)
+    run.assert_sentence("token store")
 
 
 @pytest.mark.parametrize("name", ENDINGS)

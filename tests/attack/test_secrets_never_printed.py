@@ -497,7 +497,7 @@ PERSON = "Zoe.Planted@firm-example.test"
 PEOPLE = {
     "an alias of a team": (
         "GET /insights/v1/contexts",
-        lambda entries: [{**entry, "alias": PERSON} for entry in entries],
+        lambda entries: [{**e, "alias": f"{PERSON} {n}"} for n, e in enumerate(entries)],
     ),
     "a name that is a person": (
         "GET /insights/v1/contexts",

@@ -693,6 +693,10 @@ SETTINGS = {
         "stream_maps": {"insights_users": {"mail": "email", "__else__": None}}
     },
     "a filter that fails": {"stream_maps": {"insights_users": {"__filter__": "1/0"}}},
+    "a map that fails at a cell": {"stream_maps": {"insights_users": {"a": "int(email)"}}},
+    "a map to a key that is not there": {
+        "stream_maps": {"insights_users": {"__key_properties__": ["nothing"]}}
+    },
     "flattening without a depth": {"flattening_enabled": True},
     "a setting that nobody knows": {"insights_team_id": ["5"]},
 }  # fmt: skip

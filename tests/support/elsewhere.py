@@ -14,17 +14,28 @@ MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "posix_ip
            "syslog", "crypt", "spwd")  # fmt: skip
 OF_OS = ("fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getgroups", "killpg",
          "setsid", "setuid", "setgid", "getpgid", "getpgrp", "setpgid", "chown", "fchown",
-         "lchown", "fchmod", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4",
+         "lchown", "mkfifo", "uname", "sysconf", "statvfs", "fstatvfs", "wait4",
          "wait3", "nice", "getloadavg", "sched_getaffinity", "pread", "pwrite", "posix_spawn",
-         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK",
+         "register_at_fork", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC",
          "sync", "openpty")  # fmt: skip
-OF_SIGNAL = ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
+OF_SIGNAL = ("SIGHUP", "SIGPIPE", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGQUIT",
              "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGWINCH", "pthread_sigmask", "pthread_kill",
-             "sigwait", "sigpending", "setitimer", "alarm", "pause", "siginterrupt")  # fmt: skip
+             "sigwait", "sigwaitinfo", "sigtimedwait", "sigpending", "setitimer", "alarm", "pause",
+             "siginterrupt")  # fmt: skip
+
+
+def socketpair() -> tuple[socket.socket, socket.socket]:
+    """Return two sockets that are connected, as Python makes them on Windows."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    return one, other
 
 
 def main() -> None:
     # What is loaded by now needs no other system: only what the program asks for is at stake.
+    # The forms that filelock and subprocess have for this system ask for O_NONBLOCK, fchmod and
+    # SIGKILL later.
     import multiprocessing.util  # noqa: F401
     import platform
     import subprocess  # noqa: F401
@@ -39,6 +50,7 @@ def main() -> None:
     for module, names in ((os, OF_OS), (signal, OF_SIGNAL), (socket, ("AF_UNIX",))):
         for name in names:
             vars(module).pop(name, None)
+    socket.socketpair = socketpair  # type: ignore[assignment]
     program, *arguments = sys.argv[1:]
     sys.argv = [program, *arguments]
     if program == "tap-autodesk-exports":

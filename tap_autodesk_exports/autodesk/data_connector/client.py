@@ -259,7 +259,9 @@ class DataConnector:
 
 def _path(account: str, *parts: str) -> str:
     """Return a path below an account; no ID leads to another one."""
-    return "/".join(("/accounts", *(quote(part, safe="") for part in (account, *parts))))
+    return "/".join(
+        ("/accounts", *(quote(part, safe="", errors="replace") for part in (account, *parts)))
+    )
 
 
 def _percent(value: Any) -> int | None:  # noqa: ANN401

@@ -163,7 +163,7 @@ class Insights:
 
     def export(self, export_id: str) -> Export:
         """GET /exports/:exportId: one export, with fresh links once it is COMPLETED."""
-        return Export.read(self.http.get(f"/exports/{quote(export_id, safe='')}"))
+        return Export.read(self.http.get(f"/exports/{quote(export_id, safe='', errors='replace')}"))
 
     def create_export(self, body: Mapping[str, Any]) -> Export:
         """POST /exports."""

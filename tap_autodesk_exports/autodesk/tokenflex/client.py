@@ -231,7 +231,7 @@ class TokenFlex:
 
 def _quoted(part: str) -> str:
     """Return a part of a path; keys hold `:` and `#`, which must be encoded (documented)."""
-    return quote(part, safe="")
+    return quote(part, safe="", errors="replace")
 
 
 def _day(text: str | None) -> dt.date | None:

@@ -50,5 +50,5 @@ class DataConnectorBehaviour(Behaviour):
     change_versions: bool = False
     zip_files: dict[str, str] = dataclasses.field(default_factory=dict)
     single_files: dict[str, str] = dataclasses.field(default_factory=dict)
-    published_schema: str = one_of("groups_only", "observed")
+    published_schema: str = one_of("observed", "groups_only")
     schema_changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
