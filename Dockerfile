@@ -1,7 +1,7 @@
 # The tap alone. It needs two places to write: /state (the token store, which must survive between runs) and /tmp.
 # `docker run --read-only --volume autodesk-state:/state --volume autodesk-tmp:/tmp …`
 FROM python:3.13-slim AS build
-# requirements/stores.txt has what buckets need in addition.
+# requirements/stores.txt has what buckets and databases need in addition.
 ARG REQUIREMENTS=requirements/tap.txt
 WORKDIR /src
 COPY requirements/ requirements/

@@ -136,10 +136,11 @@ plugins: .meltano/.ready
 COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url $(UPGRADE)
 lock: set-up ## Write requirements/*.txt anew
-	@$(COMPILE) pyproject.toml --extra sandbox --extra report --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra sandbox --extra report --extra postgres --extra sqlite \
+		--group dev -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --constraint requirements/dev.txt -o requirements/tap.txt
 	@$(COMPILE) pyproject.toml --extra sandbox --extra s3 --extra gcs --extra azure \
-		-o requirements/stores.txt
+		--extra postgres --extra sqlite -o requirements/stores.txt
 	@$(COMPILE) --group docs --constraint requirements/dev.txt -o requirements/docs.txt
 	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
 	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt

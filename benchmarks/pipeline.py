@@ -1,4 +1,7 @@
-"""Real `meltano run`s into PostgreSQL, and which of their processes the time goes to."""
+"""Ways into PostgreSQL, and which of their processes the time goes to.
+
+Real `meltano run`s, beside them `autodesk-exports export`, and as the limit PostgreSQL's own COPY.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,12 @@ MELTANO = str(Path(sys.executable).with_name("meltano"))
 STREAM = "cost_main_contract_items"
 LOOK_SECONDS = 0.05
 POSTGRES, MELTANO_ITSELF = "PostgreSQL", "Meltano"
+COPY, EXPORT = "COPY", "export"
+COMMANDS = {
+    "PostgreSQL's COPY of the same file, nothing checked": COPY,
+    "`autodesk-exports export`": EXPORT,
+}
+"""Ways without Meltano -> the process that does the work, and the schema that it loads to."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ def pipeline(rows: int, repeat: int) -> None:
         try:
             with Sandbox(extract=folder / "extract", job_seconds=0) as sandbox:
                 project = _Project(folder, sandbox.settings(), postgres.get_pid())
+                project.command(EXPORT)  # the server packs the extract for the first way
                 for _ in range(repeat):
                     _turn(project)
             _compare(folder / "pg", rows)
@@ -112,12 +122,12 @@ def _turn(project: _Project) -> None:
     headings = ("way", "seconds", "CPU seconds", "tap", "target", POSTGRES, MELTANO_ITSELF)
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     costs = []
+    for name, program in COMMANDS.items():
+        _print(name, project.command(program), program)
     for way in WAYS:
         cost = project.load(way)
         costs.append(cost)
-        parts = (cost.cpu[name] for name in (way.tap, "target-postgres", POSTGRES, MELTANO_ITSELF))
-        figures = (cost.seconds, cost.total, *parts)
-        print(f"| {way.name} | {' | '.join(f'{figure:.1f}' for figure in figures)} |", flush=True)
+        _print(way.name, cost, way.tap)
     best = costs[-1]
     for way, cost in zip(WAYS[:-1], costs[:-1], strict=True):
         print(
@@ -127,11 +137,19 @@ def _turn(project: _Project) -> None:
         )
 
 
+def _print(name: str, cost: Cost, program: str) -> None:
+    parts = (cost.cpu[name] for name in (program, "target-postgres", POSTGRES, MELTANO_ITSELF))
+    figures = (cost.seconds, cost.total, *parts)
+    print(f"| {name} | {' | '.join(f'{figure:.1f}' for figure in figures)} |", flush=True)
+
+
 def _compare(server: Path, rows: int) -> None:
     """Check that every way of this tap loaded the same cells, and all of them."""
     names = sql.SQL(", ").join(map(sql.Identifier, bundled()[STREAM]["columns"]))
-    tables = {way.schema: sql.Identifier(way.schema, STREAM) for way in WAYS}
+    schemas = [EXPORT, *(way.schema for way in WAYS)]
+    tables = {schema: sql.Identifier(schema, STREAM) for schema in schemas}
     with psycopg.connect(host=str(server), user="postgres", dbname="postgres") as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
         for schema, table in tables.items():
             other = tables["plain" if schema != "sdk" else schema]
             query = sql.SQL(
@@ -164,9 +182,31 @@ class _Project:
         content = json.dumps(self._content(way))  # JSON is YAML, too
         (self._folder / "meltano.yml").write_text(content, encoding="utf-8")
         command = ["run", "--no-install", "--full-refresh", f"--state-id-suffix={way.schema}"]
+        return self._timed([MELTANO, "--log-level=warning", *command, way.tap, "target-postgres"])
+
+    def command(self, program: str) -> Cost:
+        """Load the table without Meltano, into a table that is not there yet."""
+        server = self._folder / "pg"
+        with psycopg.connect(host=str(server), user="postgres", dbname="postgres") as connection:
+            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(program))
+            connection.execute(drop)
+        if program == COPY:
+            script = str(Path(__file__).with_name("copy_table.py"))
+            return self._timed([sys.executable, script, str(server), *self._of_copy])
+        config = self._folder / "config.json"
+        config.write_text(json.dumps(self._settings), encoding="utf-8")
+        to = f"postgresql://postgres@/postgres?host={server}"
+        arguments = [STREAM, "--to", to, "--schema", EXPORT, "--config", str(config)]
+        return self._timed([str(Path(MELTANO).with_name("autodesk-exports")), "export", *arguments])
+
+    @property
+    def _of_copy(self) -> list[str]:
+        return [COPY, STREAM, str(self._folder / "extract" / f"{STREAM}.csv")]
+
+    def _timed(self, command: list[str]) -> Cost:
         start = time.monotonic()
         with subprocess.Popen(
-            [MELTANO, "--log-level=warning", *command, way.tap, "target-postgres"],
+            command,
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -178,7 +218,7 @@ class _Project:
         seconds = time.monotonic() - start
         used.join()
         if process.returncode:
-            sys.exit(f"meltano run ended with {process.returncode}:\n{errors[-4000:]}")
+            sys.exit(f"{command[1]} ended with {process.returncode}:\n{errors[-4000:]}")
         return Cost(seconds, used.seconds)
 
     def _content(self, way: Way) -> dict[str, Any]:
@@ -235,7 +275,8 @@ class _Used(threading.Thread):
 
     def __init__(self, meltano: int, server: int) -> None:
         super().__init__()
-        names = ("tap-autodesk-exports", "tap-sdk", "target-postgres", POSTGRES, MELTANO_ITSELF)
+        programs = ("tap-autodesk-exports", "tap-sdk", "target-postgres", COPY, EXPORT)
+        names = (*programs, POSTGRES, MELTANO_ITSELF)
         self.seconds = dict.fromkeys(names, 0.0)
         self._meltano, self._server = psutil.Process(meltano), psutil.Process(server)
         self._found: dict[int, tuple[str, float]] = {}
@@ -277,5 +318,9 @@ class _Used(threading.Thread):
     def _process_of(self, command: str) -> str:
         if "sdk_tap.py" in command:
             return "tap-sdk"
+        if "copy_table.py" in command:
+            return COPY
+        if "autodesk-exports export" in command:
+            return EXPORT
         plugins = (name for name in self.seconds if f"/{name}/venv/bin/" in command)
         return next(plugins, MELTANO_ITSELF)

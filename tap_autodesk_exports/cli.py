@@ -16,6 +16,7 @@ from tap_autodesk_exports.stdout import OutputFailed, writable
 
 COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
+    "export": "tap_autodesk_exports.destinations.command",
     "login": "tap_autodesk_exports.signin.login",
     "plan": "tap_autodesk_exports.plan.command",
     "plugin": "tap_autodesk_exports.plugin.command",

@@ -84,7 +84,7 @@ class Run:
         self._ledger = Ledger(pending, output.lock, output.publish_pending)
         output.pending = self._ledger.entries
         self.workspace = Workspace()
-        self._engine = Engine(self.workspace.path)
+        self.engine = Engine(self.workspace.path)
         self._downloader = Downloader(
             clock,
             stop,
@@ -185,7 +185,7 @@ class Run:
             self._sources[selected.dataset.api],
             self._begun,
             sink,
-            self._engine,
+            self.engine,
             start_date=self.settings.start_date,
         )
 
@@ -211,5 +211,5 @@ class Run:
         self._stop.set()
         self._prefetcher.close()
         self._runner.close()
-        self._engine.close()
+        self.engine.close()
         self.workspace.close()

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.loading.personal import unmatched
-from tap_autodesk_exports.loading.report import Report
+from tap_autodesk_exports.loading.report import Report, StreamOutcome
 from tap_autodesk_exports.progress.display import Display
 from tap_autodesk_exports.progress.facts import Facts, Running
 from tap_autodesk_exports.progress.heartbeat import Heartbeat
-from tap_autodesk_exports.run import Run, StateOutput
+from tap_autodesk_exports.run import Run
 from tap_autodesk_exports.sandbox.launch import launch
 from tap_autodesk_exports.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.loading.loader import Loader, Sink
+    from tap_autodesk_exports.loading.report import StreamReport
+    from tap_autodesk_exports.run import StateOutput
     from tap_autodesk_exports.sandbox.server import Sandbox
 
 logger = logging.getLogger("tap-autodesk-exports")
-
-
-class Output(StateOutput, Protocol):
-    """Where messages are written, one thread at a time."""
-
-    def write_lines(self, lines: bytes) -> None:
-        """Write whole lines that are messages already."""
 
 
 class Session:
@@ -39,7 +37,7 @@ class Session:
 
     Args:
         config: The settings as they were given.
-        output: Where messages are written.
+        output: Where the state is written.
         clock: Tells the time and waits.
 
     Attributes:
@@ -52,7 +50,7 @@ class Session:
         is_dry_run: Whether only a few records are wanted, so that nothing is fetched ahead.
     """
 
-    def __init__(self, config: Mapping[str, Any], output: Output, clock: Clock) -> None:
+    def __init__(self, config: Mapping[str, Any], output: StateOutput, clock: Clock) -> None:
         self._config = config
         self.clock = clock
         self.output = output
@@ -131,6 +129,39 @@ class Session:
                 pattern,
             )
 
+    @contextlib.contextmanager
+    def isolated(
+        self, stream: str, passing: tuple[type[Exception], ...] = ()
+    ) -> Iterator[StreamReport]:
+        """Give a stream its report; what fails inside is the failure of this stream alone.
+
+        Args:
+            stream: Name of the stream.
+            passing: Errors that are none, and are raised.
+        """
+        with self.report.of(stream) as report:
+            try:
+                yield report
+            except passing:
+                raise
+            except TapError as error:
+                self.fail(stream, error)
+            except Exception as error:
+                logger.exception("A defect of this tap, or something that it did not expect")
+                msg = f"Stopped by {type(error).__name__}; the log has the details."
+                self.fail(stream, TapError(msg))
+
+    def check_stopped(self) -> None:
+        """Raise Stopped where the run is being ended."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def fail(self, stream: str, error: TapError) -> None:
+        """Report that something of a stream failed or is pending."""
+        pending = isinstance(error, (NotFinished, Stopped))
+        outcome = StreamOutcome.PENDING if pending else StreamOutcome.FAILED
+        self.report.note(stream, outcome, str(error))
+
     @property
     def has_run(self) -> bool:
         """Whether there is a run to close."""
@@ -165,9 +196,13 @@ class Session:
             current=report.current,
         )
 
-    def show_progress(self) -> None:
-        """Show what the run is doing: on a terminal as a display, else as lines of the log."""
-        if Display.fits():
+    def show_progress(self, *, writes_messages: bool = True) -> None:
+        """Show what the run is doing: on a terminal as a display, else as lines of the log.
+
+        Args:
+            writes_messages: Whether standard output is for messages.
+        """
+        if Display.fits(writes_messages=writes_messages):
             self._display = Display(self.facts)
             self._display.start()
         elif seconds := self.settings.heartbeat_seconds:

@@ -58,7 +58,7 @@ class TapAutodeskExports(CommandLine):
             entry = SOURCES[api]
             yield from (ListingStream(self, self.session, listing) for listing in entry.listings)
             for dataset in entry.datasets(settings, self._catalog_schemas()):
-                yield DatasetStream(self, self.session, dataset)
+                yield DatasetStream(self, self.session, dataset, self.output)
 
     def _catalog_schemas(self) -> Mapping[str, Mapping[str, Any]] | None:
         """Return the schemas of the user's catalog; None for discovery."""

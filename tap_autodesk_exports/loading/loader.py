@@ -147,8 +147,8 @@ class Loader:
             why = f"export {self._without_file} has no file of it"
         elif missing := self._not_loaded(loads):
             why = (
-                f"{missing} was loaded before and is no part of this run (`meltano run "
-                "--full-refresh` forgets it)"
+                f"{missing} was loaded before and is no part of this run (a run with "
+                "`--full-refresh` forgets it)"
             )
         if why:
             logger.warning(
@@ -304,8 +304,7 @@ class Loader:
         if first := starts_before(self._start_date, self._bookmarks):
             logger.warning(
                 "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
-                "has no effect. To load what is before that, run once without the stream's state, "
-                "such as by `meltano run --full-refresh`.",
+                "has no effect. To load what is before that, run once with `--full-refresh`.",
                 self._selected.name,
                 f"{self._start_date:%Y-%m-%d}",
                 first,

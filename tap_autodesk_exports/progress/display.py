@@ -43,9 +43,9 @@ class Display:
         self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     @staticmethod
-    def fits() -> bool:
+    def fits(*, writes_messages: bool = True) -> bool:
         """Tell whether there is a terminal for it, on which no messages are written."""
-        return sys.stderr.isatty() and not sys.stdout.isatty()
+        return sys.stderr.isatty() and not (writes_messages and sys.stdout.isatty())
 
     def start(self) -> None:
         """Begin to show; log lines appear above the display."""

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.session import Session
 
+BATCH_IS_ON = (
+    "Setting 'batch_config' is on: rows go out as files that the target must load. Known to load "
+    "them are MeltanoLabs' target-postgres and target-snowflake; some others skip them without an "
+    "error, and the rows are missing. docs/loaders.md has the list."
+)
+"""Said once a run, since no target answers what it can do."""
+
 
 class CommandLine(Tap, abc.ABC):
     """A tap whose failures are sentences, and whose exit code says how a run went."""
@@ -153,6 +160,8 @@ class CommandLine(Tap, abc.ABC):
             # Bad settings fail here, once, and not in every stream.
             self.session.run.redaction.guard()
             quiet()
+            if self.config.get("batch_config"):
+                self.logger.warning(BATCH_IS_ON)
             self.session.show_progress()
             sync()
         finally:

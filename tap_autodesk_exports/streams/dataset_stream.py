@@ -12,7 +12,7 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical
-from tap_autodesk_exports.errors import ConfigurationError, Stopped
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.loading.bookmarks import Bookmarks, Replication
 from tap_autodesk_exports.loading.dataset import Selected
 from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Dataset
     from tap_autodesk_exports.loading.loader import After
     from tap_autodesk_exports.session import Session
+    from tap_autodesk_exports.streams.output import Output
     from tap_autodesk_exports.streams.stream import Record
     from tap_autodesk_exports.tables.table import Table
 
@@ -54,8 +55,9 @@ TABLE_VERSION = "_sdc_table_version"
 class DatasetStream(TapStream):
     """A dataset, and the `Sink` of its rows."""
 
-    def __init__(self, tap: Tap, session: Session, dataset: Dataset) -> None:
+    def __init__(self, tap: Tap, session: Session, dataset: Dataset, output: Output) -> None:
         self.dataset = dataset
+        self._output = output
         self.selected_by_default = dataset.selected_by_default
         times_as_text = tap.config.get("time_columns") != "time"
         schema = export_schema(dataset.columns, dataset.constants, times_as_text=times_as_text)
@@ -193,12 +195,11 @@ class DatasetStream(TapStream):
                 after=after,
             ):
                 with self.session.report.stopwatch.write():
-                    self.session.output.write_lines(lines)
+                    self._output.write_lines(lines)
                 rows = lines.count(b"\n")
                 counter.increment(rows)
                 self._report.rows += rows
-                if self.session.stop.is_set():
-                    raise Stopped
+                self.session.check_stopped()
         return ()
 
     def _as_batches(self, config: BatchConfig, table: Table, after: After) -> Iterable[Record]:
@@ -225,8 +226,7 @@ class DatasetStream(TapStream):
                 )
                 self._write_state_message()
                 counter.increment()
-                if self.session.stop.is_set():
-                    raise Stopped
+                self.session.check_stopped()
         self._report.rows += table.count()
         return ()
 

@@ -17,6 +17,8 @@ CHATTER = (
 """How the lines begin, before their arguments are filled in."""
 CONFIGURED = "SINGER_SDK_LOG_CONFIG"
 """Names a file with a logging configuration: who has one chooses the lines, metrics among them."""
+OF_MELTANO = ".singer_sdk_logging.json"
+"""How the name ends of the file that Meltano writes for every run, which chooses no lines."""
 
 
 class _NoChatter(logging.Filter):
@@ -26,8 +28,8 @@ class _NoChatter(logging.Filter):
 
 
 def quiet() -> None:
-    """Keep the SDK's lines about every stream out of the log, unless it is configured by a file."""
-    if os.environ.get(CONFIGURED):
+    """Keep the SDK's lines about every stream out of the log, unless the user has configured it."""
+    if not os.environ.get(CONFIGURED, OF_MELTANO).endswith(OF_MELTANO):
         return
     for handler in logging.getLogger().handlers:
         if not any(isinstance(each, _NoChatter) for each in handler.filters):

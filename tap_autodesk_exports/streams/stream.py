@@ -14,10 +14,9 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import Schema, StateMessage
 from typing_extensions import override
 
-from tap_autodesk_exports.errors import Stopped, TapError
-from tap_autodesk_exports.exports.export import NotFinished
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
-from tap_autodesk_exports.loading.report import StreamOutcome, StreamReport
+from tap_autodesk_exports.loading.report import StreamReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -96,19 +95,10 @@ class TapStream(Stream):
         return self._records(context, write_messages=True)
 
     def _isolated(self, sync: Callable[[], Iterable[Record]]) -> Generator[Record, Any, Any]:
-        with self.session.report.of(self.name) as self._report:
-            if self.session.stop.is_set():
-                self.fail(Stopped())
-                return
-            try:
-                yield from sync()
-            except (AbortedSyncFailedException, AbortedSyncPausedException):
-                raise
-            except TapError as error:
-                self.fail(error)
-            except Exception as error:
-                self.logger.exception("A defect of this tap, or something that it did not expect")
-                self.fail(TapError(f"Stopped by {type(error).__name__}; the log has the details."))
+        aborted = (AbortedSyncFailedException, AbortedSyncPausedException)
+        with self.session.isolated(self.name, passing=aborted) as self._report:
+            self.session.check_stopped()
+            yield from sync()
 
     @override
     def _generate_record_messages(
@@ -134,9 +124,7 @@ class TapStream(Stream):
 
     def fail(self, error: TapError) -> None:
         """Report that something of the stream failed or is pending."""
-        pending = isinstance(error, (NotFinished, Stopped))
-        outcome = StreamOutcome.PENDING if pending else StreamOutcome.FAILED
-        self.session.report.note(self.name, outcome, str(error))
+        self.session.fail(self.name, error)
 
     # The state, which is written by the load and not by the record
 

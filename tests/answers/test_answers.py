@@ -33,7 +33,7 @@ APIS = {
 }
 pytestmark = pytest.mark.timeout(900)  # the company is made once, for all of them
 BUILD = ["build"]
-WAREHOUSES = ("all", "hashed", *APIS, "half of the columns", "nothing", "postgres")
+WAREHOUSES = ("all", "export", "hashed", *APIS, "half of the columns", "nothing", "postgres")
 WITHOUT_UNIT_TESTS = ["build", "--exclude", "test_type:unit"]
 
 
@@ -59,6 +59,7 @@ class Company:
     runs: dict[str, Any]
     marts: dict[str, list[Row]]
     hashed: dict[str, list[Row]]
+    by_export: dict[str, list[Row]]
     in_postgres: dict[str, list[Row]]
 
 
@@ -71,6 +72,7 @@ def company(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         truth = Truth(sandbox, START, NOW)
         paths = {"all": warehouses.load_duckdb(said, folder / "all")}
         warehouses.load_postgres(said, postgres)
+        paths["export"] = warehouses.exported(sandbox, folder / "export")
         hashed = warehouses.load_duckdb(hidden, folder / "hashed as loaded")
         # Both at once: what each of them changes must make no difference.
         paths["hashed"] = warehouses.spelt_otherwise(hashed, folder / "hashed")
@@ -100,6 +102,7 @@ def company(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             runs=runs,
             marts=warehouses.marts(paths["all"]),
             hashed=warehouses.marts(paths["hashed"]),
+            by_export=warehouses.marts(paths["export"]),
             in_postgres=warehouses.postgres_marts(postgres),
         )
     with postgres.connect() as connection:
@@ -170,6 +173,11 @@ def test_freshness_looks_at_the_export_and_not_at_streams_that_are_not_loaded(co
 def test_postgres_has_the_same_rows(company: Company, name: str):
     assert company.marts[name]
     assert differences(company.marts[name], company.in_postgres[name]) == []
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_file_that_was_exported_without_the_tap_has_the_same_rows(company: Company, name: str):
+    assert differences(company.marts[name], company.by_export[name]) == []
 
 
 @pytest.mark.parametrize("name", MARTS)

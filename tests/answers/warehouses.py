@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from support import in_process
+from support.exported import export
 from support.processes import ROOT, clean_environment
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.sandbox.clock import SandboxClock
@@ -141,6 +142,17 @@ def load_duckdb(said: bytes, folder: Path) -> Path:
     folder.mkdir(parents=True)
     path = folder / "warehouse.duckdb"
     load(said, "target-duckdb", path=str(path), add_metadata_columns=True)
+    return path
+
+
+def exported(sandbox: Sandbox, folder: Path) -> Path:
+    """Export into a DuckDB file, without the tap and without a target."""
+    folder.mkdir(parents=True)
+    path = folder / "warehouse.duckdb"
+    groups = sorted({stream.partition("_")[0] for stream in STREAMS} - {"insights", "tokenflex"})
+    config = {"start_date": f"{START}", "data_connector_service_groups": groups}
+    run = export(sandbox, path, *STREAMS, config=config, schema="autodesk")
+    assert run.code == 0, run.log
     return path
 
 

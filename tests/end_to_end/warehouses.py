@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -39,13 +40,22 @@ def postgres_tables(connection: psycopg.Connection[Any], schema: str = SCHEMA) -
         query = sql.SQL("SELECT * FROM {}.{}").format(sql.Identifier(schema), sql.Identifier(name))
         cursor = connection.execute(query)
         columns = [column.name.lower() for column in cursor.description or ()]
-        tables[name] = [_opened(dict(zip(columns, row, strict=True))) for row in cursor.fetchall()]
+        tables[name] = [opened(dict(zip(columns, row, strict=True))) for row in cursor.fetchall()]
     return tables
 
 
-def _opened(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the object in place of the text that `_rescued_data` holds."""
-    return {**row, RESCUED: row.get(RESCUED) and json.loads(row[RESCUED])}
+def opened(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as `independent_reading` has it.
+
+    The object is in place of the text that `_rescued_data` holds; instants are in UTC, without it.
+    """
+    values = {
+        name: value.astimezone(dt.UTC).replace(tzinfo=None)
+        if isinstance(value, dt.datetime) and value.tzinfo
+        else value
+        for name, value in row.items()
+    }
+    return {**values, RESCUED: row.get(RESCUED) and json.loads(row[RESCUED])}
 
 
 def duckdb_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
@@ -57,7 +67,7 @@ def duckdb_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
     for (name,) in names:
         table = connection.table(f"{SCHEMA}.{name}")
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
-        tables[name] = [_opened(row) for row in rows]
+        tables[name] = [opened(row) for row in rows]
     return tables
 
 

@@ -293,7 +293,7 @@ def test_files_that_are_not_named_are_waited_for_and_then_given_up(world):
     refuse_by_id(one.service, "export-1", error=NoFiles)
     with pytest.raises(NoFiles, match="run again"):
         one.run()
-    assert 60 < one.clock.seconds < 120
+    assert 30 < one.clock.seconds < 90
     assert one.run().export_id == "export-2"
 
 

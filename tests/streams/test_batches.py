@@ -163,3 +163,12 @@ def test_a_time_of_day_has_the_format_that_the_setting_says(server, setting, for
     hour = streams["forms_weather_hours"]["properties"]["hour"]
     assert hour["type"] == ["string", "null"]
     assert hour.get("format") == format_
+
+
+def test_a_run_with_batches_warns_once_that_some_targets_skip_them(server, run_tap, tmp_path):
+    config = {**server.settings(), **CONFIG}
+    assert "skip them without an error" not in run_tap(config).stderr
+    (tmp_path / "files").mkdir()
+    batch = batch_config(tmp_path / "files", format="jsonl", compression="gzip")
+    run = run_tap({**config, **batch})
+    assert run.stderr.count("skip them without an error") == 1

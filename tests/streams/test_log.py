@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -57,15 +58,26 @@ def test_reading_is_what_is_neither_waiting_nor_writing(monkeypatch):
     assert str(watch) == "118 s (reading 9, waiting 97, writing 12)"
 
 
-def test_a_log_configuration_of_the_users_own_gets_every_line(server, run_tap, tmp_path):
-    file = tmp_path / "log.yml"
-    file.write_text(
-        "version: 1\ndisable_existing_loggers: false\n"
-        "formatters: {json: {(): singer_sdk.logging.StructuredFormatter}}\n"
-        "handlers: {err: {class: logging.StreamHandler, formatter: json, stream: ext://sys.stderr}}\n"
-        "root: {level: INFO, handlers: [err]}\n"
-    )
+@pytest.mark.parametrize(
+    ("name", "every_line"), [("log.yml", True), ("tap.5d0c.singer_sdk_logging.json", False)]
+)
+def test_a_log_configuration_of_the_users_own_gets_every_line(
+    server, run_tap, tmp_path, name, every_line
+):
+    """And the one that Meltano writes for each run gets what a person needs."""
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}
+    configuration = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "singer_sdk.logging.StructuredFormatter"}},
+        "handlers": {"err": handler},
+        "root": {"level": "INFO", "handlers": ["err"]},
+    }
+    file = tmp_path / name
+    file.write_text(json.dumps(configuration))
     config = {**server.settings(), "apis": ["insights"], "start_date": "2026-11-01"}
     run = run_tap(config, env={"SINGER_SDK_LOG_CONFIG": str(file)})
     assert run.code == 0, run.stderr
-    assert '"metric' in run.stderr.lower()
+    assert ('"metric' in run.stderr.lower()) == every_line
+    assert ("Beginning sync of" in run.stderr) == every_line
+    assert " loaded, " in run.stderr

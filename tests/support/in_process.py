@@ -71,7 +71,7 @@ def run(  # noqa: PLR0913
     groups = sorted({stream.partition("_")[0] for stream in streams} - {*Api, "data"})
     settings = {**sandbox.settings(), "data_connector_service_groups": groups, **config}
     known = set(sandbox.secrets())
-    with _log() as log, _signals(), contextlib.redirect_stdout(output):
+    with the_log() as log, signals_kept(), contextlib.redirect_stdout(output):
         tap = TapAutodeskExports(
             config=settings,
             state=json.loads(json.dumps(state or {})),
@@ -112,7 +112,7 @@ def catalog(
 
 
 @contextlib.contextmanager
-def _log() -> Iterator[list[str]]:
+def the_log() -> Iterator[list[str]]:
     """Yield the log's lines, as they come, in the order of level, name, message."""
     lines: list[str] = []
 
@@ -132,7 +132,7 @@ def _log() -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def signals_kept() -> Iterator[None]:
     """Give back the handlers of signals, which a tap takes for itself."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

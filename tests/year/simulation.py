@@ -10,13 +10,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
+import io
 import json
 import subprocess
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from support import in_process
+from support import exported, in_process
 from support.processes import ROOT, clean_environment
 from support.sandbox_client import Client
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.sandbox.data.world import PRODUCTS
 
 if TYPE_CHECKING:
@@ -197,7 +199,9 @@ class Year:
             self._add_legacy_extract()
         if number in self.outage:
             self.server.faults.add_all([{"effect": "status", "status": 503, "times": None}])
-        config = {**self.server.settings(), **self.config(number)}
+        self._load(number, {**self.server.settings(), **self.config(number)}, target)
+
+    def _load(self, number: int, config: dict[str, Any], target: IO[bytes]) -> None:
         if number in {0, self.refresh}:
             self.catalog = in_process.catalog({**config, **GROUPS}, *STREAMS)
         run = in_process.run(
@@ -265,3 +269,25 @@ class Year:
             if export.api == "data_connector"
         )
         return max(days.values())
+
+
+class YearOfExports(Year):
+    """The same year, loaded by `autodesk-exports export`: no target, and no state but its own."""
+
+    schema = "year of exports"
+
+    def live(self) -> None:
+        """Do all runs."""
+        for number in range(self.runs):
+            self._run(number, io.BytesIO())
+
+    def _load(self, number: int, config: dict[str, Any], target: IO[bytes]) -> None:  # noqa: ARG002
+        to = exported.address(self.postgres)
+        try:
+            run = exported.export(
+                self.server, to, *STREAMS, config={**config, **GROUPS}, schema=self.schema
+            )
+        except TapError:  # the published schema could not be read
+            self.codes.append(1)
+        else:
+            self.codes.append(run.code)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_autodesk_exports.sandbox import Sandbox
-from year.simulation import STREAMS, Year
+from year.simulation import STREAMS, Year, YearOfExports
 from year.truth import differences
 
 if TYPE_CHECKING:
@@ -45,3 +45,17 @@ def test_at_the_end_of_the_year_the_warehouse_equals_the_source(
             f"\n{len(year.codes)} runs, {sum(year.sent)} rows, {len(server.exports)} exports, at "
             f"most {year.most_jobs_in_a_day()} Data Connector jobs in a day"
         )
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(RUNS > 0, reason="A whole year is loaded by the target.")
+def test_at_the_end_of_a_year_of_exports_the_warehouse_equals_the_source_too(
+    tmp_path: Path, postgres: Postgres
+):
+    step, backfill = dt.timedelta(days=7), dt.timedelta(days=60)
+    with Sandbox(seed=6, scale=0.1, job_seconds=0.05) as server:
+        year = YearOfExports(server, tmp_path, postgres, runs=SHORT, step=step, backfill=backfill)
+        year.live()
+        assert [at for at, code in enumerate(year.codes) if code] == list(year.outage)
+        found = differences(year, STREAMS, year.start)
+        assert not found, "\n".join(found)

@@ -1,0 +1,88 @@
+"""Rows whose keys are made of something else take the place of the whole table, in one step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from destinations.conftest import place
+from support.exported import export
+from tap_autodesk_exports.autodesk.insights.datasets import DATASETS
+from tap_autodesk_exports.destinations.sink import TableSink
+from tap_autodesk_exports.destinations.state import KeptState
+from tap_autodesk_exports.loading.bookmarks import DictStates
+from tap_autodesk_exports.loading.dataset import Selected
+from tap_autodesk_exports.loading.identity import CHANGED
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = {"apis": ["insights"], "start_date": "2026-08-01", "end_date": "2026-11-01"}
+HASHED = {**CONFIG, "hash_personal_data": True, "hash_key": "k" * 32}
+STREAMS = ("insights_users", "insights_usage")
+FAULT = {"effect": "status", "status": 404, "endpoint": "file", "occasions": list(range(2, 60))}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(seed=3, scale=0.1, job_seconds=0) as server:
+        yield server
+
+
+def keys(rows: list[dict[str, Any]]) -> set[str]:
+    found = {row["_row_id"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb", "folder"])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_no_row_is_there_under_two_keys(kind, stream, tmp_path, postgres, sandbox):
+    where = place(kind, tmp_path, postgres, stream)
+    assert export(sandbox, where.to, stream, config=CONFIG, **where.wishes).code == 0
+    clear = where.rows()
+    assert export(sandbox, where.to, stream, config=HASHED, **where.wishes).code == 0
+    hashed = where.rows()
+    assert len(hashed) == len(clear) > 0
+    assert not any("@" in str(value) for row in hashed for value in row.values())
+    keys(hashed)
+    # And what comes then is merged as before.
+    assert export(sandbox, where.to, stream, config=HASHED, **where.wishes).code == 0
+    assert keys(where.rows()) == keys(hashed)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "folder"])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_part_of_them_takes_the_place_of_nothing(kind, stream, tmp_path, postgres, sandbox):
+    where = place(kind, tmp_path, postgres, stream)
+    assert export(sandbox, where.to, stream, config=CONFIG, **where.wishes).code == 0
+    before = where.rows()
+    # The first file comes, and no other.
+    sandbox.faults.add_all([FAULT])
+    run = export(sandbox, where.to, stream, config=HASHED, **where.wishes)
+    assert run.code == 1
+    assert where.rows() == before
+    sandbox.faults.clear()
+    requested = len(sandbox.exports)
+    run = export(sandbox, where.to, stream, config=HASHED, **where.wishes)
+    assert run.code == 0, run.log
+    assert len(sandbox.exports) == requested, "What was requested was requested again."
+    assert len(where.rows()) == len(before)
+    assert keys(where.rows())
+
+
+def test_what_a_load_noted_before_it_failed_is_kept():
+    """Else the next run would fail in the same way, again and again."""
+    written: list[str] = []
+    state = KeptState(written.append)
+    dataset = DATASETS[0]
+    selected = Selected.whole(dataset, DictStates(state.of(dataset.name)))
+    nothing: Any = None
+    sink = TableSink(selected, nothing, nothing, state, nothing, nothing, at_end=False)
+    sink.finish()
+    assert written == []
+    selected.bookmarks.note_identity({}, CHANGED)
+    sink.finish()
+    assert f'"identity": "{CHANGED}"' in written[-1]
