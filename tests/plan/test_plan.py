@@ -247,7 +247,7 @@ def test_over_ten_days_none_of_thirty_accounts_of_one_user_is_older_than_two_day
         for day in range(10):
             s.clock.set(NOW + day * DAY)
             s.settings()
-            with in_process._signals():
+            with in_process.signals_kept():
                 found = wait_for_extracts(config, selected, tap.streams, clock)
             codes.append(found.code)
             taken = [dt.datetime.fromisoformat(each.exported_at) for each in found.extracts]
