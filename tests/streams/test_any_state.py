@@ -126,12 +126,14 @@ def test_unknown_keys_of_a_newer_release_stay():
     assert usable(state) == state
 
 
-@pytest.mark.parametrize("text", ["null", "true", "7", '"text"', "[]", "[{}]", "\ufeff{}"])
+@pytest.mark.parametrize(
+    "text", ["null", "true", "7", '"text"', "[]", "[{}]", "\ufeff{}", "9" * 5000]
+)
 def test_json_that_is_no_object_is_an_empty_state(text):
     assert read_state(text, "state") == {}
 
 
-@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "9" * 5000, "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[" * 100_000])
 def test_what_is_no_json_is_a_sentence(text):
     with pytest.raises(ConfigurationError, match=r"The state .*(JSON|empty)"):
         read_state(text, "state")
