@@ -22,7 +22,7 @@ WORKERS := -n 2 --no-loadscope-reorder
 LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage faults attack year tables targets bench lint licences sbom format docs site lock set-up plugins clean
+.PHONY: help demo test coverage faults attack year tables targets bench scale lint licences sbom format docs site lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ targets: plugins $(TARGETS:%=.targets/%/.ready) ## Load the same cells into ever
 
 bench: plugins ## Set this tap beside other ways of the same work, and print the ratios
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+scale: plugins .scale/.ready ## Airflow with two workers into PostgreSQL, and Parquet into an S3 server: ten minutes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n0 -s -rA --timeout=0 \
+		tests/end_to_end/test_scale.py -m whole $(ARGS)
 
 lint: set-up ## Run ruff, mypy and import-linter
 	@$(BIN)/ruff check
@@ -114,6 +118,19 @@ plugins: .meltano/.ready
 	@$(INDEX) $(UV) pip sync --quiet --python .targets/$*/bin/python --require-hashes $<
 	@touch $@
 
+# An orchestrator and an S3 server, and the tap with what it needs to write to buckets.
+.scale/.ready: requirements/scale.txt requirements/stores.txt .venv/.ready
+	@echo "Setting up Airflow, an S3 server and the tap with its stores"
+	@$(INDEX) $(UV) venv --quiet --clear --python $(BIN)/python .scale/airflow
+	@$(INDEX) $(UV) pip sync --quiet --python .scale/airflow/bin/python --require-hashes \
+		requirements/scale.txt
+	@$(INDEX) $(UV) venv --quiet --clear --python $(BIN)/python .scale/tap
+	@$(INDEX) $(UV) pip sync --quiet --python .scale/tap/bin/python --require-hashes \
+		requirements/stores.txt
+	@$(INDEX) $(UV) pip install --quiet --python .scale/tap/bin/python --no-deps \
+		--build-constraint requirements/build.txt --editable .
+	@touch $@
+
 # Pins and hashes for Python 3.11 and later on every platform; no package registry is named in them.
 # `make lock UPGRADE=--upgrade` takes the newest releases.
 COMPILE = $(INDEX) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -128,9 +145,10 @@ lock: set-up ## Write requirements/*.txt anew
 	@$(COMPILE) requirements/uv.in --constraint requirements/dev.txt -o requirements/uv.txt
 	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
+	@$(COMPILE) requirements/scale.in -o requirements/scale.txt
 	@for name in $(TARGETS); do \
 		file=requirements/targets/$$name; overrides=$$(ls $$file.overrides 2>/dev/null || true); \
 		$(COMPILE) $${overrides:+--override $$overrides} $$file.in -o $$file.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
-	rm -rf .venv .meltano .targets output site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .meltano .scale .targets output site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "tap_autodesk_exports.doctor.command",
     "export": "tap_autodesk_exports.destinations.command",
     "login": "tap_autodesk_exports.signin.login",
+    "plan": "tap_autodesk_exports.plan.command",
     "plugin": "tap_autodesk_exports.plugin.command",
     "report": "tap_autodesk_exports.report_page.command",
     "sandbox": "tap_autodesk_exports.sandbox.command",

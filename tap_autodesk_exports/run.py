@@ -22,11 +22,12 @@ from tap_autodesk_exports.workspace import Workspace
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tap_autodesk_exports.clock import Clock
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.exports.progress import Progress
-    from tap_autodesk_exports.loading.dataset import Selected, Source
+    from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.loader import Sink
     from tap_autodesk_exports.loading.report import Stopwatch
     from tap_autodesk_exports.settings import Settings
@@ -158,20 +159,42 @@ class Run:
         )
         self._schedule.begin()
 
+    def loads(self) -> Iterator[tuple[str, Load]]:
+        """Yield the name of each dataset with each of its loads."""
+        for name in self._selected:
+            for load in self._begun.loads_of(name):
+                yield name, load
+
+    def result(self, name: str, load: Load) -> FinishedExport:
+        """Wait for the export of a load.
+
+        Raises:
+            TapError: It failed, or is not finished yet.
+        """
+        return self._begun.result(name, load)
+
+    def next_of(self, names: Sequence[str]) -> str:
+        """Return which of some streams to sync next: one whose exports are ready."""
+        return self._begun.next_of(names)
+
     def loader(self, name: str, sink: Sink) -> Loader:
         """Return what loads a dataset into a sink; the run must have begun."""
-        if self._schedule is None:
-            msg = "the run has not begun"
-            raise RuntimeError(msg)
         selected = self._selected[name]
         return Loader(
             selected,
             self._sources[selected.dataset.api],
-            self._schedule,
+            self._begun,
             sink,
             self.engine,
             start_date=self.settings.start_date,
         )
+
+    @property
+    def _begun(self) -> Schedule:
+        if self._schedule is None:
+            msg = "the run has not begun"
+            raise RuntimeError(msg)
+        return self._schedule
 
     @property
     def progress(self) -> Progress:

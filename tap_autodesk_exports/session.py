@@ -103,11 +103,19 @@ class Session:
         """
         run = self.run
         if not self._has_begun:
-            self._has_begun = True
             self._warn_of_unmatched_patterns()
             fetch_ahead = not self.is_dry_run
             run.begin(self.selected(), self.report.stopwatch, fetch_ahead=fetch_ahead)
+            self._has_begun = True
         return run
+
+    def next_of(self, names: Sequence[str]) -> str:
+        """Return which of some streams to sync next: one that has nothing to wait for."""
+        try:
+            run = self.begin()
+        except Exception:  # noqa: BLE001 - each stream meets it, and reports it
+            return names[0]
+        return run.next_of(names)
 
     def loader(self, name: str, sink: Sink) -> Loader:
         """Return what loads a dataset into a sink."""
@@ -209,14 +217,19 @@ class Session:
         Returns:
             Exit code: 0, or 1 where a stream failed or is pending.
         """
-        self._end_display()
+        self.end()
         if self.has_run:
-            self.run.close()
             write_state()
         if "_sandbox" in self.__dict__:
             self._sandbox.stop()
         self.report.log()
         return 0 if self.report.succeeded else 1
+
+    def end(self) -> None:
+        """End the run, without a word."""
+        self._end_display()
+        if self.has_run:
+            self.run.close()
 
     def abandon(self) -> None:
         """Remove the temporary files of a run that does not come to its end."""

@@ -131,6 +131,23 @@ class TapAutodeskExports(CommandLine):
         self.output.pending = lambda: pending
 
     @override
+    def sync(self) -> None:
+        """Sync each selected stream, those first whose exports are ready.
+
+        The SDK's `sync_all`, which is final, takes them in the order of the catalog: each would
+        wait behind the exports of all streams before it.
+        """
+        if self.state:
+            self.write_message(StateMessage(self.state))
+        waiting = {name: stream for name, stream in self.streams.items() if stream.selected}
+        while waiting:
+            stream = waiting.pop(self.session.next_of([*waiting]))
+            stream.sync()
+            stream.finalize_state_progress_markers()
+        for stream in self.streams.values():
+            stream.log_sync_costs()
+
+    @override
     def close(self) -> int:
         """End the run, write the last state, and report what became of it; return the exit code."""
         if not any(stream.selected for stream in self.streams.values()):

@@ -160,7 +160,7 @@ class ApiClient:
         *,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
-        patient: bool = True,
+        patience: float = LONGEST_RETRY_AFTER,
     ) -> Any:  # noqa: ANN401
         """POST JSON.
 
@@ -170,8 +170,8 @@ class ApiClient:
             headers: Further headers.
             repeatable: Whether it does no harm to send it twice. Else it is sent again only where
                 the server surely did not carry it out.
-            patient: Whether to wait and try again after a 429. Where that did not help, it is not
-                tried again for a while: the other exports would each wait as long.
+            patience: Seconds in which to wait and try again after a 429. Where that did not help,
+                it is not tried again for a while: the other exports would each wait as long.
 
         Raises:
             ApiError: As `get`; `executed` says that the outcome is unknown.
@@ -181,10 +181,10 @@ class ApiClient:
             raise ApiError(message, status=TOO_MANY_REQUESTS)
         try:
             return self._send(
-                "POST", path, body=body, headers=headers, repeatable=repeatable, patient=patient
+                "POST", path, body=body, headers=headers, repeatable=repeatable, patience=patience
             )
         except ApiError as error:
-            if patient and error.status == TOO_MANY_REQUESTS:
+            if patience and error.status == TOO_MANY_REQUESTS:
                 self._limited[path] = (self._clock.monotonic(), str(error))
             raise
 
@@ -197,7 +197,7 @@ class ApiClient:
         params: Mapping[str, Any] | None = None,
         body: Any = None,  # noqa: ANN401
         headers: Mapping[str, str] | None = None,
-        patient: bool = True,
+        patience: float = LONGEST_RETRY_AFTER,
     ) -> Any:  # noqa: ANN401
         renewed = False
         pause = FIRST_PAUSE
@@ -228,10 +228,12 @@ class ApiClient:
                     continue
                 failure = self._refusal(method, path, answer)
                 pause = max(pause, self._asked_to_wait(answer))
+                is_limit = answer.status_code == TOO_MANY_REQUESTS
+                longest = patience if is_limit else LONGEST_RETRY_AFTER
                 if (
                     attempt == TRIES
-                    or not _worth_repeating(answer, repeatable=repeatable, patient=patient)
-                    or self._clock.monotonic() - begun + pause > LONGEST_RETRY_AFTER
+                    or not (is_limit or (repeatable and _is_server_error(answer)))
+                    or self._clock.monotonic() - begun + pause > longest
                 ):
                     raise failure
             logger.info("%s Trying again in %.0f s.", failure, pause)
@@ -389,7 +391,6 @@ def _sendable(title: str, headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-def _worth_repeating(answer: requests.Response, *, repeatable: bool, patient: bool) -> bool:
-    if answer.status_code == TOO_MANY_REQUESTS:
-        return patient
-    return repeatable and answer.status_code >= requests.codes.server_error
+def _is_server_error(answer: requests.Response) -> bool:
+    status: int = answer.status_code
+    return status >= int(requests.codes.server_error)

@@ -233,8 +233,10 @@ class Export:
     # Loading
 
     def run(self) -> None:
-        """Load each stream; one that fails stops no other."""
-        for stream in self._streams:
+        """Load each stream, those first whose exports are ready; one that fails stops no other."""
+        waiting = {stream.name: stream for stream in self._streams}
+        while waiting:
+            stream = waiting.pop(self._session.next_of([*waiting]))
             with self._session.isolated(stream.name) as report:
                 self._session.check_stopped()
                 if isinstance(stream, Listing):

@@ -13,7 +13,7 @@ import datetime as dt
 import logging
 import random
 import threading
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports import threads
@@ -273,6 +273,17 @@ class Runner:
         """Return an export that is finished, without waiting for it; else None."""
         life = self._futures.get(spec.key)
         return life.result() if life and life.done() and not life.exception() else None
+
+    def is_over(self, spec: ExportSpec) -> bool:
+        """Tell whether `result` would not wait: an export is ready, or has failed."""
+        life = self._futures.get(spec.key)
+        return life is None or life.done()
+
+    def wait_for_one(self, specs: Iterable[ExportSpec]) -> bool:
+        """Wait a while for one of some exports to be over; return whether the run goes on."""
+        lives = [self._futures[spec.key] for spec in specs]
+        wait(lives, STOP_NOTICED, return_when=FIRST_COMPLETED)
+        return not self._stop.is_set()
 
     def another(self, spec: ExportSpec, of_no_use: FinishedExport) -> FinishedExport | None:
         """Return an export in place of one of an earlier run whose files are not available.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import prepare
 
@@ -33,7 +34,7 @@ class Schedule:
     """The loads of a run.
 
     Args:
-        selected: What this run loads, in the order in which it will be loaded.
+        selected: What this run loads, in the order in which it is loaded where all is ready.
         sources: Name of an API -> where its exports come from.
         runner: Makes the exports.
         ledger: Where pending exports are noted.
@@ -68,6 +69,8 @@ class Schedule:
         self._unsettled: Counter[str] = Counter()
         self._unfinished: Counter[str] = Counter()
         self._useless: set[str] = set()
+        self._begun: set[str] = set()
+        self._order = Order(self._selected, self._loads, runner, self._stopwatch)
 
     @property
     def lock(self) -> threading.RLock:
@@ -123,11 +126,16 @@ class Schedule:
         Raises:
             TapError: It could not be planned.
         """
+        self._begun.add(name)
         if error := self._failed.get(name):
             raise error
         return self._loads.get(name, [])
 
     # Waited for
+
+    def next_of(self, names: Sequence[str]) -> str:
+        """Return which of some streams to load next, once there is one that need not wait."""
+        return self._order.next_of(names)
 
     def result(self, name: str, load: Load) -> FinishedExport:
         """Wait for an export, or for the one that replaces it where no more are accepted.
@@ -180,23 +188,19 @@ class Schedule:
             if self._was_sent(following, coming):
                 continue
             if finished := self._ready(coming):
+                self._order.coming = following.name
                 key = self._file_key(following.name, finished)
                 self._prefetcher.start(key, self._fetch(following.name, finished))
             return
 
     def _after(self, name: str, load: Load) -> Iterator[tuple[Selected, Load]]:
-        """Yield what comes after a load, in order."""
-        order = [
-            (selected, each)
-            for selected in self._selected.values()
-            for each in self._loads.get(selected.name, ())
-        ]
-        at = next(
-            at
-            for at, (selected, each) in enumerate(order)
-            if selected.name == name and each is load
-        )
-        yield from order[at + 1 :]
+        """Yield what comes after a load, in order: what is ready comes first."""
+        mine = self._loads[name]
+        at = next(at for at, each in enumerate(mine) if each is load)
+        yield from ((self._selected[name], each) for each in mine[at + 1 :])
+        others = [other for other in self._selected if other not in self._begun]
+        for other in self._order.ready_first(others):
+            yield from ((self._selected[other], each) for each in self._loads.get(other, ()))
 
     def _was_sent(self, selected: Selected, load: Load) -> bool:
         """Tell whether the rows of a load are known to have been sent before."""

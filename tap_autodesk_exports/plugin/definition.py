@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": "Try each step of a run, and say what fails and why.",
     "export": "Load streams straight into files and databases, without a target.",
     "login": "Sign in once; from then on the tap renews its tokens.",
+    "plan": "Share an extract out among many workers, as JSON.",
     "schema": "Compare the bundled Data Connector schema with the published one.",
     "shapes": "Report what the APIs really answer, in names and kinds, never in values.",
 }

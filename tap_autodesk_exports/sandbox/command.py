@@ -24,6 +24,7 @@ RENEWAL_SECONDS = 600
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address.")
 @click.option("--seed", default=1, show_default=True, help="Determines the made-up data.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies people and rows.")
+@click.option("--accounts", default=1, show_default=True, help="Number of Data Connector accounts.")
 @click.option(
     "--extract",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -49,6 +50,7 @@ def command(  # noqa: PLR0913
     host: str,
     seed: int,
     scale: float,
+    accounts: int,
     extract: Path | None,
     job_seconds: float,
     scenario: Path | None,
@@ -66,7 +68,9 @@ def command(  # noqa: PLR0913
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    sandbox = server.Sandbox(seed=seed, scale=scale, extract=extract, job_seconds=job_seconds)
+    sandbox = server.Sandbox(
+        seed=seed, scale=scale, accounts=accounts, extract=extract, job_seconds=job_seconds
+    )
     try:
         if scenario is not None:
             _switch_on(sandbox, scenario)

@@ -1,7 +1,8 @@
-"""A Singer catalog as it came: whether the SDK can read it."""
+"""A Singer catalog as it came: whether the SDK can read it, and whether it is that of this run."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,12 @@ from singer_sdk.singerlib import Catalog
 
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings.config import parse_object
+from tap_autodesk_exports.streams.selection import Patterns, given_patterns
+
+OVERWRITTEN = (
+    "Where two runs share a Meltano project, each overwrites the catalog of the other: run one "
+    "after the other, or give each its own system folder (`MELTANO_SYS_DIR_ROOT`)."
+)
 
 
 def read_catalog(text: str, what: str) -> dict[str, Any]:
@@ -19,8 +26,11 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
         what: What it is, for a person.
 
     Raises:
-        ConfigurationError: It is no JSON, or no catalog.
+        ConfigurationError: It is no JSON, no catalog, or that of another run of Meltano's.
     """
+    if how := _damage(text):
+        msg = f"The {what} {how}. {OVERWRITTEN}"
+        raise ConfigurationError(msg)
     catalog = parse_object(text, what)
     try:
         for stream in Catalog.from_dict(catalog).streams:
@@ -35,7 +45,42 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
             "--discover` writes one."
         )
         raise ConfigurationError(msg)
+    if patterns := given_patterns():
+        _check(catalog, Patterns(patterns), what)
     return catalog
+
+
+def _damage(text: str) -> str | None:
+    """Return what is wrong with a text that is no whole JSON, as the rest of a sentence."""
+    if not text.strip():
+        return "is empty"
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        return f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
+    except (ValueError, RecursionError):
+        return None  # whole, and yet no catalog
+    return None
+
+
+def _check(catalog: Mapping[str, Any], patterns: Patterns, what: str) -> None:
+    """Raise where a catalog selects what the user's project does not."""
+    for entry in catalog.get("streams", ()):
+        stream = entry["tap_stream_id"]
+        if not patterns.names(stream) and _is_selected(entry):
+            msg = (
+                f"The {what} selects '{stream}', and `select` of the project does not, so it is "
+                f"not the catalog of this run. {OVERWRITTEN}"
+            )
+            raise ConfigurationError(msg)
+
+
+def _is_selected(entry: Mapping[str, Any]) -> bool:
+    return any(
+        not node["breadcrumb"] and node["metadata"].get("selected") is True
+        for node in entry["metadata"]
+    )
 
 
 def _has_columns(stream: Mapping[str, Any]) -> bool:

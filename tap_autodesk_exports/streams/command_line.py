@@ -56,6 +56,10 @@ class CommandLine(Tap, abc.ABC):
     def close(self) -> int:
         """End the run; return the exit code."""
 
+    @abc.abstractmethod
+    def sync(self) -> None:
+        """Load what is selected."""
+
     @property
     def output(self) -> Output:
         """Standard output."""
@@ -92,7 +96,7 @@ class CommandLine(Tap, abc.ABC):
             super(Tap, cls).invoke(about=about, about_format=about_format)
             cls.print_version(print_fn=cls.logger.info)
             tap = cls._from_cli(config, state, catalog)
-            tap.finish(tap.sync_all)
+            tap.finish(tap.sync)
 
     @classmethod
     @override

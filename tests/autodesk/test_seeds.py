@@ -16,6 +16,7 @@ import requests
 
 from support.made_up_service import FastClock
 from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
 from tap_autodesk_exports.autodesk.data_connector.service import DataConnectorService
 from tap_autodesk_exports.autodesk.http import ApiContext
 from tap_autodesk_exports.autodesk.insights.client import Insights
@@ -136,7 +137,7 @@ def test_token_flex_manual_adjustments_of_contract_year_1(server, context, tmp_p
 
 def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_path):
     client = DataConnector(context)
-    service = DataConnectorService(client)
+    service = DataConnectorService(client, JobQuota(client, [server.account_id]))
     account = server.account_id
     spec = ExportSpec(
         api="data_connector", owner=account, name="extract", body={"serviceGroups": ["admin"]}

@@ -31,7 +31,7 @@ def server() -> Iterator[Sandbox]:
 @pytest.fixture
 def zipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the ZIP fetched however few tables are selected."""
-    monkeypatch.setattr(extracts, "MOST_SINGLE_FILES", 0)
+    monkeypatch.setattr(extracts, "UNPACKING", float("-inf"))
 
 
 def run(server: Sandbox, *streams: str, state: Any = None, **config: Any) -> TapRun:
@@ -113,7 +113,7 @@ def test_a_table_that_is_missing_everywhere_is_reported_and_nothing_of_it_is_rem
     server, monkeypatch, tables
 ):
     if tables == "many":
-        monkeypatch.setattr(extracts, "MOST_SINGLE_FILES", 0)
+        monkeypatch.setattr(extracts, "UNPACKING", float("-inf"))
     state = run(server, TABLE, OTHER).state
     registry = dict(server.data_connector.registry)
     del registry[TABLE]

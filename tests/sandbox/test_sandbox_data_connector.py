@@ -349,3 +349,16 @@ def test_the_schema_as_service_groups_alone(client: Client) -> None:
     assert watermark == "2026-03-18 00:00:00"
     schema = requests.get(f"{base}/schema?name=cdcissues&format=json", timeout=30).json()
     assert "adsk_updated_at" in schema["issues"]
+
+
+def test_a_user_has_a_daily_quota_in_all_accounts_together() -> None:
+    with Sandbox(accounts=2, projects=2, scale=0.1, clock=SandboxClock(NOW)) as sandbox:
+        sandbox.data_connector.jobs_per_user = 3
+        client = Client(sandbox)
+        body = {"serviceGroups": ["locations"], "effectiveFrom": "2026-01-01T00:00:00Z"}
+        paths = [f"/data-connector/v1/accounts/{each}/requests" for each in sandbox.account_ids]
+        answers = [client.ask("POST", paths[n % 2], json=body).status_code for n in range(5)]
+        assert answers == [201, 201, 201, 429, 429]
+        sandbox.clock.advance(86400)
+        sandbox.settings()  # renews the token
+        assert client.ask("POST", paths[1], json=body).status_code == 201

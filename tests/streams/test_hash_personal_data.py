@@ -101,7 +101,7 @@ def test_the_same_rows_arrive(runs):
         {name: len(run.records(name)) for name in run.streams if name not in OF_RUNS}
         for run in runs
     ]
-    assert plain.streams == hashed.streams
+    assert {*plain.streams} == {*hashed.streams}
     assert counts[0] == counts[1]
 
 

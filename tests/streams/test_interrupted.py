@@ -370,7 +370,7 @@ def test_the_lists_of_an_account_are_read_once(sandbox):
     """Requests and jobs: for planning, for recognising, for the quota, for every chunk."""
     client = sandbox.app.test_client()
     headers = {"Authorization": f"Bearer {sandbox.settings()['access_token']}"}
-    sandbox.data_connector.jobs_per_day = 10_000
+    sandbox.data_connector.jobs_per_day = sandbox.data_connector.jobs_per_user = 10_000
     base = f"/data-connector/v1/accounts/{sandbox.account_id}"
     given = {"serviceGroups": ["locations"], "effectiveFrom": "2026-01-01T00:00:00Z"}
     for _ in range(450):

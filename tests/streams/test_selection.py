@@ -43,3 +43,28 @@ def test_a_selection_of_the_users_own_is_followed(server, run_tap, select):
     streams, log = loaded(server, run_tap, select)
     assert streams == set(STREAMS)
     assert "left out" not in log
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"), [(0, "is empty"), (500, "is cut off or damaged: it is not JSON")]
+)
+def test_a_catalog_that_another_run_was_writing_is_refused(server, tmp_path, run_tap, keep, said):
+    text = json.dumps(in_process.catalog(server.settings(), *STREAMS))
+    (tmp_path / "cut.json").write_text(text[:keep])
+    run = run_tap(server.settings(), "--catalog", str(tmp_path / "cut.json"))
+    assert run.code == 1
+    (line,) = run.stderr.splitlines()[-1:]
+    assert f"cut.json {said}" in line
+    assert "Where two runs share a Meltano project" in line
+    assert "Traceback" not in run.stderr
+    assert server.exports == []
+
+
+def test_the_catalog_of_another_run_is_refused(server, run_tap):
+    """A run that was handed the catalog of its neighbour would load the wrong tables."""
+    env = {"MELTANO_EXTRACT__SELECT": json.dumps(["issues_issues.*"])}
+    catalog = in_process.catalog(server.settings(), "admin_projects")
+    run = run_tap(server.settings(), catalog=catalog, env=env)
+    assert run.code == 1
+    assert "selects 'admin_projects', and `select` of the project does not" in run.stderr
+    assert server.exports == []

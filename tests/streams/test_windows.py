@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from support import in_process
 from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk
-from tap_autodesk_exports.autodesk.data_connector.quota import NeededJob, afford
+from tap_autodesk_exports.autodesk.data_connector.needed import NeededJob, afford
 from tap_autodesk_exports.loading.windows import Window, months, spans
 from tap_autodesk_exports.sandbox import Sandbox
 

@@ -80,7 +80,7 @@ def run(  # noqa: PLR0913
         )
         tap.session.clock = SandboxTime(sandbox, ahead)
         try:
-            tap.sync_all()
+            tap.sync()
         finally:
             code = tap.close()
     if sink:

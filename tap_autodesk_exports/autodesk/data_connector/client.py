@@ -165,6 +165,7 @@ class DataConnector:
 
     def __init__(self, context: ApiContext, requests_per_minute: int = 60) -> None:
         self.clock = context.clock
+        self.stop = context.stop
         self.server_time = context.server_time
         self.http = ApiClient(
             api=Api.DATA_CONNECTOR,
@@ -198,10 +199,10 @@ class DataConnector:
         """GET /accounts/:a/requests/:r."""
         return Request.read(self.http.get(_path(account, "requests", request_id)))
 
-    def create_request(self, account: str, body: Mapping[str, Any], *, patient: bool = True) -> str:
+    def create_request(self, account: str, body: Mapping[str, Any], *, patience: float) -> str:
         """POST /accounts/:a/requests; return the ID of the request."""
         path = _path(account, "requests")
-        answer = self.http.post(path, dict(body), patient=patient)
+        answer = self.http.post(path, dict(body), patience=patience)
         return Answer.of(TITLE, "data request", answer).text("id")
 
     def request_jobs(self, account: str, request_id: str) -> list[Any]:

@@ -19,7 +19,7 @@ from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.exports.export import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
     from tap_autodesk_exports.autodesk.data_connector.scope import Period
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ACTIVITIES = "activities"
 GONE = frozenset({400, 403, 404, 410})
 """What the API answers for the listing of an extract whose files are gone: 404 is documented."""
+
+LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,19 +163,35 @@ class ExistingExtracts:
         Raises:
             TapError: The API could not be used.
         """
+        for extract in self._covering(account, wanted):
+            started = instant(extract.job.taken_at)
+            if since and (started is None or started < since):
+                continue
+            if self._has_files(account, extract.job):
+                return extract
+        return None
+
+    def last_taken(self, account: str, wanted: Wanted) -> dt.datetime:
+        """Return when the newest extract was taken that covers what is wanted; long ago for none.
+
+        Raises:
+            TapError: The API could not be used.
+        """
+        newest = next(self._covering(account, wanted), None)
+        return _taken(newest.job) if newest else LONG_AGO
+
+    def _covering(self, account: str, wanted: Wanted) -> Iterator[Extract]:
+        """Yield the successful extracts that cover what is wanted, newest first."""
         requests = self._requests_of(account)
         for job in self._jobs_of(account) if requests else ():
             request = requests.get(job.request_id)
-            started = instant(job.taken_at)
-            is_old = since and (started is None or started < since)
-            if not request or is_old or not is_successful(job):
+            if not request or not is_successful(job):
                 continue
             if {job.extract, job.request_id} & {*self._given_up()}:
                 continue
             extract = Extract(request, job)
-            if wanted.lacks(extract) is None and self._has_files(account, job):
-                return extract
-        return None
+            if wanted.lacks(extract) is None:
+                yield extract
 
     def _has_files(self, account: str, job: Job) -> bool:
         if job.job_id not in self._files:
@@ -208,14 +226,9 @@ class ExistingExtracts:
         """
         self._jobs_of(account)
 
-    def created_since(self, account: str, since: dt.datetime) -> int:
-        """Return how many jobs of an account were created since an instant."""
-        created = (instant(job.created_at) for job in self._jobs_of(account))
-        return sum(at is not None and at > since for at in created)
-
 
 def _taken(job: Job) -> dt.datetime:
-    return instant(job.taken_at) or dt.datetime.min.replace(tzinfo=dt.UTC)
+    return instant(job.taken_at) or LONG_AGO
 
 
 def is_successful(job: Job) -> bool:

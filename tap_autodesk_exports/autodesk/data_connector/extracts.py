@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from tap_autodesk_exports.files.archive import Archive, ArchiveMember
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from tap_autodesk_exports.exports.export import ExportFile, ExportSpec, FinishedExport
     from tap_autodesk_exports.loading.dataset import Load
@@ -26,9 +25,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-autodesk-exports")
 
 ZIP = "autodesk_data_extract.zip"
-MOST_SINGLE_FILES = 20
-"""Up to so many tables are fetched one by one: each costs one of the 60 requests a minute, the ZIP
-costs one for all, but holds every table of the extract."""
+AT_ONCE = 1 / 3
+"""Share of a minute's requests that links may take without anything else having to wait."""
+BYTES_A_SECOND = 10 << 20
+"""What a line is taken to carry (about 100 Mbit/s), to weigh bytes against requests."""
+UNPACKING = 1.0
+"""Seconds by which the ZIP must be faster: single files need no second copy on the disk."""
 
 
 class OpenExtracts:
@@ -37,24 +39,29 @@ class OpenExtracts:
     Args:
         fetch: Fetches a file.
         workspace: Holds the files.
+        requests_per_minute: How many requests there are a minute.
     """
 
-    def __init__(self, fetch: Fetch, workspace: Workspace) -> None:
+    def __init__(self, fetch: Fetch, workspace: Workspace, requests_per_minute: int) -> None:
         self._fetch = fetch
         self._workspace = workspace
-        self._tables: Counter[str] = Counter()
+        self._requests_per_minute = requests_per_minute
+        self._tables: dict[str, set[str]] = {}
         self._replaced: dict[str, str] = {}
         self._open: dict[str, ExtractFiles] = {}
         self._opening = threading.Lock()
 
-    def expect(self, loads: Iterable[Load]) -> None:
-        """Note how many tables will be loaded from each extract."""
-        self._tables.update(load.spec.key for load in loads if load.error is None)
+    def expect(self, name: str, loads: Iterable[Load]) -> None:
+        """Note from which extracts a table will be loaded."""
+        for load in loads:
+            if load.error is None:
+                self._tables.setdefault(load.spec.key, set()).add(name)
 
     def replace(self, planned: ExportSpec, other: ExportSpec) -> None:
         """Note that an extract that is not available is replaced by another one."""
         self._replaced[planned.key] = other.key
-        self._tables[other.key] += self._tables[planned.key]
+        names = self._tables.setdefault(other.key, set())
+        names |= self._tables.get(planned.key, set())
 
     def of(self, finished: FinishedExport) -> ExtractFiles:
         """Return the files of a finished extract; also called from the thread that prefetches."""
@@ -64,8 +71,10 @@ class OpenExtracts:
             if before and not before.is_of(finished):  # it was of no use, and requested again
                 before.close()
             if before is None or not before.is_of(finished):
+                tables = self._tables.get(key, set())
+                as_zip = is_faster_as_zip(finished.files, tables, self._requests_per_minute)
                 self._open[key] = ExtractFiles(
-                    finished, self._fetch, self._workspace, self._tables[key]
+                    finished, self._fetch, self._workspace, as_zip=as_zip
                 )
             return self._open[key]
 
@@ -84,18 +93,18 @@ class ExtractFiles:
         finished: The export.
         fetch: Fetches a file.
         workspace: Holds the files.
-        tables: How many tables will be loaded from it.
+        as_zip: Whether the tables are fetched as one ZIP.
     """
 
     def __init__(
-        self, finished: FinishedExport, fetch: Fetch, workspace: Workspace, tables: int
+        self, finished: FinishedExport, fetch: Fetch, workspace: Workspace, *, as_zip: bool
     ) -> None:
         self._finished = finished
         self._fetch = fetch
         self._files = _by_name(finished.files)
         self._folder = workspace.folder()
         self._archive: Archive | None = None
-        self._as_zip = tables > MOST_SINGLE_FILES and ZIP in self._files
+        self._as_zip = as_zip
         self._damaged: set[str] = set()
         self._failures: dict[str, TapError] = {}
 
@@ -183,6 +192,29 @@ class ExtractFiles:
                 self._damaged.update(self._files)
                 raise
         return self._archive
+
+
+def is_faster_as_zip(
+    files: Iterable[ExportFile], tables: Collection[str], requests_per_minute: int
+) -> bool:
+    """Tell whether tables are fetched faster as one ZIP than one by one.
+
+    The ZIP costs one request, and holds every table of the extract, compressed. Single files cost a
+    request each, of which there are 60 a minute for all (documented), and only bytes of what is
+    wanted.
+
+    Args:
+        files: The files as they are listed.
+        tables: The tables that are wanted.
+        requests_per_minute: How many requests there are a minute.
+    """
+    listed = _by_name(files)
+    if ZIP not in listed:
+        return False
+    wanted = sum(listed[file].size or 0 for name in tables if (file := f"{name}.csv") in listed)
+    extra = (listed[ZIP].size or 0) - wanted
+    waiting = max(0.0, len(tables) - requests_per_minute * AT_ONCE) * 60 / requests_per_minute
+    return waiting - extra / BYTES_A_SECOND > UNPACKING
 
 
 def _by_name(files: Iterable[ExportFile]) -> Mapping[str, ExportFile]:

@@ -1,8 +1,9 @@
 """Which extracts the selected tables need: as few jobs as possible for all of them.
 
-An account has 24 jobs a day, so one job serves every selected table of it. Snapshots use an extract
-that is young enough where there is one. Activities and changes (cdc) need date ranges: a job for
-each, the last of which brings the snapshots too.
+An account has 24 jobs a day, and so has a user in all accounts together. So one job serves every
+selected table of an account. Snapshots use an extract that is young enough where there is one.
+Activities and changes (cdc) need date ranges: a job for each, the last of which brings the
+snapshots too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tap_autodesk_exports.autodesk.data_connector.chunks import (
 )
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY
 from tap_autodesk_exports.autodesk.data_connector.date_ranges import DateRanges
-from tap_autodesk_exports.autodesk.data_connector.quota import NeededJob, afford
+from tap_autodesk_exports.autodesk.data_connector.needed import NeededJob, afford, share_out
 from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, using
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.dataset import Load
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.data_connector.catalog import TableDataset
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
     from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Extract
+    from tap_autodesk_exports.autodesk.data_connector.needed import Shares
+    from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
+    from tap_autodesk_exports.exports.export import ExportSpec
     from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.loading.windows import Window
 
 logger = logging.getLogger("tap-autodesk-exports")
-
-DAY = dt.timedelta(hours=24)
 
 Plan = dict[str, list[Load]]
 """Name of a table -> what it loads, oldest first."""
@@ -50,6 +52,7 @@ class ExtractPlanner:
         context: What the run shares.
         client: The endpoints.
         existing: The extracts that exist already.
+        quota: The jobs of the last 24 hours.
         selected: The selected tables.
 
     Attributes:
@@ -61,6 +64,7 @@ class ExtractPlanner:
         context: RunContext,
         client: DataConnector,
         existing: ExistingExtracts,
+        quota: JobQuota,
         selected: Sequence[Selected],
     ) -> None:
         self._settings = context.settings
@@ -68,6 +72,7 @@ class ExtractPlanner:
         self._now = context.earlier.now()
         self._client = client
         self._existing = existing
+        self._quota = quota
         self._selected = selected
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
         self._snapshots = tuple(table for table in self._tables if not table.is_dated)
@@ -84,15 +89,19 @@ class ExtractPlanner:
     def plan(self, accounts: Iterable[str]) -> Plan:
         """Return what each table loads from which extract, account by account."""
         self._plan = {table.name: [] for table in self._tables}
+        needed: list[NeededJob] = []
         for account in accounts:
             if self._settings.data_connector_job_id:
                 for tables, load in self._reuse.pinned(account):
                     self._add(tables, load)
             else:
-                self._plan_account(account)
+                needed += self._needed(account)
+        for job in self._affordable(needed):
+            self._add(job.tables, Load(self._spec(job), job.partition))
         return self._plan
 
-    def _plan_account(self, account: str) -> None:
+    def _needed(self, account: str) -> list[NeededJob]:
+        """Return the jobs that an account needs; plan what exists already."""
         jobs: list[NeededJob] = []
         chunks = chunks_of(self._settings.data_connector_project_ids)
         warn_of_new_chunks(account, chunks, self._selected)
@@ -102,15 +111,10 @@ class ExtractPlanner:
                 jobs += self._jobs(partition, chunk)
             except TapError as error:
                 self._fail(partition, error)
-        try:
-            jobs = self._affordable(account, jobs)
-        except TapError as error:
-            for name in {job.chunk.name: None for job in jobs}:
-                self._fail(partition_of(account, name), error)
-            return
-        for job in jobs:
-            spec = self._reuse.spec(job.partition, job.chunk, job.groups, job.window)
-            self._add(job.tables, Load(spec, job.partition))
+        return jobs
+
+    def _spec(self, job: NeededJob) -> ExportSpec:
+        return self._reuse.spec(job.partition, job.chunk, job.groups, job.window)
 
     def _add(self, tables: Iterable[TableDataset], load: Load) -> None:
         for table in tables:
@@ -160,35 +164,73 @@ class ExtractPlanner:
         wanted = self._reuse.wanted(chunk, groups)
         return self._existing.newest(partition["account_id"], wanted, self._now - age)
 
-    def _affordable(self, account: str, jobs: list[NeededJob]) -> list[NeededJob]:
-        """Return those jobs that the day's quota allows, and warn about the others.
+    # The jobs that the quotas allow
 
-        Raises:
-            TapError: The account's jobs could not be listed.
+    def _affordable(self, jobs: list[NeededJob]) -> list[NeededJob]:
+        """Return those jobs that the day's quotas allow, and warn about the others.
+
+        Snapshots that must wait stay, with a job that is not requested: an older extract serves.
         """
-        if len(jobs) <= 1:
+        if sum(not self._is_pending(job) for job in jobs) <= 1:
             return jobs  # if there is no room for one, the server says so
-        free = JOBS_A_DAY - self._existing.created_since(account, self._now - DAY)
-        chosen = afford(jobs, free, self._is_pending)
+        of_account: dict[str, list[NeededJob]] = {}
+        for job in jobs:
+            of_account.setdefault(job.account, []).append(job)
+        free: dict[str, int] = {}
+        for account, needed in of_account.items():
+            try:
+                free[account] = self._quota.free(account)
+            except TapError as error:
+                for name in {job.chunk.name: None for job in needed}:
+                    self._fail(partition_of(account, name), error)
+        asked = [job for job in jobs if job.account in free and not self._is_pending(job)]
+        free_of_user = self._quota.free_of_user()
+        shares = share_out(asked, free, free_of_user, self._last_taken)
+        return [
+            job
+            for account in free
+            for job in self._chosen(of_account[account], shares, free[account], free_of_user)
+        ]
+
+    def _last_taken(self, job: NeededJob) -> dt.datetime:
+        """Return when the last extract was taken that holds a job's snapshots."""
+        groups = {table.service_group for table in job.snapshots}
+        wanted = self._reuse.wanted(job.chunk, groups)
+        return self._existing.last_taken(job.account, wanted)
+
+    def _chosen(
+        self, jobs: list[NeededJob], shares: Shares, free: int, free_of_user: int
+    ) -> list[NeededJob]:
+        """Return what an account loads of what it needs."""
+        account = jobs[0].account
+        asked = [job for job in jobs if not self._is_pending(job)]
+        snapshots = sum(bool(job.snapshots) for job in asked)
+        chosen = afford(jobs, snapshots + shares.dated[account], self._is_pending)
+        refused = {job.chunk for job in shares.refused if job.account == account}
+        for at, job in enumerate(chosen):
+            if job.snapshots and job.chunk in refused:
+                chosen[at] = dataclasses.replace(job, window=None, dated=())
+                self._quota.refuse(self._spec(chosen[at]).key, account)
         kept = {(job.chunk.name, table.name, job.window) for job in chosen for table in job.dated}
         for job in jobs:
             tables = {table.name for table in job.dated}
             self.deferred |= {n for n in tables if (job.chunk.name, n, job.window) not in kept}
         if left := sum(bool(job.dated) for job in jobs) - sum(bool(job.dated) for job in chosen):
-            a_day = max(1, JOBS_A_DAY - sum(bool(job.snapshots) for job in jobs))
+            is_of_user = self._quota.is_shared and free_of_user <= free
+            whose = "is of a user who has" if is_of_user else "has"
             logger.warning(
-                "Data Connector: account %s has %d of its %d jobs in 24 hours left, so the oldest "
+                "Data Connector: account %s %s %d of its %d jobs in 24 hours left, so the oldest "
                 "date ranges are loaded first and %d are left for later runs; days needed at one "
                 "run a day: %d.",
                 account,
-                max(0, free),
+                whose,
+                max(0, min(free, free_of_user)),
                 JOBS_A_DAY,
                 left,
-                -(-left // a_day),
+                -(-left // max(1, JOBS_A_DAY - snapshots)),
             )
         return chosen
 
     def _is_pending(self, job: NeededJob) -> bool:
         """Tell whether a job was requested by an earlier run, so that it costs nothing more."""
-        spec = self._reuse.spec(job.partition, job.chunk, job.groups, job.window)
-        return self._ledger.pending(spec.key) is not None
+        return self._ledger.pending(self._spec(job).key) is not None

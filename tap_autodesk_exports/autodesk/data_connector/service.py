@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
-from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY, File, Job, Request
+from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.exports.export import (
     YOUNG,
     ExportFile,
@@ -30,8 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+    from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 TOO_MANY_REQUESTS = 429
+MOST_WAITS = 3
+"""How often a run waits for the moment at which a job is free."""
+PATIENCE = 90.0
+"""Seconds in which a request is repeated that was refused for no reason that can be seen."""
 _PREFIX = "tap-autodesk-exports"
 CLOCK_SKEW = dt.timedelta(minutes=10)
 """A request starts so long ago, which means at once (documented): a moment that is still to come by
@@ -70,9 +79,13 @@ class DataConnectorService:
     longest_pause = 30.0
     kept = KEPT
 
-    def __init__(self, data_connector: DataConnector, young: dt.timedelta = YOUNG) -> None:
+    def __init__(
+        self, data_connector: DataConnector, quota: JobQuota, young: dt.timedelta = YOUNG
+    ) -> None:
         self._data_connector = data_connector
+        self._quota = quota
         self._young = young
+        self._has_waited = False
         self._listed = SharedList(data_connector.newest_jobs, POLLS, data_connector.clock)
 
     def mark(self, pending: PendingExport) -> str:
@@ -82,6 +95,7 @@ class DataConnectorService:
     def submit(self, pending: PendingExport) -> str:
         """POST a request that is carried out once, at once."""
         spec = pending.spec
+        self._quota.check(spec.key)
         asked_at = dt.datetime.fromisoformat(pending.asked_at)
         body: dict[str, Any] = {
             "description": _description_of(pending),
@@ -93,14 +107,49 @@ class DataConnectorService:
         }
         if spec.start and spec.end:
             body |= {"dateRange": "CUSTOM", "startDate": spec.start, "endDate": spec.end}
+        request_id = self._create(spec.owner, body)
+        self._quota.requested(spec.owner)
+        return request_id
+
+    def _create(self, account: str, body: dict[str, Any]) -> str:
+        """POST a request, once a job is free for it.
+
+        Raises:
+            QuotaUsedUp: None is free soon.
+        """
+        for _ in range(MOST_WAITS):
+            try:
+                return self._data_connector.create_request(account, body, patience=0)
+            except ApiError as error:
+                if error.status != TOO_MANY_REQUESTS:
+                    raise
+            seconds = self._quota.wait_after_refusal(account)
+            if seconds is None:
+                break
+            logger.info("Waiting %.0f s for a job to be free in account %s.", seconds, account)
+            if self._data_connector.clock.wait(seconds, self._data_connector.stop):
+                raise Stopped
+        return self._create_patiently(account, body)
+
+    def _create_patiently(self, account: str, body: dict[str, Any]) -> str:
+        """POST a request that was refused for no reason that the lists of jobs show.
+
+        A limit of requests is over after a minute. What is still refused then has used up a quota:
+        by jobs in other accounts of the user, or of others in this account. That is waited for
+        once in a run.
+        """
+        patience = 0 if self._has_waited else PATIENCE
         try:
-            return self._data_connector.create_request(spec.owner, body, patient=False)
+            return self._data_connector.create_request(account, body, patience=patience)
         except ApiError as error:
             if error.status != TOO_MANY_REQUESTS:
                 raise
-            if used_up := self._quota_used_up(spec.owner):
-                raise QuotaUsedUp(used_up) from None
-            return self._data_connector.create_request(spec.owner, body)
+            self._has_waited = True
+            msg = (
+                f"{error} The jobs of 24 hours are probably used up, by jobs that this run cannot "
+                "see: the user's own in other accounts, or those of others in this account."
+            )
+            raise QuotaUsedUp(msg) from None
 
     def _at_once(self, asked_at: dt.datetime) -> dt.datetime:
         """Return a moment that both clocks have passed: a later one would hold the job back."""
@@ -245,19 +294,6 @@ class DataConnectorService:
                 entries = self._data_connector.request_jobs(account, request_id)
                 jobs = [Job.read(entry) for entry in entries]
         return jobs[0] if jobs else None
-
-    def _quota_used_up(self, account: str) -> str | None:
-        """Return the sentence for a used-up day's quota, or None where a 429 had another cause."""
-        now = self._data_connector.clock.now()
-        started = self._data_connector.jobs_since(account, now - DAY)
-        if len(started) < JOBS_A_DAY:
-            return None
-        free = started[-JOBS_A_DAY] + DAY
-        return (
-            f"Data Connector: account {account} has used its {JOBS_A_DAY} jobs of the last 24 "
-            f"hours; the next one can be requested at {free:%Y-%m-%d %H:%M} UTC. Run again then, "
-            "or load an existing extract with 'data_connector_extract: latest'."
-        )
 
 
 def extract_files(finished: FinishedExport) -> Iterator[ExportFile]:

@@ -13,6 +13,7 @@ from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
 from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
 from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner
+from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
 from tap_autodesk_exports.autodesk.data_connector.reuse import using
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.autodesk.data_connector.service import (
@@ -49,9 +50,12 @@ class DataConnectorSource(Source):
         self._settings = context.settings
         self.client = DataConnector(context.api, context.settings.requests_per_minute)
         young = min(YOUNG, dt.timedelta(hours=self._settings.data_connector_max_age_hours))
-        self.service = DataConnectorService(self.client, young)
+        self._quota = JobQuota(self.client, self._settings.data_connector_account_ids)
+        self.service = DataConnectorService(self.client, self._quota, young)
         self._existing = ExistingExtracts(self.client, context.ledger.given_up_ids)
-        self._extracts = OpenExtracts(self._fetch, context.workspace)
+        self._extracts = OpenExtracts(
+            self._fetch, context.workspace, self._settings.requests_per_minute
+        )
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
         self._reported: set[str] = set()
@@ -78,11 +82,11 @@ class DataConnectorSource(Source):
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
         if any(table.is_dated for table in self._tables):
             self._ask_the_time()
-        planner = ExtractPlanner(self._context, self.client, self._existing, selected)
+        planner = ExtractPlanner(self._context, self.client, self._existing, self._quota, selected)
         plan = planner.plan(self.accounts)
         self._deferred = planner.deferred
-        for loads in plan.values():
-            self._extracts.expect(loads)
+        for name, loads in plan.items():
+            self._extracts.expect(name, loads)
         return plan
 
     def _ask_the_time(self) -> None:

@@ -2,8 +2,9 @@
 
 Documented: no job for a moment after a request; `queued`, `running`, `complete`, and only then a
 completion status; a bare array as data listing, 404 without a successful job; links that must be
-followed within 60 s; 24 jobs in 24 hours; extracts kept for 30 days. Assumed: the wording of
-errors, 403 for an account that the user cannot see, and that undocumented service groups pass.
+followed within 60 s; 24 jobs in 24 hours for an account, and as many for a user; extracts kept for
+30 days. Assumed: the wording of errors, 403 for an account that the user cannot see, and that
+undocumented service groups pass.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import flask
 
 from tap_autodesk_exports.sandbox.clock import instant, iso
+from tap_autodesk_exports.sandbox.credentials import USER_ID
 from tap_autodesk_exports.sandbox.data import registry
 from tap_autodesk_exports.sandbox.data.rows import Snapshot
 from tap_autodesk_exports.sandbox.data.tables import Tables
 from tap_autodesk_exports.sandbox.data_connector import documents, extract, ranges
 from tap_autodesk_exports.sandbox.data_connector.behaviour import DataConnectorBehaviour
 from tap_autodesk_exports.sandbox.data_connector.jobs import Job, Request, shape_job, shape_request
+from tap_autodesk_exports.sandbox.data_connector.quota import DAY, Jobs
 from tap_autodesk_exports.sandbox.record import Posted
 from tap_autodesk_exports.sandbox.timeline import Files, Phase
 
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
 
 LINK_SECONDS = 60
 MAX_PROJECTS = 50
-DAY = dt.timedelta(days=1)
 INTERVALS = {"DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "YEAR": 365 * DAY}
 """Schedules; a month and a year are taken as 30 and 365 days here."""
 CHANGEABLE = frozenset(
@@ -71,6 +73,7 @@ class DataConnector(DataConnectorBehaviour):
         self._source = source
         self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
+        self._created = Jobs()
         self.change_schema(registry.load())
         self.blueprint = self._routes()
 
@@ -112,7 +115,7 @@ class DataConnector(DataConnectorBehaviour):
         now = self._services.clock.now()
         request = self._read(account, body, now)
         with self._lock:
-            if request.next_job is not None and self._jobs_today(account, now) >= self.jobs_per_day:
+            if request.next_job is not None and not self._have_room(account, now):
                 _refuse(429, "Quota limit exceeded.")
             self._requests[request.id] = request
             self._spawn(now)
@@ -159,6 +162,7 @@ class DataConnector(DataConnectorBehaviour):
         made.jobs.append(Job(str(uuid.uuid4()), made, timeline, period, shown=dict(job or {})))
         with self._lock:
             self._requests[made.id] = made
+            self._created.add(now, made.account, USER_ID)
         return made.id, made.jobs[0].id
 
     def _covered_groups(self, given: list[str]) -> tuple[str, ...]:
@@ -217,20 +221,23 @@ class DataConnector(DataConnectorBehaviour):
             _refuse(400, "Bad projectStatus")
         return list(given)
 
-    def _jobs_today(self, account: str, now: dt.datetime) -> int:
-        return sum(job.timeline.created > now - DAY for job in self._all_jobs(account))
+    def _have_room(self, account: str, now: dt.datetime) -> bool:
+        """Tell whether account and user may have one more job."""
+        quotas = {account: self.jobs_per_day, USER_ID: self.jobs_per_user}
+        return self._created.have_room(now, quotas)
 
     def _spawn(self, now: dt.datetime) -> None:
         """Start the jobs that are due; a schedule waits while the day's quota is used up."""
         for request in self._requests.values():
             while request.next_job is not None and request.next_job <= now:
-                if self._jobs_today(request.account, now) >= self.jobs_per_day:
+                if not self._have_room(request.account, now):
                     break
                 timeline = dataclasses.replace(
                     self._services.timeline("data_connector"), created=request.next_job
                 )
                 period = ranges.asked(request.body, request.next_job)
                 request.jobs.append(Job(str(uuid.uuid4()), request, timeline, period))
+                self._created.add(request.next_job, request.account, USER_ID)
                 request.next_job = self._after(request)
 
     @staticmethod

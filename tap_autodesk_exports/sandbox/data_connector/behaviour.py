@@ -9,6 +9,7 @@ from tap_autodesk_exports.sandbox.behaviour import Behaviour, one_of
 from tap_autodesk_exports.sandbox.paging import paging_field
 
 JOBS_PER_DAY = 24
+JOBS_PER_USER = 24
 
 
 @dataclasses.dataclass(eq=False)
@@ -17,6 +18,8 @@ class DataConnectorBehaviour(Behaviour):
 
     Attributes:
         jobs_per_day: The quota of jobs of an account within 24 hours (documented: 24).
+        jobs_per_user: The quota of jobs of the user within 24 hours, in all accounts together
+            (documented: 24).
         closed: Accounts that the user may not see.
         kept_days: How long extracts can be downloaded (documented: 30 days).
         listed_after: Seconds until a new request, and a new job, appears in the account's lists.
@@ -38,6 +41,7 @@ class DataConnectorBehaviour(Behaviour):
     """
 
     jobs_per_day: int = JOBS_PER_DAY
+    jobs_per_user: int = JOBS_PER_USER
     closed: set[str] = dataclasses.field(default_factory=set)
     kept_days: float = 30.0
     listed_after: float = 0.0

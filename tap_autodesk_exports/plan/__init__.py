@@ -1,0 +1,1 @@
+"""`autodesk-exports plan`: extracts shared out among workers, accounts among the hours."""
