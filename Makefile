@@ -22,7 +22,7 @@ WORKERS := -n 2 --no-loadscope-reorder
 LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage faults attack year tables targets bench scale lint licences sbom format docs site lock set-up plugins clean
+.PHONY: help demo test coverage faults attack year tables targets bench scale lint licences sbom format docs picture site lock set-up plugins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ format: set-up ## Let ruff mend and format
 
 docs: set-up ## Write what follows from the settings: docs/settings.md, meltano.yml, the plugin, addresses
 	@$(BIN)/python scripts/settings_tables.py
+
+picture: set-up ## Draw docs/assets/terminal.svg from a real run
+	@$(BIN)/python scripts/terminal_picture.py
 
 site: set-up ## Build the documentation as a site, into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "The site: $(CURDIR)/site/index.html"
