@@ -62,10 +62,17 @@ def test_a_team_and_a_product_renamed_the_scope_switched_and_hashing_turned_on_d
         for stream in ("insights_usage", "tokenflex_usage"):
             assert f"{stream}: its rows get other keys than before" in log
 
-        load(project, postgres, "at_once", settings, "--full-refresh", "--state-id-suffix=full")
+        load(
+            project,
+            postgres,
+            "renames_at_once",
+            settings,
+            "--full-refresh",
+            "--state-id-suffix=full",
+        )
     with postgres.connect() as warehouse:
         step_by_step = postgres_tables(warehouse, "renames")
-        at_once = postgres_tables(warehouse, "at_once")
+        at_once = postgres_tables(warehouse, "renames_at_once")
     for stream in SELECT:
         assert content(step_by_step[stream]) == content(at_once[stream]), stream
         assert at_once[stream]
