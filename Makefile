@@ -14,9 +14,9 @@ LOCKS := requirements/tap.txt requirements/dev.txt requirements/build.txt requir
 PIP_INDEX = $${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$(PIP_INDEX)}}" UV_COMPILE_BYTECODE=1
 
-# Tests run in two processes, file by file, the longest files first (tests/conftest.py);
+# Tests run in three processes, since many of them wait, file by file, the longest files first (tests/conftest.py);
 # ARGS="-n0 tests/streams/test_state.py" runs one file in one process.
-WORKERS := -n 2 --no-loadscope-reorder
+WORKERS := -n 3 --no-loadscope-reorder
 
 # Licences that may be shipped with an Apache-2.0 program.
 LICENCES = Apache;MIT;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla;Unlicense;Public Domain;Zlib;0BSD

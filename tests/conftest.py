@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox import Sandbox
 
 LONGEST_FIRST = (
+    "test_quick_start.py",
+    "test_answers.py",
     "test_postgres.py",
     "test_duckdb.py",
     "test_streams.py",
@@ -27,6 +29,8 @@ LONGEST_FIRST = (
     "test_windows.py",
     "test_faults.py",
     "test_year.py",
+    "test_interruptions.py",
+    "test_renames.py",
     "test_deltas.py",
 )
 """The files that take longest: workers begin with them, so that none has one left at the end."""
