@@ -79,5 +79,5 @@ def test_a_log_configuration_of_the_users_own_gets_every_line(
     run = run_tap(config, env={"SINGER_SDK_LOG_CONFIG": str(file)})
     assert run.code == 0, run.stderr
     assert ('"metric' in run.stderr.lower()) == every_line
-    assert ("Beginning sync of" in run.stderr) == every_line
+    assert "Beginning sync of" in run.stderr
     assert " loaded, " in run.stderr
