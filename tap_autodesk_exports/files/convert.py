@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.files.archive import Archive, open_zip, unpack_gzip
 from tap_autodesk_exports.files.child import json_to_csv, workbook_to_csv
-from tap_autodesk_exports.files.csv_dialect import ends_with_newline, read_header
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
@@ -110,20 +109,6 @@ def as_csv(  # noqa: PLR0913
     if kind is Kind.JSON and json:
         return json_to_csv(path, folder, expected=expected)
     raise FileError(path, f"is {kind}, not a table. Fetch it again.")
-
-
-def is_perhaps_cut_off(path: Path) -> bool:
-    """Tell whether the last line of a CSV file has no line end, though its header has one.
-
-    Such a file may be whole, or lack its last rows: where its size is not known, only fetching it
-    once more tells. False for files of any other kind, whose end is known.
-
-    Raises:
-        FileError: The file is empty, or does not begin with a header.
-    """
-    if kind_of(path) is not Kind.CSV:
-        return False
-    return bool(read_header(path).newline) and not ends_with_newline(path)
 
 
 def _is_workbook(path: Path) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tap_autodesk_exports.errors import NoSpace
 from tap_autodesk_exports.files import archive as archive_module
-from tap_autodesk_exports.files.convert import as_csv, is_perhaps_cut_off
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
@@ -110,24 +110,3 @@ def test_a_packed_file_without_room_on_the_disk_is_no_bad_file(
         path.write_bytes(pack(b"id\n" * 100))
         with pytest.raises(NoSpace, match="300 bytes of disk"):
             as_csv(path, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "perhaps"),
-    [
-        (b"id,n\n1,2\n3,4\n", False),
-        (b"id,n\r\n1,2\r\n", False),
-        (b"id,n\n1,2\n3,4", True),
-        (b'id,n\n1,"2\n3', True),
-        (b"id,n\n", False),
-        (b"id,n", False),  # nothing tells how its lines end
-        (b'[{"id": 1}]', False),
-        (gzip.compress(b"id\n1", mtime=0), False),  # its own checksums tell
-    ],
-)
-def test_a_last_line_without_its_line_end_may_be_cut_off(
-    tmp_path: Path, text: bytes, *, perhaps: bool
-) -> None:
-    path = tmp_path / "export.csv"
-    path.write_bytes(text)
-    assert is_perhaps_cut_off(path) is perhaps

@@ -26,7 +26,6 @@ TIMEOUT = (15, 60)
 TRIES = 3
 AT_ONCE = 8
 """How many schemas are fetched at the same time."""
-UNDATED = "undated"
 CHANGES = "changes"
 """The name under which the index also has the changes (observed)."""
 
