@@ -10,7 +10,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.destinations.destination import DestinationError
+from tap_autodesk_exports.destinations.destination import DestinationError, opened
 from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.destinations.sql_store import Dialect, SqlStore, put_state, state_of
 from tap_autodesk_exports.tables.numbers import ParquetNumbers
@@ -200,23 +200,20 @@ class AdbcDestination:
             )
             raise DestinationError(msg) from None
         try:
-            opened = dbapi.connect(self._driver.connect(self._address))
+            made = dbapi.connect(self._driver.connect(self._address))
         except _errors() as error:
             msg = (
                 f"{self.title} cannot be reached ({_reason(error)}): check the address, the user "
                 "and the password."
             )
             raise DestinationError(msg) from None
-        connection = _Connection(opened, self._driver, self.title)
+        connection = _Connection(made, self._driver, self.title)
         connection.schema = self._schema or str(connection.rows(self._driver.schema)[0][0])
         return connection
 
     @property
     def _opened(self) -> _Connection:
-        if self._connection is None:
-            msg = "the destination is not open"
-            raise RuntimeError(msg)
-        return self._connection
+        return opened(self._connection)
 
     def close(self) -> None:
         """Disconnect."""
@@ -327,11 +324,9 @@ class _Connection:
 
     def stage(self, name: str, pieces: Sequence[Path], outputs: Sequence[str]) -> None:
         """Ingest rows into a temporary table."""
-        if self.engine is None:
-            msg = "the destination is not open"
-            raise RuntimeError(msg)
+        engine = opened(self.engine)
         files = ", ".join(literal(str(piece)) for piece in pieces)
-        with contextlib.closing(self.engine.connection()) as database, self.transaction():
+        with contextlib.closing(engine.connection()) as database, self.transaction():
             relation = database.sql(
                 f"SELECT {', '.join(outputs)} FROM read_parquet([{files}],"
                 " hive_partitioning = false)"

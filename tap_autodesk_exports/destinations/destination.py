@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tap_autodesk_exports.errors import TapError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.numbers import ParquetNumbers
     from tap_autodesk_exports.tables.types import Type
 
+Part = TypeVar("Part")
 Batch = Any
 """What a store makes of the rows of one load; only the store looks into it."""
 STATE_NAME = "_autodesk_exports_state"
@@ -23,6 +24,18 @@ STATE_NAME = "_autodesk_exports_state"
 
 class DestinationError(TapError):
     """A destination cannot be used, or has refused something."""
+
+
+def opened(part: Part | None) -> Part:
+    """Return what `Destination.open` has made.
+
+    Raises:
+        RuntimeError: It was not called.
+    """
+    if part is None:
+        msg = "the destination is not open"
+        raise RuntimeError(msg)
+    return part
 
 
 class Destination(Protocol):

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.destinations.destination import DestinationError
+from tap_autodesk_exports.destinations.destination import DestinationError, opened
 from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.destinations.sql_store import Dialect, SqlStore, put_state, state_of
 from tap_autodesk_exports.tables.types import Type
@@ -88,10 +88,7 @@ class DuckDBFile:
 
     @property
     def _open(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            msg = "the destination is not open"
-            raise RuntimeError(msg)
-        return self._connection
+        return opened(self._connection)
 
     def close(self) -> None:
         """Close the file."""

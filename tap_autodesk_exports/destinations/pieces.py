@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.tables import sql_value
 from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.types import Type
 
@@ -78,7 +79,7 @@ def of_records(
             file.write("\n")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
     outputs = ", ".join(
-        f"{_value(identifier(name), type_, numbers)} AS {identifier(name)}"
+        f"{sql_value(identifier(name), type_, numbers)} AS {identifier(name)}"
         for name, type_ in layout.columns.items()
     )
     path = folder / "records.parquet"
@@ -118,19 +119,3 @@ def _text(value: Any) -> str | None:  # noqa: ANN401
             return str(value)
         case _:  # a list
             return json.dumps(value, ensure_ascii=False)
-
-
-def _value(text: str, type_: Type, numbers: ParquetNumbers) -> str:
-    match type_:
-        case Type.NUMBER:
-            return f"CAST({text} AS {numbers.sql})"
-        case Type.TIMESTAMP:
-            return f"make_timestamptz(epoch_us(CAST({text} AS TIMESTAMP)))"
-        case Type.BOOLEAN:
-            return f"CAST({text} AS BOOLEAN)"
-        case Type.INTEGER:
-            return f"CAST({text} AS BIGINT)"
-        case Type.DATE:
-            return f"CAST({text} AS DATE)"
-        case _:
-            return text
