@@ -4,9 +4,9 @@ Every bookmark also has `identity`, see `identity.py`. The dataset's own has `re
 replace the whole table: their version until it is activated, 0 then.
 
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
-filtered; `last_export_id` of what is dated, since two runs may end at the same date; `export_id`
-and `columns` of a snapshot that was sent; `version_is_open` where its rows were sent and
-ACTIVATE_VERSION was not. A `Source` may add others.
+filtered; `last_export_id` of what is dated, since two runs may end at the same date, and of what
+is loaded again; `export_id` and `columns` of a snapshot that was sent; `version_is_open` where its
+rows were sent and ACTIVATE_VERSION was not. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -191,18 +191,14 @@ class Bookmarks:
     # What was sent before
 
     def loaded(self, partition: Mapping[str, str]) -> list[str]:
-        """Return what a partition says was loaded last: an export's ID, the end of a window.
-
-        And the version that replaces the table: what is loaded again is not what was loaded first.
-        """
+        """Return what a partition says was loaded last: an export's ID, the end of a window."""
         states = (
             [state for state in self.states.known_partitions() if state["context"] == partition]
             if partition
             else [self.states.of({})]
         )
         names = ("export_id", LAST_EXPORT, "replication_key_value")
-        found = [str(state[name]) for state in states for name in names if state.get(name)]
-        return [*found, f"version {self.replacing}"] if self.replacing else found
+        return [str(state[name]) for state in states for name in names if state.get(name)]
 
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""
@@ -308,11 +304,14 @@ class Bookmarks:
         """
         for state in [self.states.of({}), *self.states.known_partitions()]:
             is_open = self._has_rows(state) or bool(state.get(VERSION_IS_OPEN))
+            last_export = state.get("export_id") or state.get(LAST_EXPORT)
             for name in state:
                 if name not in _KEPT:
                     # Not removed: where Meltano merges two states, it would come back.
                     state[name] = None
             state[VERSION_IS_OPEN] = is_open
+            if last_export:  # what is loaded again must not be what was loaded before
+                state[LAST_EXPORT] = last_export
         self.states.of({}).update({REPLACING: version, IDENTITY: mark})
 
     def loaded_partitions(self) -> list[Mapping[str, str]]:

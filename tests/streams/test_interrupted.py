@@ -141,6 +141,28 @@ def test_what_a_saved_state_speaks_of_is_not_used_by_a_full_refresh(sandbox, cas
     assert "Was the last run interrupted" not in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("case", "column"),
+    [(CASES[0], "autodesk_id"), (CASES[2], "userName"), (CASES[4], "id")],
+    ids=str,
+)
+def test_what_was_loaded_is_not_used_to_replace_the_table(sandbox, case, column):
+    runs = Runs(sandbox, case)
+    config = {"emit_activate_version_messages": True}
+    first = runs.run(**config)
+    requested = runs.requested
+    sandbox.clock.advance(SOON)
+    hashing = {
+        "hash_columns": [f"{case.stream}.{column}"],
+        "hash_key": "made-up key of some length",
+    }
+    again = runs.run(first.state, **config, **hashing)
+    assert again.code == 0, again.stderr
+    assert "its rows get other keys than before" in again.stderr
+    assert runs.requested > requested, again.stderr
+    assert "Was the last run interrupted" not in again.stderr
+
+
 def test_what_is_older_than_an_hour_is_not_used(runs):
     runs.run()
     requested = runs.requested
