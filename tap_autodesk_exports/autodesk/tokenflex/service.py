@@ -111,22 +111,22 @@ class TokenFlexService:
             pending
             for request, name in alike.items()
             if request.key not in known
-            and (is_unloaded or STATUSES.get(request.status) is Status.PENDING)
-            and (pending := self._as_wanted(request, name, wanted))
+            and (pending := self._as_wanted(request, name, wanted, is_unloaded=is_unloaded))
         ]
         return max(found, key=lambda pending: pending.asked_at, default=None)
 
     def _as_wanted(
-        self, request: Request, name: re.Match[str], wanted: PendingExport
+        self, request: Request, name: re.Match[str], wanted: PendingExport, *, is_unloaded: bool
     ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
         status = STATUSES.get(request.status)
         asked_at = _read_moment(name["asked_at"], _MOMENT)
         if asked_at is None:
             return None
-        age = self._tokenflex.clock.now() - asked_at
-        is_unloaded = status is Status.READY and (name["base"] or "") == wanted.base
-        if not ((is_unloaded and age < self._young) or (status is Status.PENDING and age < DAY)):
+        longest = {Status.PENDING: DAY}
+        if is_unloaded and (name["base"] or "") == wanted.base:
+            longest[Status.READY] = self._young
+        if status not in longest or self._tokenflex.clock.now() - asked_at >= longest[status]:
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
         if spec is None:
