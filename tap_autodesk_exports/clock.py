@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import time
 from typing import TYPE_CHECKING
+
+from tap_autodesk_exports.errors import Stopped
 
 if TYPE_CHECKING:
     import threading
@@ -27,6 +30,22 @@ class Clock:
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         """Wait for `seconds`, or until `stop` is set; return whether it was set."""
         return stop.wait(seconds)
+
+
+def pause(clock: Clock, seconds: float, stop: threading.Event, *, jitter: float = 0.0) -> None:
+    """Wait for some seconds, and a random share more, so that many do not go on at once.
+
+    Args:
+        clock: Waits.
+        seconds: How long.
+        stop: Ends the wait when it is set.
+        jitter: The greatest share more: 0.1 is a tenth.
+
+    Raises:
+        Stopped: It was set.
+    """
+    if clock.wait(seconds * random.uniform(1.0, 1.0 + jitter), stop):  # noqa: S311
+        raise Stopped
 
 
 def canonical(instant: dt.datetime) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -15,7 +14,8 @@ import requests
 from tap_autodesk_exports.autodesk.limits import GIVEN_UP, CircuitBreaker, RateLimiter
 from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
 from tap_autodesk_exports.autodesk.server_time import ServerTime
-from tap_autodesk_exports.errors import Stopped, TapError
+from tap_autodesk_exports.clock import pause
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.transport.exchange import (
     CONNECT,
@@ -297,9 +297,7 @@ class ApiClient:
         self._limiter.take(self._context.stop)
 
     def _pause(self, seconds: float) -> None:
-        jitter = random.uniform(1.0, 1.25)  # noqa: S311
-        if self._clock.wait(seconds * jitter, self._context.stop):
-            raise Stopped
+        pause(self._clock, seconds, self._context.stop, jitter=0.25)
 
     def _asked_to_wait(self, answer: requests.Response) -> float:
         seconds = retry_after(answer, self._clock.now())

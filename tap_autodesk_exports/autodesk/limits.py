@@ -6,7 +6,7 @@ import collections
 import threading
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.errors import Stopped
+from tap_autodesk_exports.clock import pause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,8 @@ class RateLimiter:
         Raises:
             Stopped: The run ended meanwhile.
         """
-        while pause := self._pause():
-            if self._clock.wait(pause, stop):
-                raise Stopped
+        while seconds := self._pause():
+            pause(self._clock, seconds, stop)
 
     def _pause(self) -> float:
         with self._lock:

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from tap_autodesk_exports.clock import pause
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.links import ForbiddenLink, Links
 from tap_autodesk_exports.exports.part import Broken, Part
@@ -141,8 +142,7 @@ class Downloader:
                 if patience.is_over(broken, part.size):
                     break
                 logger.info("Fetching '%s' broke: %s. Trying again.", path.name, broken)
-                if self._clock.wait(patience.pause, self._stop):
-                    raise Stopped
+                pause(self._clock, patience.pause, self._stop)
         finally:
             part.begin_again()  # nothing is left of what did not become whole
         self._failed.add(finished.export_id)

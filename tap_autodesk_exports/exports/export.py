@@ -23,6 +23,8 @@ YOUNG = dt.timedelta(hours=1)
 an orchestrator waits until it tries again, and no older than a user expects rows to be."""
 ENDS_WITHIN = dt.timedelta(days=1)
 """How far before its request an export of all there is may end: some APIs take days, not times."""
+JITTER = 0.1
+"""The greatest share by which a pause is longer, so that many exports are not polled at once."""
 
 
 class ExportError(TapError):

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import random
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports import threads
-from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.clock import canonical, instant, pause
 from tap_autodesk_exports.errors import Stopped, TapError
 from tap_autodesk_exports.exports.export import (
+    JITTER,
     ExportError,
     ExportService,
     ExportSpec,
@@ -313,8 +313,7 @@ class Runner:
         wait(self._futures.values(), LAST_REQUESTS)
 
     def _pause(self, seconds: float) -> None:
-        if self._clock.wait(seconds * random.uniform(1.0, 1.1), self._stop):  # noqa: S311
-            raise Stopped
+        pause(self._clock, seconds, self._stop, jitter=JITTER)
 
 
 def _ending(pending: PendingExport, status: ExportStatus) -> str:

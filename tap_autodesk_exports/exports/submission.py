@@ -9,13 +9,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
-import random
 import threading
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.clock import canonical, instant, pause
 from tap_autodesk_exports.errors import Stopped, TapError
-from tap_autodesk_exports.exports.export import ExportSpec, PendingExport
+from tap_autodesk_exports.exports.export import JITTER, ExportSpec, PendingExport
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
@@ -229,9 +228,7 @@ class Submission:
             self._ledger.drop(spec.key)
 
     def _pause(self, seconds: float) -> None:
-        jitter = random.uniform(1.0, 1.1)  # noqa: S311
-        if self._clock.wait(seconds * jitter, self._stop):
-            raise Stopped
+        pause(self._clock, seconds, self._stop, jitter=JITTER)
 
 
 class _Failures:

@@ -13,8 +13,7 @@ from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
-from tap_autodesk_exports.clock import canonical, instant
-from tap_autodesk_exports.errors import Stopped
+from tap_autodesk_exports.clock import canonical, instant, pause
 from tap_autodesk_exports.exports.export import (
     YOUNG,
     ExportFile,
@@ -127,8 +126,7 @@ class DataConnectorService:
             if seconds is None:
                 break
             logger.info("Waiting %.0f s for a job to be free in account %s.", seconds, account)
-            if self._data_connector.clock.wait(seconds, self._data_connector.stop):
-                raise Stopped
+            pause(self._data_connector.clock, seconds, self._data_connector.stop)
         return self._create_patiently(account, body)
 
     def _create_patiently(self, account: str, body: dict[str, Any]) -> str:
