@@ -23,9 +23,9 @@ from tap_autodesk_exports.loading.windows import Window, day_start, month_start,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tap_autodesk_exports.autodesk.chosen import Chosen
     from tap_autodesk_exports.autodesk.context import RunContext
     from tap_autodesk_exports.autodesk.insights.datasets import InsightsDataset
-    from tap_autodesk_exports.autodesk.insights.teams import Chosen
     from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.loading.bookmarks import Bookmarks
@@ -55,7 +55,7 @@ class InsightsSource(Source):
 
     def _loads(self, selected: Selected, teams: Chosen) -> Iterator[Load]:
         dataset = cast("InsightsDataset", selected.dataset)
-        for team in teams.team_ids:
+        for team in teams.items:
             partition = {"team_id": team} if team else {}
             for window in self._windows(dataset, selected.bookmarks, partition):
                 yield Load(self._spec(dataset, team, window), partition)

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.chosen import Chosen, named
 from tap_autodesk_exports.autodesk.insights.client import REPORTING, Team
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.insights.client import Insights
-    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.settings import Settings
 
 logger = logging.getLogger("tap-autodesk-exports")
 
 ALL_TEAMS = ""
 """Stands for all teams of the user, in one export."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """The teams to export.
-
-    Attributes:
-        team_ids: Their IDs; `ALL_TEAMS` for all of them in one export.
-        errors: Why each of the others cannot be exported.
-    """
-
-    team_ids: tuple[str, ...]
-    errors: tuple[TapError, ...] = ()
 
 
 class Teams:
@@ -65,7 +51,7 @@ class Teams:
         """
         teams = read_each(self.entries, Team.read)
         if wanted := self._settings.insights_team_ids:
-            return self._named(wanted)
+            return named(wanted, self.entries, "contextId", _none_of_the_users)
         reporting = tuple(team.team_id for team in teams.items if team.is_reporting)
         if not reporting and not teams.unreadable:
             msg = (
@@ -78,22 +64,6 @@ class Teams:
         if in_one and self._aliases_are_clear():
             return Chosen((ALL_TEAMS,))
         return Chosen(reporting, teams.unreadable)
-
-    def _named(self, wanted: tuple[str, ...]) -> Chosen:
-        """Return the teams of the settings, and an error for each that is none of the user's."""
-        listed = {
-            str(entry.get("contextId")) for entry in self.entries if isinstance(entry, Mapping)
-        }
-        seen = ", ".join(sorted(listed)) or "none at all"
-        errors = tuple(
-            ConfigurationError(
-                f"Insights: team {team_id} of 'insights_team_ids' is none of this user's, which "
-                f"are: {seen}. Correct it, or sign in as an admin of that team."
-            )
-            for team_id in wanted
-            if team_id not in listed
-        )
-        return Chosen(tuple(team_id for team_id in wanted if team_id in listed), errors)
 
     def _aliases_are_clear(self) -> bool:
         """Tell whether the alias in a row says which team the row belongs to."""
@@ -135,6 +105,13 @@ class Teams:
         # Where a new name made two of them alike, neither is taken for the other.
         times = collections.Counter(_alias(entry) for entry in self.entries)
         return {alias: team_id for alias, team_id in teams.items() if times[alias] == 1}
+
+
+def _none_of_the_users(team_id: str, seen: str) -> str:
+    return (
+        f"Insights: team {team_id} of 'insights_team_ids' is none of this user's, which "
+        f"are: {seen}. Correct it, or sign in as an admin of that team."
+    )
 
 
 def _alias(entry: Any) -> str:  # noqa: ANN401

@@ -7,19 +7,18 @@ import datetime as dt
 import functools
 import logging
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.chosen import Chosen, named
 from tap_autodesk_exports.autodesk.http import ApiError
 from tap_autodesk_exports.autodesk.tokenflex.client import Contract, LastUsage
 from tap_autodesk_exports.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from tap_autodesk_exports.autodesk.tokenflex.client import TokenFlex
-    from tap_autodesk_exports.errors import TapError
     from tap_autodesk_exports.settings import Settings
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -56,19 +55,6 @@ class LastUsages:
     is_whole: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Numbers:
-    """The contracts to read.
-
-    Attributes:
-        items: Their numbers.
-        errors: Why each of the others cannot be read.
-    """
-
-    items: tuple[str, ...]
-    errors: tuple[TapError, ...] = ()
-
-
 class Contracts:
     """The contracts of the user.
 
@@ -94,7 +80,7 @@ class Contracts:
         return self._client.contracts()
 
     @functools.cached_property
-    def numbers(self) -> Numbers:
+    def numbers(self) -> Chosen:
         """The contracts to read: those of the settings, else all active ones.
 
         One that ended within the look-back counts as active, because usage of its last days
@@ -104,7 +90,7 @@ class Contracts:
             ConfigurationError: There is none.
         """
         if chosen := self._settings.tokenflex_contract_numbers:
-            return self._chosen(chosen)
+            return named(chosen, self.entries, "contractNumber", _none_of_the_users)
         lookback = dt.timedelta(days=self._settings.lookback_days)
         since = (self._now() - lookback).date().isoformat()
         contracts = read_each(self.entries, Contract.read)
@@ -120,23 +106,7 @@ class Contracts:
                 "'tokenflex_contract_numbers', or leave 'tokenflex' out of 'apis'."
             )
             raise ConfigurationError(msg)
-        return Numbers(found, contracts.unreadable)
-
-    def _chosen(self, chosen: Sequence[str]) -> Numbers:
-        """Return the contracts of the settings, and an error for each that is none of the user."""
-        listed = {
-            str(entry.get("contractNumber")) for entry in self.entries if isinstance(entry, Mapping)
-        }
-        seen = ", ".join(sorted(listed)) or "none at all"
-        errors = tuple(
-            ConfigurationError(
-                f"Token Flex: contract {number} of 'tokenflex_contract_numbers' is none of this "
-                f"user's, which are: {seen}. Correct it, or sign in as a manager of that contract."
-            )
-            for number in chosen
-            if number not in listed
-        )
-        return Numbers(tuple(number for number in chosen if number in listed), errors)
+        return Chosen(found, contracts.unreadable)
 
     def last_entries(self, number: str) -> list[Any]:
         """Return what was used and processed last in a contract, as the API answers it."""
@@ -176,3 +146,10 @@ class Contracts:
                     name,
                 )
         return unknown
+
+
+def _none_of_the_users(number: str, seen: str) -> str:
+    return (
+        f"Token Flex: contract {number} of 'tokenflex_contract_numbers' is none of this "
+        f"user's, which are: {seen}. Correct it, or sign in as a manager of that contract."
+    )
