@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 START_SECONDS = 30
 BEGINNING = re.compile(r"Beginning sync of '(\w+)'")
-END = re.compile(r"\d+ rows of \d+ streams")
+END = re.compile(r"\d+ loaded, \d+ unchanged, .* \d+ rows\.")
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import run
 from served import by_stream
 
 from end_to_end.warehouses import differences, duckdb_tables
@@ -21,11 +22,14 @@ def test_meltano_run_loads_every_stream_of_the_default_selection_into_duckdb(
     project.environment["TARGET_DUCKDB_PATH"] = str(database)
     with Sandbox(seed=3, scale=0.2, job_seconds=0.2) as sandbox:
         project.settings = sandbox.settings()
-        project.load("target-duckdb")
+        log = project.load("target-duckdb")
         served = by_stream(sandbox.url, sandbox.token)
         with duckdb.connect(str(database), read_only=True) as warehouse:
             tables = duckdb_tables(warehouse)
         assert {"insights_usage", "tokenflex_usage", "issues_issues"} <= set(tables)
+        # The demo reads how long each stream took out of the same log.
+        assert set(tables) <= set(run.BEGINNING.findall(log))
+        assert len(run.END.findall(log)) == 1
         assert set(tables) == set(served)
         assert differences(served, tables, catalog, as_target_duckdb_stores) == []
 
