@@ -8,11 +8,10 @@ import functools
 import logging
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_autodesk_exports.apis import TITLES, Api
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.destinations import pieces
 from tap_autodesk_exports.destinations.layout import STYLES, Layout, column_names
@@ -21,13 +20,13 @@ from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.loading.bookmarks import DictStates
 from tap_autodesk_exports.loading.dataset import Selected
 from tap_autodesk_exports.loading.listing import Listing
-from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of, safe_record
+from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
 from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.destinations.destination import Destination
     from tap_autodesk_exports.destinations.state import KeptState
@@ -283,12 +282,12 @@ class Export:
 
         def records() -> Iterator[dict[str, Any]]:
             nonlocal is_whole
-            for entry in listing.read(run.source(listing.api)):
-                if isinstance(entry, Mapping):
-                    yield safe_record(listing.record(entry), hashing)
-                else:
+            for record in listing.records(run.source(listing.api), hashing):
+                if isinstance(record, TapError):
                     is_whole = False
-                    session.fail(listing.name, _as_error(entry, listing))
+                    session.fail(listing.name, record)
+                else:
+                    yield record
 
         with tempfile.TemporaryDirectory(dir=run.workspace.path) as folder:
             numbers = self._destination.numbers(self._numbers)
@@ -301,12 +300,3 @@ class Export:
                 with self._state.lock:
                     store.commit([batch], self._state.proposed(), gone=is_whole)
                     self._state.accept()
-
-
-def _as_error(entry: object, listing: Listing) -> TapError:
-    if isinstance(entry, TapError):
-        return entry
-    return TapError(
-        f"{TITLES[Api(listing.api)]} answered an entry that is not an object; a newer release of "
-        "this tap may know the new form."
-    )

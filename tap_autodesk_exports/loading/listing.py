@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.apis import TITLES, Api
 from tap_autodesk_exports.clock import canonical, instant
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files.json_text import compact
+from tap_autodesk_exports.loading.personal import safe_record
 from tap_autodesk_exports.tables.layout import PROVENANCE, RESCUED_DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from tap_autodesk_exports.errors import TapError
+    from tap_autodesk_exports.tables.hashing import Hashing
 
 STRING: dict[str, Any] = {"type": ["string", "null"]}
 NUMBER: dict[str, Any] = {"type": ["number", "null"]}
@@ -49,6 +53,24 @@ class Listing:
     read: Callable[[Any], Iterable[Mapping[str, Any] | TapError]]
     left_out: frozenset[str] = frozenset()
     is_personal: Callable[[str], bool] = lambda _: False
+
+    def records(self, source: Any, hashing: Hashing | None) -> Iterator[Entry | TapError]:  # noqa: ANN401
+        """Yield the records, and an error for each entry or part that could not be read.
+
+        Args:
+            source: The API's `Source`.
+            hashing: What is hashed in them.
+        """
+        for entry in self.read(source):
+            if isinstance(entry, Mapping):
+                yield safe_record(self.record(entry), hashing)
+            elif isinstance(entry, TapError):
+                yield entry
+            else:
+                yield TapError(
+                    f"{TITLES[Api(self.api)]} answered an entry that is not an object; a newer "
+                    "release of this tap may know the new form."
+                )
 
     def record(self, entry: Mapping[str, Any]) -> Entry:
         """Return an entry as a record: each value in its type, the others in `_rescued_data`."""

@@ -35,9 +35,6 @@ class NoOutput:
     def publish_pending(self) -> None:
         """Nothing: no state is kept."""
 
-    def write_lines(self, lines: bytes) -> None:
-        """Nothing: there are no messages."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Extract:

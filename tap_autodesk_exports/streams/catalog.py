@@ -28,10 +28,7 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: It is no JSON, no catalog, or that of another run of Meltano's.
     """
-    if how := _damage(text):
-        msg = f"The {what} {how}. {OVERWRITTEN}"
-        raise ConfigurationError(msg)
-    catalog = parse_object(text, what)
+    catalog = _parsed(text, what)
     try:
         for stream in Catalog.from_dict(catalog).streams:
             stream.metadata.resolve_selection()
@@ -50,18 +47,18 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
     return catalog
 
 
-def _damage(text: str) -> str | None:
-    """Return what is wrong with a text that is no whole JSON, as the rest of a sentence."""
-    if not text.strip():
-        return "is empty"
+def _parsed(text: str, what: str) -> dict[str, Any]:
+    """Return the JSON object that a text is; one that is cut off is another run's doing."""
     try:
-        json.loads(text)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        return f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
+        how = f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
+        msg = f"The {what} {how if text.strip() else 'is empty'}. {OVERWRITTEN}"
+        raise ConfigurationError(msg) from None
     except (ValueError, RecursionError):
-        return None  # whole, and yet no catalog
-    return None
+        found = None  # whole, and yet no catalog
+    return found if isinstance(found, dict) else parse_object(text, what)
 
 
 def _check(catalog: Mapping[str, Any], patterns: Patterns, what: str) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_autodesk_exports.apis import TITLES, Api
+from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.loading.personal import safe_record
 from tap_autodesk_exports.streams.stream import TapStream
 
 if TYPE_CHECKING:
@@ -38,22 +36,11 @@ class ListingStream(TapStream):
         self.begin_version()
         self._report.is_changed = True
         is_whole = True
-        for entry in self._listing.read(run.source(self._listing.api)):
-            if isinstance(entry, Mapping):
-                yield self._record(entry)
-            else:
+        for record in self._listing.records(run.source(self._listing.api), self._hashing):
+            if isinstance(record, TapError):
                 is_whole = False
-                self.fail(self._error(entry))
+                self.fail(record)
+            else:
+                yield record
         if is_whole:
             self.activate_version()
-
-    def _record(self, entry: Mapping[str, Any]) -> Record:
-        return safe_record(self._listing.record(entry), self._hashing)
-
-    def _error(self, entry: object) -> TapError:
-        if isinstance(entry, TapError):
-            return entry
-        return TapError(
-            f"{TITLES[Api(self._listing.api)]} answered an entry that is not an object; a newer "
-            "release of this tap may know the new form."
-        )
