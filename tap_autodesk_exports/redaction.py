@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import collections
-import contextlib
 import functools
 import html.entities
 import itertools
@@ -18,7 +17,7 @@ import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from typing_extensions import override
 
@@ -54,14 +53,16 @@ def without_secrets(location: str) -> str:
 
 def secrets_of(location: str) -> list[str]:
     """Return what of a URL must not be shown: the password, and the values in its query."""
-    if "://" not in location:
+    # Not by `urlsplit`: a URL that is none, or one inside another, has a password too.
+    head, separator, rest = location.rpartition("://")
+    if not separator:
         return []
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(location)
-        values = [value for _, value in parse_qsl(parts.query)]
-        written = parts.netloc.rpartition("@")[0].partition(":")[2]
-        return [*filter(None, [written, unquote(written), *values, parts.query, parts.fragment])]
-    return []
+    address, _, fragment = rest.partition("#")
+    address, _, query = address.partition("?")
+    written = address.partition("/")[0].rpartition("@")[0].partition(":")[2]
+    values = [value for _, value in parse_qsl(query)]
+    found = [written, unquote(written), *values, query, fragment]
+    return [*filter(None, found), *secrets_of(head)]
 
 
 class Redaction:
