@@ -16,7 +16,8 @@ import re
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from typing_extensions import override
@@ -63,6 +64,17 @@ def secrets_of(location: str) -> list[str]:
     values = [value for _, value in parse_qsl(query)]
     found = [written, unquote(written), *values, query, fragment]
     return [*filter(None, found), *secrets_of(head)]
+
+
+def secrets_of_batches(config: Any) -> list[str]:  # noqa: ANN401
+    """Return what must not be shown of the setting `batch_config`, whatever it looks like."""
+    storage = config.get("storage") if isinstance(config, Mapping) else None
+    if not isinstance(storage, Mapping):
+        return []
+    params = storage.get("params")
+    values = params.values() if isinstance(params, Mapping) else ()
+    found = [*secrets_of(str(storage.get("root"))), *values]
+    return [value for value in found if isinstance(value, str)]
 
 
 class Redaction:

@@ -83,6 +83,11 @@ class CheckedFile:
         return tuple(name for name in self._match.names if name not in self._match.known)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether columns are hashed, and names in the header may be values of them."""
+        return self._match.is_doubtful
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Columns of the schema that the file does not have."""
         return tuple(

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer
 from tap_autodesk_exports.autodesk import paging
+from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer
 from tap_autodesk_exports.autodesk.paging import (
     MOST_ENTRIES,
     MOST_PAGES,
