@@ -144,8 +144,8 @@ class Archive:
                 "a path that leads out of its folder. Nothing was unpacked.",
             )
         if len(parts.name.encode(errors="surrogatepass")) > _LONGEST_NAME:
-            problem = "a name that is too long for a file. Nothing was unpacked."
-            raise self._error(f"'{parts.name[:100]}…'", problem)
+            shown = f"'{parts.name[:100]}…'"
+            raise self._error(shown, "a name that is too long for a file. Nothing was unpacked.")
         return parts.name
 
     def _error(self, member: str, problem: str) -> FileError:

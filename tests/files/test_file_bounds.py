@@ -153,7 +153,7 @@ def test_a_member_whose_name_no_file_can_have_is_refused(tmp_path: Path) -> None
     path = tmp_path / "extract.zip"
     with zipfile.ZipFile(path, "w") as out:
         out.writestr("folder/" + "ü" * 130 + ".csv", b"id\n")
-    with pytest.raises(FileError, match="holds 'ü{100}…', a name that is too long for a file"):
+    with pytest.raises(FileError, match=r"holds .ü{100}…., a name that is too long"):
         Archive(path)
 
 
