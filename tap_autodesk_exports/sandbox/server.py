@@ -63,7 +63,9 @@ def is_loopback(host: str) -> bool:
 
 def _host_of(environ: WSGIEnvironment) -> str:
     try:
-        return urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+        named = urlsplit(f"//{environ.get('HTTP_HOST', '')}")
+        _ = named.port  # no number in two names: `127.0.0.1:80, evil.test`
+        return named.hostname or ""
     except ValueError:
         return ""
 
