@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer
+from tap_autodesk_exports.autodesk.http import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ PAGES_OF_GROWTH = 10
 """Pages after which less must be left of a list than at its beginning."""
 
 
-class EndlessList(UnexpectedAnswer):
+class EndlessList(ApiError):
     """A list that has no end, or is far larger than any user's."""
 
 
@@ -84,7 +85,8 @@ def _endless(title: str, items: str) -> EndlessList:
     return EndlessList(
         f"{title} answered a list of {items} that does not end: one of at most {MOST_ENTRIES} "
         f"entries, {MOST_PAGES} pages and {MOST_BYTES >> 20} MB is read, and it must not grow as "
-        "fast as it is read"
+        "fast as it is read; a newer release of this tap may know the new form.",
+        executed=True,
     )
 
 

@@ -64,10 +64,10 @@ def is_loopback(host: str) -> bool:
 def _host_of(environ: WSGIEnvironment) -> str:
     try:
         named = urlsplit(f"//{environ.get('HTTP_HOST', '')}")
-        _ = named.port  # no number in two names: `127.0.0.1:80, evil.test`
-        return named.hostname or ""
+        host, port = named.hostname, named.port  # no number in `127.0.0.1:80, evil.test`
     except ValueError:
         return ""
+    return (host or "") if port != 0 else ""
 
 
 class Sandbox:

@@ -99,7 +99,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("what", ENDLESS)
 def test_a_list_that_does_not_end_is_said_not_to(what):
-    with pytest.raises(UnexpectedAnswer, match=r"same page of exports|does not end"):
+    with pytest.raises((UnexpectedAnswer, EndlessList), match=r"same page of exports|does not end"):
         collect(ENDLESS[what])
 
 
@@ -185,6 +185,6 @@ def test_a_list_that_does_not_end_is_read_once():
 
     once = ReadOnce(read)
     for owner in ("a", "a", "b", "a"):
-        with pytest.raises(EndlessList, match=f"^{owner};"):
+        with pytest.raises(EndlessList, match=f"^{owner}$"):
             once.of(owner)
     assert calls == ["a", "b"]
