@@ -24,6 +24,7 @@ from singer_sdk.configuration._dict_config import (
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.json_reading import TooDeep, read_json
 from tap_autodesk_exports.settings.kinds import Switch, nearest
 from tap_autodesk_exports.settings.rules import Known, WrongSettings
 from tap_autodesk_exports.settings.schema import kinds
@@ -191,17 +192,18 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         ConfigurationError: It is something else.
     """
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         reason = "is empty" if not text.strip() else f"is not JSON ({error.msg} at {where})"
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
+    except TooDeep as error:
+        msg = f"The {what} cannot be read: {error}."
+        raise ConfigurationError(msg) from None
     except ValueError:  # a number of thousands of digits
         msg = f"The {what} cannot be read as JSON: a number in it is too long."
         raise ConfigurationError(msg) from None
-    except RecursionError:
-        found = None
     if not isinstance(found, dict):
         msg = f"The {what} holds no JSON object: it must begin with {{ and end with }}."
         raise ConfigurationError(msg)
@@ -211,11 +213,11 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
 def _parsed(name: str, text: str) -> Any:  # noqa: ANN401
     """Return the JSON value that a variable holds, or its text where the setting is text."""
     kind = kinds(Settings)[name]
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(ValueError):
         if isinstance(kind, Switch):
             return kind.read(text)
         if "string" not in kind.schema()["type"]:
-            return json.loads(text)
+            return read_json(text)
     return text
 
 

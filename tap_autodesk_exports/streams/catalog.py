@@ -9,6 +9,7 @@ from typing import Any
 from singer_sdk.singerlib import Catalog
 
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.settings.config import parse_object
 from tap_autodesk_exports.streams.selection import Patterns, given_patterns
 
@@ -50,13 +51,13 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
 def _parsed(text: str, what: str) -> dict[str, Any]:
     """Return the JSON object that a text is; one that is cut off is another run's doing."""
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         how = f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
         msg = f"The {what} {how if text.strip() else 'is empty'}. {OVERWRITTEN}"
         raise ConfigurationError(msg) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None  # whole, and yet no catalog
     return found if isinstance(found, dict) else parse_object(text, what)
 
