@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.session import Session
 from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
@@ -172,6 +172,14 @@ def _naming_the_maps() -> Iterator[None]:
     """
     try:
         yield
+    except TapError:
+        raise
     except MappingError as error:
         msg = f"Setting 'stream_maps' cannot be used: {error}"
+        raise ConfigurationError(msg) from None
+    except Exception as error:  # noqa: BLE001 - what an expression raises can be anything
+        msg = (
+            f"Setting 'stream_maps' cannot be used ({type(error).__name__}): check its expressions "
+            "and options."
+        )
         raise ConfigurationError(msg) from None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import jsonschema
+from jsonschema.exceptions import best_match
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import (
     merge_missing_config_jsonschema,
@@ -221,6 +222,9 @@ def _parsed(name: str, text: str) -> Any:  # noqa: ANN401
     return text
 
 
+_ALTERNATIVES = {"anyOf", "oneOf", "allOf"}
+
+
 def _sdk_problems(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the settings of the SDK, without their values."""
     given = {
@@ -228,8 +232,10 @@ def _sdk_problems(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator
         for name, value in config.items()
         if name in schema["properties"] and name not in kinds(Settings)
     }
-    for error in jsonschema.Draft7Validator(schema).iter_errors(given):
+    for found in jsonschema.Draft7Validator(schema).iter_errors(given):
+        error = best_match([found]) or found  # of the alternatives, the one that is meant
         path = ".".join(str(step) for step in error.path)
         wanted = error.validator_value
         words = " or ".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted)
-        yield f"Setting '{path}' is not what the Singer SDK wants: {error.validator} {words}."
+        how = "" if error.validator in _ALTERNATIVES else f": {error.validator} {words}"
+        yield f"Setting '{path}' is not what the Singer SDK wants{how}."

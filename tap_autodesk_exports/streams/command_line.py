@@ -24,6 +24,7 @@ from tap_autodesk_exports.settings.config import (
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.stdout import writable
+from tap_autodesk_exports.streams.batch_files import check_batches
 from tap_autodesk_exports.streams.catalog import read_catalog
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
@@ -71,6 +72,7 @@ class CommandLine(Tap, abc.ABC):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings in our own words, also for discovery: the SDK's show the values."""
         check_config(self._config, known(self._config))
+        check_batches(self._config)
         return []
 
     @classproperty
