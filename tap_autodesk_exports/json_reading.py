@@ -33,15 +33,19 @@ def read_json(text: str | bytes, **hooks: Any) -> Any:  # noqa: ANN401
         value = json.loads(text, **hooks)
     except RecursionError:
         raise TooDeep from None
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [part for one in level for part in _parts(one) if isinstance(part, (dict, list))]
-        if not level:
-            return value
-    raise TooDeep
+    _check_depth(value)
+    return value
 
 
-def _parts(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _check_depth(value: Any) -> None:  # noqa: ANN401
+    """Raise TooDeep; one way down at a time, as a list of all that is at one level may be large."""
+    ways = [iter((value,))]
+    while ways:
+        for part in ways[-1]:
+            if part and isinstance(part, (dict, list)):
+                if len(ways) > DEEPEST:
+                    raise TooDeep
+                ways.append(iter(part.values() if isinstance(part, dict) else part))
+                break
+        else:
+            ways.pop()
