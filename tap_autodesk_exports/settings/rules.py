@@ -8,7 +8,6 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.settings.kinds import nearest, shown
 
@@ -35,15 +34,11 @@ class Known:
         others: Names of the settings that the Singer SDK reads.
         groups: The service groups of the Data Connector that exist.
         streams: Names of the streams that are there without the user's own exports.
-        apis: The APIs of which streams are selected.
-        now: The present instant.
     """
 
     others: Collection[str] | None = None
     groups: Collection[str] | None = None
     streams: Collection[str] | None = None
-    apis: Collection[Api] | None = None
-    now: dt.datetime | None = None
 
 
 class WrongSettings(ConfigurationError):
@@ -76,7 +71,7 @@ def unknown_names(known: Known, names: Iterable[str], settings: Collection[str])
         yield f"Setting {shown(name)} does not exist: {remedy}"
 
 
-def dates(known: Known, start: dt.datetime | None, end: dt.datetime | None) -> Iterator[str]:
+def dates(_: Known, start: dt.datetime | None, end: dt.datetime | None) -> Iterator[str]:
     """A range of dates that holds nothing."""
     for name, date in (("start_date", start), ("end_date", end)):
         if date and date < EARLIEST:
@@ -89,8 +84,6 @@ def dates(known: Known, start: dt.datetime | None, end: dt.datetime | None) -> I
             f"Setting 'start_date' ({_day(start)}) is not before 'end_date' ({_day(end)}): give "
             "an earlier start or a later end."
         )
-    elif start and known.now and start >= known.now:
-        yield f"Setting 'start_date' ({_day(start)}) is in the future: write one of the past."
 
 
 def _day(date: dt.datetime) -> str:
@@ -98,7 +91,7 @@ def _day(date: dt.datetime) -> str:
 
 
 def accounts(
-    known: Known,
+    _: Known,
     account_ids: tuple[str, ...],
     project_ids: tuple[str, ...],
     job_id: str | None,
@@ -108,7 +101,6 @@ def accounts(
     needing = [
         *(["'data_connector_project_ids'"] if project_ids else []),
         *(["'data_connector_job_id'"] if job_id else []),
-        *(["a selected stream"] if Api.DATA_CONNECTOR in (known.apis or ()) else []),
     ]
     if needing and not (account_ids or sandbox):
         yield (
