@@ -83,6 +83,22 @@ class CommandLine(Tap, abc.ABC):
 
     # Options
 
+    @classproperty
+    @override
+    def cli(cls) -> click.Command:  # noqa: N805
+        """The command; to look it up sets up the log, which the environment may have wrong."""
+        try:
+            command: click.Command = super().cli
+        except Exception as error:  # noqa: BLE001 - of logging, of YAML, of a file
+            msg = (
+                f"The log cannot be set up as the environment wants it ({type(error).__name__}): "
+                "LOGLEVEL and TAP_AUTODESK_EXPORTS_LOGLEVEL name a level, such as INFO, and "
+                "SINGER_SDK_LOG_CONFIG a YAML file that configures Python's logging."
+            )
+            click.echo(f"Error: {msg}", err=True)
+            sys.exit(1)
+        return command
+
     @classmethod
     @override
     def invoke(  # type: ignore[override]

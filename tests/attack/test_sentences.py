@@ -645,6 +645,26 @@ def test_a_variable_of_the_wrong_kind_is_named(lab, name):
         assert "[" in run.complaints
 
 
+LOGS = {
+    "a level that is none": ("TAP_AUTODESK_EXPORTS_LOGLEVEL", "LOUD"),
+    "a level for all plugins": ("LOGLEVEL", "99 bottles"),
+    "a file that is no configuration": ("SINGER_SDK_LOG_CONFIG", "CONFIG"),
+    "a file that is no YAML": ("SINGER_SDK_LOG_CONFIG", "BROKEN"),
+    "a folder": ("SINGER_SDK_LOG_CONFIG", "FOLDER"),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_log_that_cannot_be_set_up_is_named(lab, name):
+    """A level or a configuration of the log that is none is named, before anything else."""
+    variable, value = LOGS[name]
+    (lab.folder / "broken.yml").write_bytes(b"a: [\xff\n\t}")
+    files = {"CONFIG": "config.json", "BROKEN": "broken.yml", "FOLDER": "."}
+    value = str(lab.folder / files[value]) if value in files else value
+    run = lab.run(lab.config(INSIGHTS), streams=None, env={variable: value}, pace=1)
+    run.assert_sentence(variable)
+
+
 SETTINGS = {
     "apis as text": {"apis": "insights"},
     "apis that are empty": {"apis": []},

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from support import in_process
 from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.streams.batch_files import new_file
@@ -169,14 +170,21 @@ def test_a_batch_config_that_is_none_is_one_sentence(server, name):
 
 
 @pytest.mark.parametrize(
-    "root", ["/proc/nowhere", "file:///dev/full", "nothing://bucket", "s3://key:hidden@bucket"]
+    ("format_", "root"),
+    [
+        ("jsonl", "FILE/nowhere"),
+        ("parquet", "FILE"),
+        ("jsonl", "nothing://bucket"),
+        ("parquet", "nothing://key:hidden@bucket"),
+    ],
 )
-@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
 def test_a_storage_that_cannot_be_written_is_one_sentence_without_its_keys(
-    server, run_tap, root, format_
+    server, tmp_path, format_, root
 ):
+    (tmp_path / "file").touch()
+    root = root.replace("FILE", (tmp_path / "file").as_uri())
     batch = {"encoding": {"format": format_}, "storage": {"root": root}}
-    run = run_tap({**server.settings(), **CONFIG, "batch_config": batch})
+    run = in_process.run(server, {**CONFIG, "batch_config": batch}, *STREAMS)
     assert run.code == 1
     assert "No file can be written to the storage that 'storage.root'" in run.stderr
     assert "hidden" not in run.stderr
@@ -213,9 +221,8 @@ def test_a_storage_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, mo
         ({"a": "name.nothing()"}, "Failed to evaluate"),
     ],
 )
-def test_a_map_that_fails_is_one_sentence_without_the_row(server, run_tap, of_a_map, error):
-    maps = {"stream_maps": {"admin_users": of_a_map}}
-    run = run_tap({**server.settings(), **CONFIG, **maps})
+def test_a_map_that_fails_is_one_sentence_without_the_row(server, of_a_map, error):
+    run = in_process.run(server, {**CONFIG, "stream_maps": {"admin_users": of_a_map}}, *STREAMS)
     assert run.code == 1
     assert re.search(rf"'stream_maps' cannot be (applied to a row|used).*({error})", run.stderr)
     assert "Traceback" not in run.stderr
