@@ -14,14 +14,15 @@ class TooDeep(ValueError):
     """Lists and objects are nested too deeply in one another."""
 
     def __init__(self) -> None:
-        super().__init__(f"it is nested more than {DEEPEST} levels deep")
+        super().__init__("it is nested too deeply")
 
 
-def read_json(text: str | bytes, **hooks: Any) -> Any:  # noqa: ANN401
+def read_json(text: str | bytes, *, deepest: int = DEEPEST, **hooks: Any) -> Any:  # noqa: ANN401
     """Return the value that a text is.
 
     Args:
         text: The text; bytes are UTF-8, UTF-16 or UTF-32.
+        deepest: How many levels there may be.
         hooks: As for `json.loads`, such as `parse_float`.
 
     Raises:
@@ -33,19 +34,21 @@ def read_json(text: str | bytes, **hooks: Any) -> Any:  # noqa: ANN401
         value = json.loads(text, **hooks)
     except RecursionError:
         raise TooDeep from None
-    _check_depth(value)
+    if not _fits(value, deepest):
+        raise TooDeep
     return value
 
 
-def _check_depth(value: Any) -> None:  # noqa: ANN401
-    """Raise TooDeep; one way down at a time, as a list of all that is at one level may be large."""
+def _fits(value: Any, deepest: int) -> bool:  # noqa: ANN401
+    """Tell whether a value has so few levels; one way down at a time, as a level may be large."""
     ways = [iter((value,))]
     while ways:
         for part in ways[-1]:
             if part and isinstance(part, (dict, list)):
-                if len(ways) > DEEPEST:
-                    raise TooDeep
+                if len(ways) > deepest:
+                    return False
                 ways.append(iter(part.values() if isinstance(part, dict) else part))
                 break
         else:
             ways.pop()
+    return True

@@ -77,14 +77,14 @@ class TapAutodeskExports(CommandLine):
         if is_meltanos_default():
             for stream in self._left_out():
                 stream.selected = False
-        with _naming_the_maps():
+        with _naming_the_maps(self.config):
             super(Tap, self).setup_mapper()
         selected = {
             name: entry
             for name, entry in self.catalog.items()
             if name not in streams or streams[name].selected
         }
-        with _naming_the_maps():
+        with _naming_the_maps(self.config):
             self.mapper.register_raw_streams_from_catalog(Catalog(selected))
 
     def _selected(self) -> Sequence[Selected]:
@@ -164,7 +164,7 @@ class TapAutodeskExports(CommandLine):
 
 
 @contextmanager
-def _naming_the_maps() -> Iterator[None]:
+def _naming_the_maps(config: Mapping[str, Any]) -> Iterator[None]:
     """Report a map that the SDK cannot use.
 
     Raises:
@@ -177,7 +177,9 @@ def _naming_the_maps() -> Iterator[None]:
     except MappingError as error:
         msg = f"Setting 'stream_maps' cannot be used: {error}"
         raise ConfigurationError(msg) from None
-    except Exception as error:  # noqa: BLE001 - what an expression raises can be anything
+    except Exception as error:  # what an expression raises can be anything
+        if not config.get("stream_maps"):
+            raise
         msg = (
             f"Setting 'stream_maps' cannot be used ({type(error).__name__}): check its expressions "
             "and options."

@@ -200,7 +200,7 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
     except TooDeep as error:
-        msg = f"The {what} cannot be read: {error}."
+        msg = f"The {what} cannot be read as JSON: {error}."
         raise ConfigurationError(msg) from None
     except ValueError:  # a number of thousands of digits
         msg = f"The {what} cannot be read as JSON: a number in it is too long."

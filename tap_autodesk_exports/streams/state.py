@@ -27,6 +27,8 @@ TEXTS = (
 )
 """Keys of a bookmark that hold text."""
 
+DEEPEST = 400
+"""Levels of a state that is read: what another program put there is passed on as it is."""
 LONGEST_NUMBER = 1_000
 """Digits of a number in a state that is read; none that this tap writes has so many."""
 
@@ -46,6 +48,7 @@ def read_state(text: str, what: str) -> State:
     try:
         found = read_json(
             text.removeprefix("\ufeff"),
+            deepest=DEEPEST,
             parse_int=_number,
             parse_float=_number,
             parse_constant=lambda _: None,
