@@ -119,9 +119,7 @@ def _print_schedule(file: TextIO, days: int) -> None:
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     except (ValueError, csv.Error, OSError):
-        msg = (
-            "The accounts file cannot be read: write it in UTF-8, an account ID on each line."
-        )
+        msg = "The accounts file cannot be read: write it in UTF-8, an account ID on each line."
         raise click.ClickException(msg) from None
     accounts.write(found, sys.stdout)
 
