@@ -136,7 +136,7 @@ def from_environment() -> dict[str, Any]:
         elif name in theirs:
             try:
                 config |= parse_environment_config({"properties": {name: theirs[name]}}, PREFIX)
-            except ValueError:
+            except (ValueError, RecursionError):  # the SDK reads it as JSON by itself
                 problems.append(
                     f"The environment variable {variable} cannot be read as "
                     f"{' or '.join(theirs[name]['type'])}: write it as JSON."

@@ -131,6 +131,14 @@ def test_a_switch_in_the_environment_is_one_of_the_usual_words(environment, text
             ),
         ),
         (
+            "stream_maps",
+            "[" * 100_000,
+            (
+                "The environment variable TAP_AUTODESK_EXPORTS_STREAM_MAPS cannot be read as "
+                "object or null: write it as JSON."
+            ),
+        ),
+        (
             "flattening_max_depth",
             "deep",
             (
