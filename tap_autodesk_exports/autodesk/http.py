@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.transport.failures import Failure
 
 logger = logging.getLogger("tap-autodesk-exports")
-# At DEBUG this library writes the query strings of signed links.
-logging.getLogger("urllib3").setLevel(logging.INFO)
 
 TIMEOUT = (CONNECT, SILENCE)
 """Seconds to connect, and to wait for the next bytes."""

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.redaction import secrets_of_batches
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import (
     ENVIRONMENT,
@@ -176,7 +177,9 @@ class CommandLine(Tap, abc.ABC):
         self.output.gone = self.session.stop.set
         try:
             # Bad settings fail here, once, and not in every stream.
-            self.session.run.redaction.guard()
+            redaction = self.session.run.redaction
+            redaction.keep(secrets_of_batches(self.config.get("batch_config")))
+            redaction.guard()
             quiet()
             if self.config.get("batch_config"):
                 self.logger.warning(BATCH_IS_ON)

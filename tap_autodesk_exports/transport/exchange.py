@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import logging
 import re
 import socket
 import threading
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
     Connected = Callable[[socket.socket], None]
     """Gets a new connection to the server itself before anything is sent; may refuse it."""
+
+# This library writes the query strings of signed links at DEBUG, and quotes headers that are none,
+# with a traceback, as a warning. What failed is said by `failures`.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 CONNECT = 15.0
 """Seconds to connect to each of a host's addresses, and for the handshake of TLS."""

@@ -569,7 +569,7 @@ def test_too_little_address_space_is_a_sentence(lab, megabytes):
     done = lab.begin(lab.config(INSIGHTS), streams=STREAMS[INSIGHTS], limits=limits, pace=1)
     ended = done.end(checked=False)
     assert ended.code != -9, "it did not end"
-    if megabytes >= 250:
+    if megabytes >= 500:  # with less, code of a library that is not Python may end the process
         lab.check(ended, done, False)  # noqa: FBT003
 
 
