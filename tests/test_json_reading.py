@@ -18,7 +18,7 @@ OTHERS = {
     "tables/nested.py",
     "tables/identity.py",
 }
-"""The reader itself, a guard of the SDK's own, readers of cells and files, a method called `json`."""
+"""The reader itself, a guard of the SDK, readers of cells and files, a method called `json`."""
 
 
 def nested(depth: int, begin: str = "[", end: str = "]") -> str:
