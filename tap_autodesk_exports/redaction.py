@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BLOT = "***"
+LONGEST_LINE = 32 << 10
+"""Characters of a line of the log."""
 SHORTEST = 8
 """Characters; to blot out less than that would make other words unreadable and hide nothing."""
 SHORTEST_SIGNATURE = 20
@@ -256,4 +258,12 @@ class _Redacting(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        return self._redact(self._inner.format(record))
+        text = self._redact(self._inner.format(record))
+        return "\n".join(map(_shortened, text.split("\n"))) if len(text) > LONGEST_LINE else text
+
+
+def _shortened(line: str) -> str:
+    """Return a line of the log, cut after it was redacted: a server's words may have megabytes."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[:LONGEST_LINE]}… ({len(line)} characters)"

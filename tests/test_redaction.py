@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from support import in_process, processes
 from tap_autodesk_exports.redaction import (
+    LONGEST_LINE,
     Redaction,
     excerpt,
     secrets_of,
@@ -220,6 +222,22 @@ def test_addresses_are_blotted_out_where_they_are_hidden(written):
     said = f"User '{written}' is locked (3 @ 2)."
     assert Redaction(list).redact(said) == said
     assert Redaction(list, hide_addresses=True).redact(said) == "User '***' is locked (3 @ 2)."
+
+
+def test_a_line_of_the_log_has_an_end_and_is_cut_after_it_was_redacted(capsys):
+    redaction = Redaction(lambda: ["a-secret-of-the-user"])
+    logger = logging.getLogger("a long line")
+    handler = logging.StreamHandler()
+    logger.addHandler(handler)
+    try:
+        redaction.guard()
+        logger.warning("%sa-secret-of-the-user%s", "x" * (LONGEST_LINE - 10), "y" * 2_000_000)
+    finally:
+        logger.removeHandler(handler)
+    said = capsys.readouterr().err
+    assert "a-secret" not in said
+    assert len(said) < LONGEST_LINE + 100
+    assert said.rstrip().endswith("characters)")
 
 
 SPELLINGS = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from tap_autodesk_exports.autodesk.server_time import http_date
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.redaction import excerpt
 from tap_autodesk_exports.transport.failures import PROXY_CREDENTIALS
 
@@ -81,8 +82,8 @@ def _free_again(answer: requests.Response, now: dt.datetime) -> str:
 def said(answer: requests.Response) -> str:
     """Return the server's own words, from any of the documented shapes of an error body."""
     try:
-        body = answer.json()
-    except (ValueError, RecursionError):
+        body = read_json(answer.content)
+    except ValueError:
         text = answer.text.strip()
         words = "" if text.startswith("<") else text
     else:

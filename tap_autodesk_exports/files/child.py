@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tap_autodesk_exports.files.combine import combine
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.headers import with_the_reports_header
+from tap_autodesk_exports.json_reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -144,7 +145,7 @@ class _Child:
             line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise self._too_large()
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = read_json(line)
         if "problem" in answer:
             raise FileError(self._path, answer["problem"])
         if "errno" in answer:

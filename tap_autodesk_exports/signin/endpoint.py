@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from tap_autodesk_exports import signals
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.redaction import excerpt
 from tap_autodesk_exports.settings import API_URL
 from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, DamagedAnswer, SignInError
@@ -244,8 +244,8 @@ _PASSING = {429, 500, 502, 503, 504}
 def _object(answer: requests.Response) -> dict[str, Any]:
     """Return the JSON object of an answer; an empty one where there is none."""
     try:
-        body = json.loads(answer.content)
-    except (ValueError, RecursionError):
+        body = read_json(answer.content)
+    except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
