@@ -47,7 +47,7 @@ def test_what_is_nested_too_deeply_is_an_error_that_says_so(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "[" + "0," * 4_000_000 + "0]",
+        "[" + "0," * 6_000_000 + "0]",
         b"[" + b"[]," * 3_000_000 + b"0]",
         "[" + '{"a":{"a":1}},' * 1_000_000 + "0]",
         '["' + "x" * (85 << 20) + '"]',
