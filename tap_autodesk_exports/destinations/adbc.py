@@ -8,17 +8,18 @@ import importlib
 import re
 import threading
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.destination import DestinationError, opened
 from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.destinations.sql_store import Dialect, SqlStore, put_state, state_of
+from tap_autodesk_exports.destinations.storage import prepare_file
 from tap_autodesk_exports.tables.numbers import ParquetNumbers
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tap_autodesk_exports.destinations.layout import Layout
     from tap_autodesk_exports.tables.engine import Engine
@@ -173,6 +174,8 @@ class AdbcDestination:
 
     def open(self) -> None:
         """Connect; where the database has such locks, no other export can meanwhile."""
+        if self._driver is SQLITE:
+            prepare_file(Path(SQLITE.connect(self._address)))
         self._connection = connection = self._connect()
         try:
             self._prepare(connection)
@@ -199,16 +202,19 @@ class AdbcDestination:
                 f"'tap-autodesk-exports[{self._driver.extra}]'."
             )
             raise DestinationError(msg) from None
-        try:
-            made = dbapi.connect(self._driver.connect(self._address))
-        except _errors() as error:
-            msg = (
-                f"{self.title} cannot be reached ({_reason(error)}): check the address, the user "
-                "and the password."
-            )
-            raise DestinationError(msg) from None
-        connection = _Connection(made, self._driver, self.title)
-        connection.schema = self._schema or str(connection.rows(self._driver.schema)[0][0])
+        with contextlib.ExitStack() as undo:
+            try:
+                made = dbapi.connect(self._driver.connect(self._address))
+                connection = _Connection(made, self._driver, self.title)
+                undo.callback(connection.close)
+                connection.schema = self._schema or str(connection.rows(self._driver.schema)[0][0])
+            except _errors() as error:
+                msg = (
+                    f"{self.title} cannot be reached ({_reason(error)}): check the address, the "
+                    "user and the password."
+                )
+                raise DestinationError(msg) from None
+            undo.pop_all()
         return connection
 
     @property

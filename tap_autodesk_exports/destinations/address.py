@@ -9,7 +9,7 @@ from tap_autodesk_exports.destinations import adbc
 from tap_autodesk_exports.destinations.destination import STATE_NAME, DestinationError
 from tap_autodesk_exports.destinations.duckdb_file import DuckDBFile
 from tap_autodesk_exports.destinations.files import FORMATS, folder_of_parquet, one_file
-from tap_autodesk_exports.destinations.storage import Bucket, LocalFolder
+from tap_autodesk_exports.destinations.storage import Bucket, LocalFolder, usable
 from tap_autodesk_exports.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ DRIVERS = {
     "snowflake": adbc.SNOWFLAKE,
     "bigquery": adbc.BIGQUERY,
 }
+DUCKDB = ".duckdb"
 STORAGES = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "file": ""}
 """Scheme -> the extra that it needs."""
 FORMS = (
@@ -50,12 +51,20 @@ def destination_of(address: str, schema: str | None = None) -> Destination:
         msg = f"'{scheme}://' is no destination: give {FORMS}."
         raise DestinationError(msg)
     path = Path(address)
-    if path.suffix == ".duckdb":
-        return DuckDBFile(path, schema)
-    if address.endswith(("/", "\\")) or path.is_dir():
+    suffix = next((each for each in (*FORMATS, DUCKDB) if path.name.endswith(each)), None)
+    with usable(address):
+        is_folder = path.is_dir()
+    if address.endswith(("/", "\\")) or (is_folder and not suffix):
         return folder_of_parquet(LocalFolder(path, f".{STATE_NAME}.lock"))
-    suffix = next((each for each in FORMATS if path.name.endswith(each)), None)
+    if is_folder:
+        msg = (
+            f"'{address}' is a folder: write '{address}/' to have a Parquet file for each stream "
+            "in it, or name another file."
+        )
+        raise DestinationError(msg)
     if suffix is None:
         msg = f"'{address}' is no destination: give {FORMS}."
         raise DestinationError(msg)
+    if suffix == DUCKDB:
+        return DuckDBFile(path, schema)
     return one_file(path, suffix)

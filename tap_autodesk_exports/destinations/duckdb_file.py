@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tap_autodesk_exports.destinations.destination import DestinationError, opened
 from tap_autodesk_exports.destinations.layout import identifier, literal
 from tap_autodesk_exports.destinations.sql_store import Dialect, SqlStore, put_state, state_of
+from tap_autodesk_exports.destinations.storage import prepare_file
+from tap_autodesk_exports.tables.database_file import why_unopened
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class DuckDBFile:
 
     def open(self) -> None:
         """Open the file, which no other process can open meanwhile."""
+        prepare_file(self._path)
         self._connection = self._connect()
         if self._schema != "main":
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self._schema)}")
@@ -79,10 +82,8 @@ class DuckDBFile:
         try:
             return duckdb.connect(str(self._path), read_only=read_only, config=config)
         except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
             msg = (
-                f"The DuckDB file {self._path} cannot be opened ({reason}). Close what has it "
-                "open, or name another file."
+                f"The DuckDB file {self._path} cannot be opened: {why_unopened(self._path, error)}"
             )
             raise DestinationError(msg) from None
 

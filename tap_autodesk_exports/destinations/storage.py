@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,11 +15,12 @@ from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.redaction import without_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 class Storage(Protocol):
-    """A folder; names have slashes.
+    """A folder; names have slashes. What it refuses is a `DestinationError`.
 
     Attributes:
         title: What it is, for a person.
@@ -61,6 +64,70 @@ class Storage(Protocol):
         """Remove a file, if it is there."""
 
 
+@contextlib.contextmanager
+def usable(title: str) -> Iterator[None]:
+    """Turn what a disk or a bucket refuses inside into a sentence.
+
+    Args:
+        title: What is read or written, for a person.
+
+    Raises:
+        DestinationError: Something was refused.
+    """
+    try:
+        yield
+    except (DestinationError, filelock.Timeout):
+        raise
+    except Exception as error:  # every fsspec backend has its own errors
+        if not isinstance(error, OSError) and type(error).__module__ == "builtins":
+            raise  # it is ours
+        msg = (
+            f"{title} cannot be read or written ({_reason(error)}): name another place, or make "
+            "room or give permission there."
+        )
+        raise DestinationError(msg) from None
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case NotADirectoryError() | FileExistsError():
+            return "there is a file where a folder is needed"
+        case IsADirectoryError():
+            return "there is a folder where a file is needed"
+        case _:
+            return getattr(error, "strerror", None) or type(error).__name__
+
+
+def prepare_file(path: Path) -> None:
+    """Make the folder of a database's file, and make sure that the file can be written.
+
+    Databases say what is wrong with it in words that lead astray, or later.
+
+    Raises:
+        DestinationError: It cannot.
+    """
+    with usable(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_file(path)
+        is_new = not path.exists()
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is there and no file: reading a device or a pipe may have no end.
+
+    Raises:
+        OSError: It is one.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -78,18 +145,19 @@ class LocalFolder:
     def __init__(self, path: Path, lock: str) -> None:
         self.title = str(path)
         self._path = path
-        self._lock = filelock.FileLock(path / lock, timeout=0, thread_local=False)
+        self._lock_path = path / lock
+        self._lock = filelock.FileLock(self._lock_path, timeout=0, thread_local=False)
 
     def open(self) -> None:
         """Make the folder, lock it, and remove the drafts of killed runs."""
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            with usable(self.title):
+                self._path.mkdir(parents=True, exist_ok=True)
+                if not self._lock_path.exists():
+                    self._lock_path.touch()  # where no file can be made, filelock would wait
+                self._lock.acquire()
         except filelock.Timeout:
             msg = f"Another export is writing into {self.title}: wait until it has ended."
-            raise DestinationError(msg) from None
-        except OSError as error:
-            msg = f"{self.title} cannot be written into ({error.strerror}): name another place."
             raise DestinationError(msg) from None
 
     def close(self) -> None:
@@ -98,28 +166,35 @@ class LocalFolder:
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file."""
-        try:
-            return (self._path / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        path = self._path / name
+        with usable(str(path)):
+            _check_file(path)
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file beside, and move it into place."""
-        draft = self.draft(name, self._path)
-        draft.write_bytes(content)
-        self.move(draft, name)
+        with usable(str(self._path / name)):
+            draft = self.draft(name, self._path)
+            draft.write_bytes(content)
+            self.move(draft, name)
 
     def draft(self, name: str, temporary: Path) -> Path:  # noqa: ARG002
         """Return a hidden path in the same folder, so that moving it is one step."""
         path = self._path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with usable(str(path)):
+            _check_file(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f".{path.name}.new")
 
     def move(self, draft: Path, name: str) -> None:
         """Flush the draft to the disk and move it into place."""
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(self._path / name)
+        with usable(str(self._path / name)):
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+            draft.replace(self._path / name)
 
     def local(self, name: str, temporary: Path) -> Path:  # noqa: ARG002
         """Return the path."""
@@ -127,7 +202,8 @@ class LocalFolder:
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of a file."""
-        return digest(self._path / name)
+        with usable(str(self._path / name)):
+            return digest(self._path / name)
 
     def size(self, name: str) -> int | None:
         """Return the size of a file."""
@@ -136,7 +212,8 @@ class LocalFolder:
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        (self._path / name).unlink(missing_ok=True)
+        with usable(str(self._path / name)):
+            (self._path / name).unlink(missing_ok=True)
 
 
 class Bucket:
@@ -174,22 +251,25 @@ class Bucket:
 
     def open(self) -> None:
         """Make the folder, where the storage has folders."""
-        self._fs.makedirs(self._found()[1], exist_ok=True)
+        with usable(self.title):
+            self._fs.makedirs(self._found()[1], exist_ok=True)
 
     def close(self) -> None:
         """Nothing."""
 
     def read(self, name: str) -> bytes | None:
         """Return the content of an object."""
-        try:
-            content: bytes = self._fs.cat_file(self._at(name))
-        except FileNotFoundError:
-            return None
-        return content
+        with usable(self.title):
+            try:
+                content: bytes = self._fs.cat_file(self._at(name))
+            except FileNotFoundError:
+                return None
+            return content
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object."""
-        self._fs.pipe_file(self._at(name), content)
+        with usable(self.title):
+            self._fs.pipe_file(self._at(name), content)
 
     def draft(self, name: str, temporary: Path) -> Path:  # noqa: ARG002
         """Return a path of this machine."""
@@ -197,29 +277,33 @@ class Bucket:
 
     def move(self, draft: Path, name: str) -> None:
         """Upload a draft."""
-        self._fs.put_file(str(draft), self._at(name))
+        with usable(self.title):
+            self._fs.put_file(str(draft), self._at(name))
         draft.unlink()
 
     def local(self, name: str, temporary: Path) -> Path:
         """Download an object."""
         path = temporary / f"old-{uuid4()}"
-        self._fs.get_file(self._at(name), str(path))
+        with usable(self.title):
+            self._fs.get_file(self._at(name), str(path))
         return path
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of an object."""
-        with self._fs.open(self._at(name), "rb") as file:
+        with usable(self.title), self._fs.open(self._at(name), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def size(self, name: str) -> int | None:
         """Return the size of an object."""
-        self._fs.invalidate_cache()
-        try:
-            return int(self._fs.size(self._at(name)))
-        except FileNotFoundError:
-            return None
+        with usable(self.title):
+            self._fs.invalidate_cache()
+            try:
+                return int(self._fs.size(self._at(name)))
+            except FileNotFoundError:
+                return None
 
     def remove(self, name: str) -> None:
         """Remove an object."""
         if self.size(name) is not None:
-            self._fs.rm_file(self._at(name))
+            with usable(self.title):
+                self._fs.rm_file(self._at(name))

@@ -43,6 +43,10 @@ def command(*, warehouse: str, schema: str, output: Path, title: str) -> None:
             text = page.render(marts, title)
     except TapError as error:
         raise click.ClickException(str(error)) from None
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"The report {output} cannot be written ({error.strerror}): give another --output."
+        raise click.ClickException(msg) from None
     click.echo(f"The report is {output}: open it in a browser.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.tables.database_file import why_unopened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Row = dict[str, Value]
     Execute = Callable[[str, tuple[str, ...]], Any]
 
+_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
 BUILD = "Run `dbt build` with this project's dbt package on it first."
 
 
@@ -100,18 +102,27 @@ def connect(address: str, schema: str) -> Iterator[Marts]:
 @contextlib.contextmanager
 def _duckdb(address: str) -> Iterator[tuple[Execute, str]]:
     """Attach the file under a fixed name: one that is called like its schema is ambiguous."""
-    if not Path(address).is_file():
+    path = Path(address)
+    if not _is_file(path):
         msg = f"There is no warehouse {address}: load data into it, or give its path."
         raise ConfigurationError(msg)
-    with duckdb.connect() as connection:
+    # A file of another kind would have DuckDB download what reads it.
+    with duckdb.connect(config=dict.fromkeys(_EXTENSIONS, False)) as connection:
         try:
             quoted = address.replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+            connection.execute(f"ATTACH '{quoted}' AS warehouse (TYPE duckdb, READ_ONLY)")
             connection.execute("USE warehouse")
         except duckdb.Error as error:
-            msg = f"The warehouse {address} could not be opened: {error}"
+            msg = f"The warehouse {address} could not be opened: {why_unopened(path, error)}"
             raise TapError(msg) from None
         yield connection.execute, "warehouse."
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 @contextlib.contextmanager

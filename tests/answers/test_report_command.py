@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.report_page import page
 from tap_autodesk_exports.report_page.warehouse import connect
+from tap_autodesk_exports.tables.database_file import why_unopened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{ 7 * 7 }} \"'&"
@@ -30,12 +32,54 @@ def test_a_missing_warehouse_is_a_sentence(tmp_path: Path):
     assert "Traceback" not in said
 
 
-def test_a_file_that_is_no_warehouse_is_a_sentence(tmp_path: Path):
+def damaged(content: bytes) -> bytes:
+    return content[:5000] + b"z" * 100 + content[5100:]
+
+
+NO_WAREHOUSES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "text": (lambda _: b"no database " * 1000, "it is no DuckDB file"),
+    "a SQLite file": (lambda _: b"SQLite format 3\0".ljust(4096, b"\0"), "it is no DuckDB file"),
+    "a little text": (lambda _: b"hi", "it is no DuckDB file"),
+    "nothing": (lambda _: b"", "it is empty, cut or damaged"),
+    "half of one": (lambda content: content[:9000], "it is empty, cut or damaged"),
+    "a damaged one": (damaged, "it is empty, cut or damaged"),
+}
+
+
+@pytest.mark.parametrize("name", NO_WAREHOUSES)
+def test_a_file_that_is_no_warehouse_is_a_sentence(name: str, tmp_path: Path):
+    """It is in plain words, not in DuckDB's own, and nothing is downloaded to read it."""
     path = tmp_path / "note.duckdb"
-    path.write_text("no database " * 1000)
+    duckdb.connect(str(path)).close()
+    make, sentence = NO_WAREHOUSES[name]
+    path.write_bytes(make(path.read_bytes()))
     code, said = report(str(path))
     assert code == 1
-    assert "could not be opened" in said
+    assert f"could not be opened: {sentence}" in said
+    assert len(said.splitlines()) == 1
+    assert "Extension" not in said
+
+
+def test_a_warehouse_that_another_program_has_open_is_a_sentence(tmp_path: Path):
+    path = tmp_path / "warehouse.duckdb"
+    duckdb.connect(str(path)).close()
+    reason = why_unopened(path, duckdb.IOException("Could not set lock on file: Conflicting lock"))
+    assert reason == "another program has it open. Close that program, and try again."
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(hostile: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file" / "page.html", tmp_path / ("x" * 300)):
+        code, said = report(str(hostile), "--output", str(output))
+        assert code == 1
+        assert "cannot be written" in said
+        assert "give another --output" in said
+
+
+def test_a_name_that_is_too_long_is_no_warehouse():
+    code, said = report("x" * 300)
+    assert code == 1
+    assert "There is no warehouse" in said
 
 
 def test_a_warehouse_without_marts_says_what_to_run(tmp_path: Path):
