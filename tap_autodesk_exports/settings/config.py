@@ -25,7 +25,7 @@ from singer_sdk.configuration._dict_config import (
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.json_reading import TooDeep, read_json
+from tap_autodesk_exports.json_reading import TooDeep, TooMuch, read_json
 from tap_autodesk_exports.settings.kinds import Switch, nearest
 from tap_autodesk_exports.settings.rules import Known, WrongSettings
 from tap_autodesk_exports.settings.schema import kinds
@@ -199,7 +199,7 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         reason = "is empty" if not text.strip() else f"is not JSON ({error.msg} at {where})"
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
-    except TooDeep as error:
+    except (TooDeep, TooMuch) as error:
         msg = f"The {what} cannot be read as JSON: {error}."
         raise ConfigurationError(msg) from None
     except ValueError:  # a number of thousands of digits

@@ -26,10 +26,16 @@ from requests.utils import get_environ_proxies, select_proxy
 from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    ReadTimeoutError,
+)
 from urllib3.util import parse_url
 
 from tap_autodesk_exports import threads
+from tap_autodesk_exports.transport import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -324,15 +330,26 @@ def _opened(connection: socket.socket, *, is_proxy: bool) -> socket.socket:
     return connection
 
 
+def _resolve(connection: HTTPConnection) -> None:
+    deadline: _Deadline | None = getattr(_CURRENT, "deadline", None)
+    seconds = min(CONNECT, deadline.seconds) if deadline else CONNECT
+    try:
+        names.resolve(connection.host, connection.port, seconds)
+    except socket.gaierror as error:
+        raise NameResolutionError(connection.host, connection, error) from error
+
+
 class _Plain(HTTPConnection):
     @override
     def _new_conn(self) -> socket.socket:
+        _resolve(self)
         return _opened(super()._new_conn(), is_proxy=self.proxy is not None)
 
 
 class _Secure(HTTPSConnection):
     @override
     def _new_conn(self) -> socket.socket:
+        _resolve(self)
         connection = _opened(super()._new_conn(), is_proxy=self.proxy is not None)
         _shake_hands(begins=True)
         return connection

@@ -450,6 +450,8 @@ SIGNALS = {
 @pytest.mark.short("SIGTERM twice-dripping")
 def test_a_signal_waits_for_the_new_token(lab, chain, settings, name, answer):
     """A signal, or two, while the token endpoint is slow, waits until the new token is kept."""
+    if any(signal.getsignal(number) is signal.SIG_IGN for number in SIGNALS[name]):
+        pytest.skip("what the tests were started by has this signal ignored, as nohup does")
     if answer == "late":
         chain.delay = 2.0
     else:
