@@ -15,6 +15,8 @@ MOST_MEMORY = 420 << 20
 values; 64 MB of brackets would take gigabytes."""
 _COPIES = 5
 """How often a text is held in some form, from its bytes to the record."""
+LONGEST = MOST_MEMORY // _COPIES + 1
+"""Characters of a text that is refused whatever it holds: of a file, no more need be read."""
 _COSTS = {",": 70, "[": 80, "{": 250}
 """Character -> bytes of memory for the value that it begins (measured)."""
 

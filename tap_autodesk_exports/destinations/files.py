@@ -256,6 +256,13 @@ class FileStore:
             draft = files.storage.draft(name, files.reader.folder)
             self._write(staged, old, draft)
             files.replace(self._layout.stream, draft, state)
+        except duckdb.OutOfMemoryException as error:
+            msg = (
+                f"'{name}' could not be written for lack of memory or disk, so it is as it was. "
+                "Its rows have very long cells, or the folder for temporary files is full: make "
+                "room there, or export into a .parquet or .duckdb file."
+            )
+            raise DestinationError(msg) from error
         except (OSError, duckdb.Error) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             msg = (

@@ -12,6 +12,7 @@ from uuid import uuid4
 import filelock
 
 from tap_autodesk_exports.destinations.destination import DestinationError
+from tap_autodesk_exports.json_reading import LONGEST
 from tap_autodesk_exports.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ class LocalFolder:
         with usable(str(path)):
             _check_file(path)
             try:
-                return path.read_bytes()
+                with path.open("rb") as file:
+                    return file.read(LONGEST)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 

@@ -25,7 +25,7 @@ from singer_sdk.configuration._dict_config import (
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_autodesk_exports.errors import ConfigurationError
-from tap_autodesk_exports.json_reading import TooDeep, TooMuch, read_json
+from tap_autodesk_exports.json_reading import LONGEST, TooDeep, TooMuch, read_json
 from tap_autodesk_exports.settings.kinds import Switch, nearest
 from tap_autodesk_exports.settings.rules import Known, WrongSettings
 from tap_autodesk_exports.settings.schema import kinds
@@ -172,7 +172,8 @@ def read_object(file: str, what: str) -> dict[str, Any]:
         ConfigurationError: It cannot be read, or holds something else.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8-sig")
+        with Path(file).open(encoding="utf-8-sig") as opened:
+            text = opened.read(LONGEST)
     except OSError as error:
         msg = f"The {what} file {file} cannot be read ({error.strerror}): give a path that exists."
         raise ConfigurationError(msg) from None

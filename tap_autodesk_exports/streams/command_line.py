@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.json_reading import LONGEST
 from tap_autodesk_exports.redaction import secrets_of_batches
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import (
@@ -209,7 +210,7 @@ def _read(file: IO[str], what: str, read: Callable[[str, str], dict[str, Any]]) 
     """
     what = f"{what} {file.name}"
     try:
-        text = file.read()
+        text = file.read(LONGEST)
     except ValueError:
         msg = f"The {what} is not text in UTF-8: write it again as JSON in UTF-8."
         raise ConfigurationError(msg) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import resource
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -329,6 +331,106 @@ def test_json_rows_with_names_of_their_own_are_bounded(lab):
         done.assert_sentence("column|name")
     else:
         assert len(done.records("insights_users")) in {1, 1000}
+
+
+NAMED = dict(zip(HEADER, ROW, strict=True))
+NAMES = {
+    "a name of its own in each row": lambda: [{**NAMED, f"n{n}": 1} for n in range(100_000)],
+    "a name of 10 MB": lambda: [{**NAMED, "y" * (10 * MEGABYTE): 1}],
+    "a row of a million names": lambda: [{**NAMED, **{f"n{n}": 1 for n in range(1_000_000)}}],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.short("a name of its own in each row")
+def test_names_in_json_are_bounded(lab, name):
+    """However many or long the names in a JSON export are, memory and log are bounded."""
+    serve_bytes(lab, INSIGHTS, json.dumps(NAMES[name]()).encode(), kind=JSON)
+    done = run(lab, INSIGHTS, ["insights_users"], config={"insights_output_format": "JSON"})
+    assert len(done.stderr) < MEGABYTE
+    if done.code:
+        done.assert_sentence("names|memory")
+
+
+def gzip_of(data, times):
+    for _ in range(times):
+        data = gzip.compress(data, 1)
+    return data
+
+
+GZIPS = {
+    "twice": lambda: gzip_of(CSV, 2),
+    "a hundred times": lambda: gzip_of(CSV, 100),
+    "twice, of 10 GB": lambda: bombs.gzipped(bombs.gzipped(bytes(MEGABYTE), 1000), 10),
+    "around a ZIP, thrice": lambda: gzip_of(bombs.zipped({"users.csv": CSV}), 3),
+    "inside and around a ZIP": lambda: bombs.zipped(
+        {"users.csv.gz": gzip_of(bombs.zipped({"users.csv": CSV}), 1)}
+    ),
+    "before other bytes": lambda: gzip_of(CSV, 1) + b"x" * 1000,
+    "in a million members": lambda: gzip_of(b"", 1) * 1_000_000 + gzip_of(CSV, 1),
+}
+
+
+@pytest.mark.parametrize("name", GZIPS)
+@pytest.mark.short("a hundred times")
+def test_what_is_packed_again_and_again_is_bounded(lab, name):
+    """A file that is packed in gzip again and again is unpacked once, and is no table."""
+    serve_bytes(lab, INSIGHTS, GZIPS[name](), kind="application/gzip")
+    done = run(lab, INSIGHTS, ["insights_users"], within=240, measure_disk=True)
+    assert done.disk < 200 * MEGABYTE, f"its files took {done.disk // MEGABYTE} MB"
+    if "members" in name:
+        done.assert_ok()
+    else:
+        done.assert_sentence("not a table|damaged")
+
+
+QUOTES = {
+    "60 MB of doubled quotes": (b'""', 30 * MEGABYTE),
+    "60 MB of line ends": (b"\n", 60 * MEGABYTE),
+    "60 MB of commas": (b",", 60 * MEGABYTE),
+}
+
+
+@pytest.mark.parametrize("name", QUOTES)
+def test_a_cell_that_is_all_quotes_or_line_ends_is_loaded(lab, name):
+    """A quoted cell below the limit is loaded as it is, whatever it is made of."""
+    piece, times = QUOTES[name]
+    serve_bytes(lab, INSIGHTS, csv_bytes([HEADER]) + b'North,"' + piece * times + b'",User\n')
+    done = run(lab, INSIGHTS, ["insights_users"])
+    done.assert_ok()
+    (record,) = done.records("insights_users")
+    assert record["email"] == piece.decode().replace('""', '"') * times
+
+
+# Files of the person who runs it.
+
+SPACE = b" " * (100 * MEGABYTE)
+OWN = {
+    "white space": lambda begin: begin[:-1] + SPACE + b"}",
+    "brackets": lambda _: b"[" * (100 * MEGABYTE),
+    "a text": lambda begin: begin[:-1] + b', "x": "' + SPACE + b'"}',
+    "numbers": lambda begin: begin[:-1] + b', "x": [' + b"1," * (50 * MEGABYTE) + b"1]}",
+    "a device": None,
+}
+FILES = ("config", "state", "catalog")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [pytest.param(name, file, id=f"{name} as {file}") for name in OWN for file in FILES],
+)
+@pytest.mark.short("white space as state", "a device as catalog")
+def test_a_settings_state_or_catalog_file_is_bounded(lab, name, file):
+    """A settings, state or catalog file of 100 MB, or without an end, is refused in a sentence."""
+    begin = {"config": {}, "state": {"bookmarks": {}}, "catalog": {"streams": []}}[file]
+    path = Path("/dev/zero")
+    if make := OWN[name]:
+        path = lab.folder / "large.json"
+        path.write_bytes(make(json.dumps(begin).encode().replace(b"{}", b'{"a": 1}')))
+    config = None if file == "config" else lab.config(INSIGHTS)
+    done = lab.run(config, f"--{file}", str(path))
+    done.assert_sentence("more than 420 MB of memory")
+    assert done.peak < PEAK, f"it held {done.peak // MEGABYTE} MB"
 
 
 # Workbooks.
