@@ -116,7 +116,8 @@ class TokenEndpoint:
         """
         answer = self._post(self.url, form)
         body = _object(answer)
-        access_token, refresh_token = _token(body, "access_token"), _token(body, "refresh_token")
+        access_token = _token(body, "access_token")
+        refresh_token = _token(body, "refresh_token") or _salvaged(answer.content, form)
         if access_token is not None:
             return self._read(access_token, refresh_token, body.get("expires_in"))
         msg = (
@@ -163,10 +164,12 @@ class TokenEndpoint:
         """POST until there is an answer that another attempt would not change."""
         lost = False
         for pause in (*PAUSES, None):
+            received = bytearray()
             try:
-                answer = self._attempt(url, form)
+                answer = self._attempt(url, form, received)
             except requests.RequestException as error:
                 why = explain(error, urlsplit(url).netloc)
+                self._save(received, form, f"Sign-in failed: {why.what}. {why.advice}")
                 lost = lost or why.was_sent
                 failure = SignInError(
                     f"Sign-in failed: {why.what} ({type(error).__name__}). {why.advice}",
@@ -179,6 +182,8 @@ class TokenEndpoint:
                 if answer.ok and not answer.is_redirect:
                     return answer
                 failure = self._refusal(answer, form, lost=lost)
+                if answer.status_code not in _REFUSALS:
+                    self._save(received, form, str(failure))
                 asked = _retry_after(answer)
                 if answer.status_code not in _PASSING or asked > LONGEST_RETRY_AFTER:
                     raise failure
@@ -189,16 +194,28 @@ class TokenEndpoint:
                 raise failure
         raise AssertionError  # the last pause is None
 
-    def _attempt(self, url: str, form: Mapping[str, str]) -> requests.Response:
+    def _save(self, received: bytes | bytearray, form: Mapping[str, str], why: str) -> None:
+        """Keep the next refresh token of an answer that broke off, or was no answer otherwise.
+
+        Raises:
+            DamagedAnswer: There is one: to send the last one again would be in vain.
+        """
+        if refresh_token := _salvaged(received, form):
+            self.secrets.add(refresh_token)
+            raise DamagedAnswer(why, refresh_token)
+
+    def _attempt(self, url: str, form: Mapping[str, str], received: bytearray) -> requests.Response:
         """Send the form once; the app's credentials are in one place only."""
         self.secrets.update(value for name, value in form.items() if name in _SECRET_FIELDS)
         if self._client_secret is None:
             form = {**form, "client_id": self._client_id}
-            return self._fetch(prepare("POST", url, data=form))
+            return self._fetch(prepare("POST", url, data=form), received)
         auth = HTTPBasicAuth(self._client_id, self._client_secret)
-        return self._fetch(prepare("POST", url, data=form, auth=auth))
+        return self._fetch(prepare("POST", url, data=form, auth=auth), received)
 
-    def _fetch(self, request: requests.PreparedRequest) -> requests.Response:
+    def _fetch(
+        self, request: requests.PreparedRequest, received: bytearray | None = None
+    ) -> requests.Response:
         """Send a request; a redirect is not followed."""
         connect, silence = TIMEOUT
         return fetch(
@@ -207,6 +224,7 @@ class TokenEndpoint:
             seconds=self._seconds,
             connect=min(connect, self._seconds),
             silence=min(silence, self._seconds),
+            received=received,
         )
 
     def _read(self, access_token: str, refresh_token: str | None, expires_in: object) -> Token:
@@ -238,6 +256,9 @@ class TokenEndpoint:
 _VISIBLE = re.compile(r"[!-~]+")
 """What can be sent in a header."""
 _SECRET_FIELDS = {"refresh_token", "assertion", "code", "code_verifier", "token"}
+_REFUSALS = range(400, 500)
+"""Statuses that say that no token was used up."""
+_SALVAGED = re.compile(rb'"refresh_token"\s*:\s*"([^"\\]+)"')
 _PASSING = {429, 500, 502, 503, 504}
 
 
@@ -256,6 +277,18 @@ def _token(body: Mapping[str, Any], name: str) -> str | None:
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
         return None
     return value
+
+
+def _salvaged(received: bytes | bytearray, form: Mapping[str, str]) -> str | None:
+    """Return the refresh token in an answer that is otherwise of no use: cut, wrapped, too large.
+
+    Whatever the rest is, the last token is used up by then.
+    """
+    for found in _SALVAGED.finditer(received):
+        value = found[1].decode("latin-1")
+        if _VISIBLE.fullmatch(value) and value != form.get("refresh_token"):
+            return value
+    return None
 
 
 def _lifetime(expires_in: object) -> float:

@@ -102,18 +102,21 @@ class Exchange:
         except (HTTPError, ValueError, http.client.HTTPException) as error:
             raise requests.ConnectionError(error) from None  # ValueError: of a chunk's size
 
-    def read(self, most: int, *, cut: bool = False) -> requests.Response:
+    def read(
+        self, most: int, *, cut: bool = False, received: bytearray | None = None
+    ) -> requests.Response:
         """Read the body, decode it, and return the answer with it.
 
         Args:
             most: The most bytes to read.
             cut: Whether to leave out what is more; else it is an error.
+            received: Gets the body as it comes, so that it is there also if an error follows.
 
         Raises:
             TooLarge: The body has more bytes.
             requests.RequestException: The connection broke, or the server fell silent.
         """
-        body = bytearray()
+        body = bytearray() if received is None else received
         for piece in self._pieces(decoded=True):
             body += piece
             if len(body) > most:
@@ -220,15 +223,16 @@ def _send(
         raise requests.ConnectionError(error) from None
 
 
-def fetch(
+def fetch(  # noqa: PLR0913
     request: requests.PreparedRequest,
     *,
     most: int,
     seconds: float,
     connect: float = CONNECT,
     silence: float = SILENCE,
+    received: bytearray | None = None,
 ) -> requests.Response:
-    """Send a request and return its whole answer.
+    """Send a request and return its whole answer; `received` as in `Exchange.read`.
 
     Raises:
         TooLarge: The answer has more bytes than `most`.
@@ -236,7 +240,7 @@ def fetch(
         NoThread: As `exchange`.
     """
     with exchange(request, seconds=seconds, connect=connect, silence=silence) as sent:
-        return sent.read(most)
+        return sent.read(most, received=received)
 
 
 def prepare(

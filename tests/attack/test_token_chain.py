@@ -233,6 +233,47 @@ def test_an_answer_that_is_odd_otherwise_loses_no_chain(lab, chain, settings, na
     assert_whole(lab, chain, settings)
 
 
+def of(content, more=""):
+    return (json.dumps(content)[:-1] + more + "}").encode()
+
+
+USELESS = {
+    "a length that never comes": lambda c: (
+        lambda e: e.reply(200, of(c), Content_Length=len(of(c)) + 50)
+    ),
+    "a reset after it": lambda c: (
+        lambda e: (e.head(200, Content_Length=len(of(c)) + 1), e.send(of(c)), e.reset())
+    ),
+    "cut after the refresh token": lambda c: (
+        lambda e: (e.head(200, Content_Length=5000), e.send(of(c)[:-1]))
+    ),
+    "silence after it": lambda c: (
+        lambda e: (e.head(200, Content_Length=len(of(c)) + 1), e.send(of(c)), e.wait(3600))
+    ),
+    "wrapped in an object": lambda c: {"data": c},
+    "in a list": lambda c: [c],
+    "the status 500": lambda c: lambda e: e.reply(500, of(c)),
+    "a redirect": lambda c: lambda e: e.reply(302, of(c), Location="/x"),
+    "10 MB beside": lambda c: {**c, "pad": "x" * 10_000_000},
+    "500 levels beside": lambda c: of(c, ', "x": ' + "[" * 500 + "]" * 500),
+    "a number of 5000 digits beside": lambda c: of(c, ', "x": ' + "9" * 5000),
+    "an empty one beside": lambda c: of(c, ', "refresh_token": ""'),
+    "text behind": lambda c: of(c) + b" <!-- served by a proxy -->",
+    "UTF-16": lambda c: json.dumps(c).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+@pytest.mark.short("a length that never comes")
+def test_an_answer_of_no_use_loses_no_chain(lab, chain, settings, name):
+    """An answer that is cut, wrapped or too large loses no chain where the refresh token came."""
+    chain.spoil = USELESS[name]
+    run = lab.run({**settings, "request_timeout_seconds": 10}, streams=STREAM)
+    assert run.code in {0, 1}
+    assert len(chain.used) == 1
+    assert_whole(lab, chain, settings)
+
+
 REFRESH = {
     "missing": ...,
     "null": None,
