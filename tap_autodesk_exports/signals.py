@@ -218,6 +218,30 @@ def _deferred() -> Iterator[None]:
             signal.raise_signal(noted[0])
 
 
+@contextlib.contextmanager
+def leaving() -> Iterator[None]:
+    """Leave what is done inside, as Ctrl-C does, where another signal comes: its files go.
+
+    For commands that need no more than that; runs have `Signals`. Elsewhere than in the main
+    thread it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    kept = {number: signal.getsignal(number) for number in _ending() - {signal.SIGINT}}
+    for number in kept:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
 def _ending() -> set[signal.Signals]:
     """Return the signals that end a process; `nohup` has the hang-up ignored, and so it stays."""
     there = {getattr(signal, name) for name in _NAMES if hasattr(signal, name)}

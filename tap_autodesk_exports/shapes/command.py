@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_autodesk_exports import signals
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import TapError
@@ -86,7 +87,8 @@ def _report(sources: Sequence[str], *, with_exports: bool, minutes: float) -> di
     try:
         given = {**config, **sandbox.settings()} if sandbox else config
         settings = Settings.from_config(given)
-        seen = visit(settings, Clock(), with_exports=with_exports, minutes=minutes)
+        with signals.leaving():
+            seen = visit(settings, Clock(), with_exports=with_exports, minutes=minutes)
     finally:
         if sandbox:
             sandbox.stop()

@@ -496,6 +496,52 @@ def test_a_signal_ends_a_run_at_any_moment(lab, name, number):
     ended_by(attempt, [number])
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("where", ["list", "poll", "file"])
+@pytest.mark.short("file-15")
+def test_a_signal_ends_the_companion_without_a_trace(lab, where, number):
+    """A signal ends `autodesk-exports shapes` in ten seconds, and its temporary files go."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("what the tests were started by has this signal ignored, as nohup does")
+    rule = lab.front.on(POINTS["insights"][where], hostile.silent)
+    attempt = lab.begin(lab.config("insights"), "shapes", program=COMPANION)
+    attempt.wait_until(lambda: rule.met)
+    attempt.send(number)
+    run = attempt.end(GRACE)
+    assert run.code in {1, 128 + number}
+
+
+SILENT_RESOLVER = """
+import socket, time
+known = socket.getaddrinfo
+def silent(host, *more, **named):
+    if host == "localhost":
+        time.sleep(3600)
+    return known(host, *more, **named)
+socket.getaddrinfo = silent
+"""
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("flow", ["token", "personal access token"])
+@pytest.mark.short("token-None")
+def test_a_resolver_that_says_nothing_has_an_end(lab, flow, number):
+    """A resolver that never answers costs no more than a host that takes no connection."""
+    site = lab.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(SILENT_RESOLVER, encoding="utf-8")
+    url = lab.front.url.replace("127.0.0.1", "localhost")
+    more = {} if flow == "token" else lab.with_pat
+    config = lab.config("insights", api_url=url, request_timeout_seconds=2, **more)
+    attempt = lab.begin(config, streams=STREAMS["insights"], env={"PYTHONPATH": str(site)}, pace=1)
+    if number is None:
+        attempt.end(120).assert_sentence("localhost")
+        return
+    attempt.wait_until(lambda: "filelock" in attempt.log())
+    attempt.send(number)
+    assert attempt.end(GRACE).code == 128 + number
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 0.9])
 def test_a_signal_ends_a_run_that_has_just_begun(lab, delay):
     """A signal during the start of the tap ends it, without a traceback."""
