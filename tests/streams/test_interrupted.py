@@ -255,7 +255,7 @@ def test_an_export_that_was_given_up_is_not_used_again(sandbox, case):
 # Exports of no use
 
 OF_NO_USE = {
-    **{f"{one} for its ID": ("unreadable", {"status": one}) for one in (400, 403, 404, 500)},
+    **{f"{one} for its ID": ("unreadable", {"status": one}) for one in (400, 403, 404, 451, 500)},
     "dead links": ("dead_links", {"status": 404}),
     "forbidden links": ("dead_links", {"status": 403}),
     "files that are gone": ("files_gone", {}),
