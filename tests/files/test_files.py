@@ -251,7 +251,7 @@ def test_json_that_says_that_its_rows_are_a_part_is_refused(tmp_path: Path, besi
     path = tmp_path / "export.json"
     for text in (f'{{{beside}, "data": [%s]}}', f'{{"data": [%s], {beside}}}'):
         path.write_text(text % '{"id": 1}, {"id": 2}')
-        with pytest.raises(FileError, match="is JSON with 2 rows, and its '.*' says that these"):
+        with pytest.raises(FileError, match=r"with 2 rows, and its '.*' says that these"):
             as_csv(path, tmp_path, json=True)
 
 

@@ -186,9 +186,10 @@ class ExtractFiles:
         Raises:
             TapError: There are several, or one of another form.
         """
-        akin = {(_base(file), size): file for file, size in there if _is_akin(file, name)}
-        if len(akin) > 1 or any(base != f"{name}.csv" for base, _ in akin):
-            raise self._in_several_files(f"{name}.csv", sorted(akin.values()))
+        akin = {(_base(each), size): each for each, size in there if _is_akin(each, name)}
+        file = f"{name}.csv"
+        if len(akin) > 1 or any(base != file for base, _ in akin):
+            raise self._in_several_files(file, sorted(akin.values()))
 
     def _in_several_files(self, file: str, names: Iterable[str]) -> TapError:
         listed = ", ".join(f"'{name[:100]}'" for name in list(names)[:5])
