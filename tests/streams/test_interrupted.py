@@ -338,6 +338,17 @@ def test_an_answer_that_is_lost_while_the_list_is_late_requests_nothing_twice(sa
     assert done.records(case.stream)
 
 
+@pytest.mark.parametrize("names", ["twice", "upper", "underscores"])
+def test_an_answer_that_is_lost_is_found_however_its_file_name_is_spelled(sandbox, names):
+    sandbox.switch({"tokenflex": {"file_names": names}})
+    sandbox.faults.add("lost", api="tokenflex", endpoint="submit")
+    runs = Runs(sandbox, CASES[2])
+    assert runs.case.api == "tokenflex"
+    done = runs.run()
+    assert done.code == 0, done.stderr
+    assert runs.requested == 1
+
+
 def test_an_insights_export_with_dates_is_found_though_others_look_alike(sandbox):
     """Its siblings of this run, and those of others that were requested at other times."""
     runs = Runs(sandbox, Case("insights", "insights_usage", CASES[0].config))
