@@ -60,6 +60,6 @@ def instant(text: str | None) -> dt.datetime | None:
     """
     try:
         read = dt.datetime.fromisoformat(text or "")
-    except ValueError:
+        return read.replace(tzinfo=dt.UTC) if read.tzinfo is None else read.astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # the first or last day of all, in another zone
         return None
-    return read.replace(tzinfo=dt.UTC) if read.tzinfo is None else read.astimezone(dt.UTC)

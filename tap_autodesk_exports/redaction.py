@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import base64
 import collections
-import contextlib
 import functools
 import html.entities
 import itertools
+import json
 import logging
 import re
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote
 
 from typing_extensions import override
 
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BLOT = "***"
+LONGEST_LINE = 32 << 10
+"""Characters of a line of the log."""
 SHORTEST = 8
 """Characters; to blot out less than that would make other words unreadable and hide nothing."""
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+MOST_BACKSLASHES = 3
+"""In a secret that is looked for in any mixture of escapes: each may be one, or belong to one, so
+that more of them would be looked for in too many ways. No token has any."""
 _ALL_ESCAPED = re.compile(
     r"(?:\\+[ux][0-9a-f]{2,4}|&(?:amp;)*#x?[0-9a-f]+;|%(?:25)*[0-9a-f]{2}){8}", re.IGNORECASE
 )
@@ -54,14 +60,43 @@ def without_secrets(location: str) -> str:
 
 def secrets_of(location: str) -> list[str]:
     """Return what of a URL must not be shown: the password, and the values in its query."""
-    if "://" not in location:
+    # Not by `urlsplit`: a URL that is none, or one inside another, has a password too.
+    head, separator, rest = location.rpartition("://")
+    if not separator:
         return []
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(location)
-        values = [value for _, value in parse_qsl(parts.query)]
-        written = parts.netloc.rpartition("@")[0].partition(":")[2]
-        return [*filter(None, [written, unquote(written), *values, parts.query, parts.fragment])]
-    return []
+    address, _, fragment = rest.partition("#")
+    address, _, query = address.partition("?")
+    written = address.partition("/")[0].rpartition("@")[0].partition(":")[2]
+    values = [value for _, value in parse_qsl(query)]
+    found = [written, unquote(written), *values, query, fragment]
+    return [*filter(None, found), *secrets_of(head)]
+
+
+def excerpt(words: str, most: int) -> str:
+    """Return how somebody else's words begin, in one line.
+
+    No word is cut: what is left of a secret would not be known as one.
+
+    Args:
+        words: The words.
+        most: Characters to return at most, but for the `…` at the end of what is shortened.
+    """
+    start = words[: 10 * most]
+    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
+    if len(start) == len(words) and len(line) <= most:
+        return line
+    return f"{line[: most + 1].rpartition(' ')[0]}…"
+
+
+def secrets_of_batches(config: Any) -> list[str]:  # noqa: ANN401
+    """Return what must not be shown of the setting `batch_config`, whatever it looks like."""
+    storage = config.get("storage") if isinstance(config, Mapping) else None
+    if not isinstance(storage, Mapping):
+        return []
+    params = storage.get("params")
+    values = params.values() if isinstance(params, Mapping) else ()
+    found = [*secrets_of(str(storage.get("root"))), *values]
+    return [value for value in found if isinstance(value, str)]
 
 
 class Redaction:
@@ -147,11 +182,18 @@ class _Needle:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile("".join(_encoded(letter) for letter in self._secret))
+        return self._compiled(_encoded)
 
     @functools.cached_property
     def _thorough(self) -> re.Pattern[str]:
-        return re.compile("".join(_encoded(letter, always=True) for letter in self._secret))
+        return self._compiled(functools.partial(_encoded, always=True))
+
+    def _compiled(self, encoded: Callable[[str], str]) -> re.Pattern[str]:
+        secret = self._secret
+        if secret.count("\\") > MOST_BACKSLASHES:
+            ways = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe="")}
+            return re.compile("|".join(re.escape(way) for way in sorted(ways, key=len)[::-1]))
+        return re.compile("".join(map(encoded, secret)))
 
 
 @functools.lru_cache(maxsize=4 * KEPT_LINKS)
@@ -166,7 +208,9 @@ def _needles(secret: str) -> tuple[_Needle, ...]:
 def _encoded(letter: str, *, always: bool = False) -> str:
     """Return a pattern of a letter: itself, or as URLs, JSON, HTML or Python may write it.
 
-    Each may be done to the other's result, so an escape may itself be escaped.
+    Each may be done to the other's result, so an escape may itself be escaped. No two of the ways
+    match the same text: with two for each letter, a secret of forty letters that is cut off would
+    be looked for in a million million ways.
     """
     plain = re.escape(letter)
     if not always and re.fullmatch(r"[\w.~-]", letter, re.ASCII):
@@ -175,14 +219,15 @@ def _encoded(letter: str, *, always: bool = False) -> str:
     octets = letter.encode(errors="surrogatepass")
     percent = "".join(f"%(?:25)*{byte:02x}" for byte in octets)
     escapes = "".join(rf"\\+x{byte:02x}" for byte in octets)
-    name = html.entities.codepoint2name.get(code, "apos" if letter == "'" else f"#{code}")
+    name = html.entities.codepoint2name.get(code, "apos" if letter == "'" else "")
+    numbers = rf"#0*{code}|#x0*{code:x}"
     ways = [
         rf"\\*{plain}",
         *([r"\+"] if letter == " " else []),
         rf"(?i:{percent})",
         rf"(?i:\\+(?:u{code:04x}|x{code:02x}))",
-        rf"(?i:{escapes})",
-        rf"(?i:&(?:amp;)*(?:#0*{code}|#x0*{code:x}|{name});)",
+        *([rf"(?i:{escapes})"] if len(octets) > 1 else []),
+        rf"(?i:&(?:amp;)*(?:{numbers}{'|' + name if name else ''});)",
     ]
     return f"(?:{'|'.join(ways)})"
 
@@ -213,4 +258,12 @@ class _Redacting(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        return self._redact(self._inner.format(record))
+        text = self._redact(self._inner.format(record))
+        return "\n".join(map(_shortened, text.split("\n"))) if len(text) > LONGEST_LINE else text
+
+
+def _shortened(line: str) -> str:
+    """Return a line of the log, cut after it was redacted: a server's words may have megabytes."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[:LONGEST_LINE]}… ({len(line)} characters)"

@@ -146,6 +146,9 @@ class Session:
                 raise
             except TapError as error:
                 self.fail(stream, error)
+            except MemoryError:
+                msg = "The system gives this process no more memory; allow it more than it has now."
+                self.fail(stream, TapError(msg))
             except Exception as error:
                 logger.exception("A defect of this tap, or something that it did not expect")
                 msg = f"Stopped by {type(error).__name__}; the log has the details."

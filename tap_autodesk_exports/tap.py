@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
-from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.session import Session
 from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
@@ -77,14 +77,14 @@ class TapAutodeskExports(CommandLine):
         if is_meltanos_default():
             for stream in self._left_out():
                 stream.selected = False
-        with _naming_the_maps():
+        with _naming_the_maps(self.config):
             super(Tap, self).setup_mapper()
         selected = {
             name: entry
             for name, entry in self.catalog.items()
             if name not in streams or streams[name].selected
         }
-        with _naming_the_maps():
+        with _naming_the_maps(self.config):
             self.mapper.register_raw_streams_from_catalog(Catalog(selected))
 
     def _selected(self) -> Sequence[Selected]:
@@ -164,7 +164,7 @@ class TapAutodeskExports(CommandLine):
 
 
 @contextmanager
-def _naming_the_maps() -> Iterator[None]:
+def _naming_the_maps(config: Mapping[str, Any]) -> Iterator[None]:
     """Report a map that the SDK cannot use.
 
     Raises:
@@ -172,6 +172,16 @@ def _naming_the_maps() -> Iterator[None]:
     """
     try:
         yield
+    except TapError:
+        raise
     except MappingError as error:
         msg = f"Setting 'stream_maps' cannot be used: {error}"
+        raise ConfigurationError(msg) from None
+    except Exception as error:  # what an expression raises can be anything
+        if not config.get("stream_maps"):
+            raise
+        msg = (
+            f"Setting 'stream_maps' cannot be used ({type(error).__name__}): check its expressions "
+            "and options."
+        )
         raise ConfigurationError(msg) from None

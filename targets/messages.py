@@ -226,6 +226,7 @@ class Runs:
         config = {**self.config, "emit_activate_version_messages": versions}
         if files is not None and encoding is not None:
             files.mkdir()
+            config["parquet_numbers"] = "text"  # there are numbers that fit no decimal
             config["batch_config"] = {
                 "encoding": ENCODINGS[encoding],
                 "storage": {"root": f"file://{files}"},

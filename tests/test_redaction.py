@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import os
 import re
 import subprocess
@@ -17,7 +18,14 @@ from urllib.parse import quote, quote_plus, unquote, urlencode
 import pytest
 
 from support import in_process, processes
-from tap_autodesk_exports.redaction import Redaction, secrets_of, without_secrets
+from tap_autodesk_exports.redaction import (
+    LONGEST_LINE,
+    Redaction,
+    excerpt,
+    secrets_of,
+    secrets_of_batches,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,3 +222,94 @@ def test_addresses_are_blotted_out_where_they_are_hidden(written):
     said = f"User '{written}' is locked (3 @ 2)."
     assert Redaction(list).redact(said) == said
     assert Redaction(list, hide_addresses=True).redact(said) == "User '***' is locked (3 @ 2)."
+
+
+def test_a_line_of_the_log_has_an_end_and_is_cut_after_it_was_redacted(capsys):
+    redaction = Redaction(lambda: ["a-secret-of-the-user"])
+    logger = logging.getLogger("a long line")
+    handler = logging.StreamHandler()
+    logger.addHandler(handler)
+    try:
+        redaction.guard()
+        logger.warning("%sa-secret-of-the-user%s", "x" * (LONGEST_LINE - 10), "y" * 2_000_000)
+    finally:
+        logger.removeHandler(handler)
+    said = capsys.readouterr().err
+    assert "a-secret" not in said
+    assert len(said) < LONGEST_LINE + 100
+    assert said.rstrip().endswith("characters)")
+
+
+SPELLINGS = {
+    "HTML in decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "HTML in hexadecimal": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    "HTML in HTML": lambda text: "".join(f"&amp;#{ord(c)};" for c in text),
+    "JSON": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "Python": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "URL": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "URL in URL": lambda text: "".join(f"%25{byte:02X}" for byte in text.encode()),
+}
+LONG = ["A-b_c.d~" * 8, "&<>\"'%+/=" * 6, "Müller-Straße-" * 5]
+
+
+@pytest.mark.parametrize("secret", LONG)
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_secret_that_is_cut_off_is_looked_for_in_no_time(name, secret):
+    """A server that repeats all but the end of one must not keep the tap busy for ever."""
+    spelled = SPELLINGS[name](secret)
+    redaction = Redaction(lambda: [secret])
+    assert redaction.redact(f"before {spelled} after") == "before *** after"
+    begin = time.process_time()
+    for cut in (len(spelled) - 1, len(spelled) - 7, len(spelled) // 2):
+        redaction.redact(f"before {spelled[:cut]}")
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    "secret", ["\\" * 40, "\\a" * 20, "\\\\u" * 15, "%25%2525" * 6, "&#38;" * 9]
+)
+def test_a_secret_that_looks_like_escapes_is_looked_for_in_no_time(secret):
+    """A server chooses what is in the query of its links."""
+    redaction = Redaction(lambda: [secret])
+    begin = time.process_time()
+    for text in (secret, json.dumps(secret), json.dumps(json.dumps(secret)), quote(secret) * 2):
+        redaction.redact(text[:-1] + "x")
+    assert secret not in redaction.redact(f"before {secret} after")
+    assert json.dumps(secret)[1:-1] not in redaction.redact(json.dumps(secret))
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_somebody_elses_words_are_not_cut_within_a_secret(name):
+    spelled = SPELLINGS[name](LONG[0])
+    for before in range(0, 120, 7):
+        text = excerpt(f"{'w' * before} said {spelled} more words", 100)
+        assert not text.removesuffix("…").strip("w said") or spelled in text
+        assert len(text) <= 101
+
+
+@pytest.mark.parametrize("words", ["", "one", "two words", "a " * 50])
+def test_short_words_are_shown_whole(words):
+    assert excerpt(words, 100) == words.strip()
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "ftp://me:S3cret-Pass@host/x", "s3://key:S3cret-Pass@bucket", "ftp://me:S3cret-Pass@[::1/x",
+        "simplecache::ftp://me:S3cret-Pass@host/x", "abfs://box@a.test/x?sig=S3cret-Pass",
+        "zip://a.zip::sftp://me:S3cret-Pass@host/x", "https://me:S3cret-Pass@host:port/x",
+    ],
+)  # fmt: skip
+def test_what_a_folder_of_batches_holds_of_secrets_is_known(root):
+    config = {"storage": {"root": root, "params": {"secret": "An0ther-Secret", "anon": False}}}
+    redaction = Redaction(list)
+    redaction.keep(secrets_of_batches(config))
+    shown = redaction.redact(f"{root} An0ther-Secret")
+    assert "S3cret" not in shown
+    assert "An0ther" not in shown
+
+
+@pytest.mark.parametrize("config", [None, "x", [], {}, {"storage": "x"}, {"storage": {"root": 1}}])
+def test_a_folder_of_batches_may_be_anything(config):
+    assert [text for text in secrets_of_batches(config) if text != "1"] == []

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_TEXT = 16 << 10
+"""Characters of a text: servers take no longer links."""
+LONGEST_SHOWN = 200
+"""Characters of an ID in a sentence."""
 _ADVICE = "a newer release of this tap may know the new form"
 
 
@@ -70,9 +74,12 @@ class Answer:
         """Return a text; None where it is missing or null.
 
         Raises:
-            UnexpectedAnswer: It is of another type.
+            UnexpectedAnswer: It is of another type, or longer than any ID or link is.
         """
         value = self.values.get(name)
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            msg = f"{self._one} whose '{name}' has {len(value)} characters"
+            raise UnexpectedAnswer(msg)
         if value is None or isinstance(value, str):
             return value
         if isinstance(value, int) and not isinstance(value, bool):
@@ -117,7 +124,8 @@ class Answer:
     @property
     def _one(self) -> str:
         said = self.values.get(self.id_name)
-        named = f" ({said})" if isinstance(said, (str, int)) else ""
+        is_shown = isinstance(said, (str, int)) and len(str(said)) <= LONGEST_SHOWN
+        named = f" ({said})" if is_shown else ""
         return f"{self.title} answered {_article(self.what)} {self.what}{named}"
 
     def _of_another_type(self, name: str, value: Any, wanted: str) -> UnexpectedAnswer:  # noqa: ANN401

@@ -9,6 +9,7 @@ import requests
 
 from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
+from tap_autodesk_exports.autodesk.paging import EndlessList
 from tap_autodesk_exports.exports.export import NotAvailable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def of_one_export(*, is_there: bool = False) -> Iterator[None]:
     except ApiError as error:
         if isinstance(error, NotFound) and not is_there:
             raise
-        if is_of_an_export(error.status) or isinstance(error, UnexpectedAnswer):
+        if is_of_an_export(error.status) or isinstance(error, UnexpectedAnswer | EndlessList):
             pending = " The export stays pending: run again." if is_there else ""
             sentence = f"{error}{pending}"
             raise NotAvailable(sentence) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
 from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.clock import pause
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.transport.exchange import (
     CONNECT,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.transport.failures import Failure
 
 logger = logging.getLogger("tap-autodesk-exports")
-# At DEBUG this library writes the query strings of signed links.
-logging.getLogger("urllib3").setLevel(logging.INFO)
 
 TIMEOUT = (CONNECT, SILENCE)
 """Seconds to connect, and to wait for the next bytes."""
@@ -309,8 +307,8 @@ class ApiClient:
         if not answer.content and method != "GET":
             return None
         try:
-            return json.loads(answer.content, parse_float=Decimal)
-        except (ValueError, RecursionError):
+            return read_json(answer.content, parse_float=Decimal)
+        except ValueError:
             kind = answer.headers.get("Content-Type", "no content type")
             msg = (
                 f"{self._title}: {method} {path} answered {answer.status_code} with something that "

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import requests
 
 from tap_autodesk_exports.autodesk.server_time import http_date
+from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.redaction import excerpt
 from tap_autodesk_exports.transport.failures import PROXY_CREDENTIALS
 
 if TYPE_CHECKING:
@@ -81,13 +83,13 @@ def _free_again(answer: requests.Response, now: dt.datetime) -> str:
 def said(answer: requests.Response) -> str:
     """Return the server's own words, from any of the documented shapes of an error body."""
     try:
-        body = answer.json()
-    except (ValueError, RecursionError):
+        body = read_json(answer.content)
+    except ValueError:
         text = answer.text.strip()
         words = "" if text.startswith("<") else text
     else:
         keys = ("developerMessage", "Message", "detail", "message", "title", "userMessage", "error")
         found = body if isinstance(body, dict) else {}
         words = next((str(found[key]) for key in keys if found.get(key)), "")
-    shown = "".join(c if c.isprintable() else " " for c in words[:1000])
-    return f" ({' '.join(shown.split())[:300].rstrip('.')})" if shown.strip() else ""
+    shown = excerpt(words, 300).rstrip(".")
+    return f" ({shown})" if shown else ""

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tap_autodesk_exports.autodesk.paging import EndlessList
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,16 +29,24 @@ class ReadOnce(Generic[Read]):
         self._read = read
         self._lock = threading.Lock()
         self._found: dict[str, Read] = {}
+        self._endless: dict[str, EndlessList] = {}
 
     def of(self, owner: str) -> Read:
         """Return it; who comes while it is being read waits for that.
 
         Raises:
             TapError: It could not be read; the next one who needs it tries again.
+            EndlessList: It does not end; nobody tries again, because each time takes minutes.
         """
         with self._lock:
+            if owner in self._endless:
+                raise self._endless[owner]
             if owner not in self._found:
-                self._found[owner] = self._read(owner)
+                try:
+                    self._found[owner] = self._read(owner)
+                except EndlessList as error:
+                    self._endless[owner] = error
+                    raise
             return self._found[owner]
 
 

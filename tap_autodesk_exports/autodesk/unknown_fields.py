@@ -8,6 +8,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.json_reading import read_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,7 +50,7 @@ class UnknownFields:
         if not title or not answer.ok:
             return
         try:
-            body = answer.json()
+            body = read_json(answer.content)
         except ValueError:  # the client says so
             return
         found = {field for entry in _entries(body) for field in _fields(entry)} - known

@@ -24,6 +24,7 @@ from tap_autodesk_exports.destinations.duckdb_file import DIALECT
 from tap_autodesk_exports.destinations.formats import Csv, JsonLines, Parquet
 from tap_autodesk_exports.destinations.layout import file_name, identifier
 from tap_autodesk_exports.destinations.storage import Bucket, LocalFolder, digest
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.tables.numbers import ParquetNumbers
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class FileDestination:
     def _recover(self, coming: bytes) -> None:
         """Take the state that was about to be written, where its file is in place already."""
         try:
-            found = json.loads(coming)
+            found = read_json(coming)
             stream, files = found["stream"], found["files"]
         except (ValueError, KeyError, TypeError):  # it was cut
             stream, files = None, {}
@@ -127,7 +128,7 @@ class FileDestination:
         if content is None:
             return None
         try:
-            found = json.loads(content)
+            found = read_json(content)
             state, self._files = found["state"], found["files"]
         except (ValueError, KeyError, TypeError):
             return "no state"  # which its reader reports
@@ -144,7 +145,7 @@ class FileDestination:
 
     @staticmethod
     def _content(text: str, files: Files, **more: str) -> bytes:
-        wrapped = {"state": json.loads(text), "files": files, **more}
+        wrapped = {"state": read_json(text), "files": files, **more}
         return json.dumps(wrapped, ensure_ascii=False).encode()
 
     def replace(self, stream: str, draft: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.destination import DestinationError
+from tap_autodesk_exports.json_reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,7 +147,7 @@ def _read(text: str | None) -> State:
     if text is None:
         return {}
     try:
-        state = json.loads(text)
+        state = read_json(text)
     except ValueError:
         state = None
     if not isinstance(state, dict):

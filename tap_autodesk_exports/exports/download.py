@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -184,7 +184,7 @@ class Downloader:
                 msg = f"its link {error}, and is not followed"
                 raise Broken(msg, is_lasting=True) from None
             except requests.RequestException as error:
-                raise _unanswered(error) from None
+                raise _unanswered(error, request) from None
             link = self._secret(_joined(str(request.url), location))
         msg = "the storage redirects without end"
         raise Broken(msg)
@@ -265,8 +265,9 @@ def _failure(file: str, finished: FinishedExport, broken: Broken) -> DownloadErr
     return DownloadError(" ".join(filter(None, sentences)), is_answer=broken.is_answer)
 
 
-def _unanswered(error: requests.RequestException) -> Broken:
-    why = explain(error, "the storage")
+def _unanswered(error: requests.RequestException, request: requests.PreparedRequest) -> Broken:
+    host = urlsplit(str(request.url)).netloc.rpartition("@")[2]
+    why = explain(error, f"the storage at {host}")
     advice = why.advice if why.is_lasting else ""
     return Broken(why.what, is_answer=False, is_lasting=why.is_lasting, advice=advice)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from tap_autodesk_exports.exports.checksums import Checksums, checksums_of, differing
+from tap_autodesk_exports.redaction import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -218,7 +219,7 @@ class Part:
             Broken: It is another one, or the file does not reach its end.
         """
         if encoding not in PACKED:
-            msg = f"it is encoded as '{encoding[:30]}', which was not requested"
+            msg = f"it is encoded as '{excerpt(encoding, 30)}', which was not requested"
             raise Broken(msg)
         unpacked = self.path.with_name(self.path.name + ".unpacked")
         try:

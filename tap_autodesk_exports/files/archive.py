@@ -19,6 +19,8 @@ from tap_autodesk_exports.files.errors import FileError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LONGEST_NAME = 255
+"""Bytes that the name of a file may have, on every system that this tap runs on."""
 _BLOCK = 1 << 20
 MAX_RATIO = 300
 """Unpacked bytes to packed bytes above which a large member is taken for a bomb."""
@@ -141,6 +143,9 @@ class Archive:
                 json.dumps(member.filename[:100]),
                 "a path that leads out of its folder. Nothing was unpacked.",
             )
+        if len(parts.name.encode(errors="surrogatepass")) > _LONGEST_NAME:
+            shown = f"'{parts.name[:100]}…'"
+            raise self._error(shown, "a name that is too long for a file. Nothing was unpacked.")
         return parts.name
 
     def _error(self, member: str, problem: str) -> FileError:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tap_autodesk_exports.files.combine import combine
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.headers import with_the_reports_header
+from tap_autodesk_exports.json_reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -50,7 +51,7 @@ def workbook_to_csv(
     *,
     expected: Collection[str] = (),
     rename: Callable[[str], str] = str,
-    left_aside: Callable[[str], None] = lambda _: None,
+    left_aside: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Write the sheets of a workbook that hold the report's rows as one CSV file.
 
@@ -63,7 +64,8 @@ def workbook_to_csv(
         folder: Where to write CSV files.
         expected: Names of columns; without any, the sheet with the widest first row counts.
         rename: From a name in a sheet to a column name.
-        left_aside: Called with the name of each sheet with rows that does not belong to the report.
+        left_aside: Called with the position, from 1, of each sheet with rows that does not belong
+            to the report. Its name may be a person's.
 
     Raises:
         FileError: The workbook cannot be read, takes too much memory, or no sheet holds any of the
@@ -79,8 +81,9 @@ def workbook_to_csv(
             first = chosen.index(True)
             chosen = [at == first for at in range(len(chosen))]
         if not any(chosen):
-            known = ", ".join(f"'{name[:60]}'" for name in names[:10])
-            problem = f"is a workbook in which no sheet has the expected columns; it has {known}."
+            problem = (
+                f"is a workbook in which none of {len(names)} sheets has the expected columns."
+            )
             raise FileError(path, problem)
         parts = []
         for at, (name, (start, _)) in enumerate(zip(names, headers, strict=True)):
@@ -88,7 +91,7 @@ def workbook_to_csv(
                 parts.append(folder / f"{path.name}.{at}.csv")
                 child.ask(do="write", sheet=name, start=start, target=str(parts[-1]))
             elif start is not None:
-                left_aside(name)
+                left_aside(at + 1)
     return combine(parts, target, rename)
 
 
@@ -142,7 +145,7 @@ class _Child:
             line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise self._too_large()
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = read_json(line)
         if "problem" in answer:
             raise FileError(self._path, answer["problem"])
         if "errno" in answer:

@@ -74,7 +74,7 @@ def as_csv(  # noqa: PLR0913
     json: bool = False,
     expected: Collection[str] = (),
     rename: Callable[[str], str] = str,
-    left_aside: Callable[[str], None] = lambda _: None,
+    left_aside: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Return a CSV file with what `path` holds: the file itself, or a copy that is written.
 
@@ -89,8 +89,8 @@ def as_csv(  # noqa: PLR0913
         json: Whether JSON was requested. Otherwise JSON is an answer about something else.
         expected: Column names by which the sheets of a workbook are found.
         rename: From a name in the file to a column name.
-        left_aside: Called with the name of each sheet with rows that does not have the report's
-            header.
+        left_aside: Called with the position, from 1, of each sheet with rows that does not have the
+            report's header.
 
     Raises:
         FileError: The file is empty or something else, for example an error page.

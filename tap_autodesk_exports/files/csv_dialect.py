@@ -37,6 +37,8 @@ BOM = b"\xef\xbb\xbf"
 QUOTE = b'"'
 MAX_RECORD = 64 << 20
 """Bytes that one record may have."""
+MAX_CELLS = 200_000
+"""Cells that one record may have: no table has a hundredth of them, and each costs memory."""
 MAX_LINE = 4 << 20
 """Bytes that a line may have for its quotes to be looked at in a survey."""
 FEWEST_NAMES = 3
@@ -202,7 +204,8 @@ def records(path: Path) -> Iterator[Record]:
     """Read a file by the rules, one record in memory at a time.
 
     Raises:
-        FileError: A record breaks the rules, or has more than `MAX_RECORD` bytes.
+        FileError: A record breaks the rules, or has more than `MAX_RECORD` bytes or `MAX_CELLS`
+            cells.
     """
     with path.open("rb") as file:
         window = _Window(path, file)
@@ -214,6 +217,9 @@ def records(path: Path) -> Iterator[Record]:
             while end == b",":
                 cell, end = window.cell(line, start)
                 cells.append(cell)
+                if len(cells) > MAX_CELLS:
+                    problem = f"has a record of more than {MAX_CELLS} cells."
+                    raise FileError(path, problem, line=line)
             yield Record(line, cells, end, window.offset + window.at)
             line += _newlines(window.data[start : window.at])
 

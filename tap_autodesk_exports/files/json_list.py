@@ -71,6 +71,8 @@ def list_to_csv(path: Path, target: Path, *, expected: Collection[str] = ()) -> 
                 for key, value in _cells(row):
                     cells[columns[key]] = _cell(value)
                 out.write(write_row(cells))
+    except RecursionError:  # it could be read, and not written
+        raise FileError(path, "is JSON that is nested too deeply.") from None
     except UnicodeError:
         raise FileError(path, "is JSON with text that is not valid UTF-8.") from None
     except _SyntaxError as error:

@@ -17,6 +17,7 @@ from typing import Any
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.json_list import list_to_csv
 from tap_autodesk_exports.files.workbook import Workbook
+from tap_autodesk_exports.json_reading import read_json
 
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG, Linux only."""
@@ -72,7 +73,7 @@ def main() -> None:
     _limit_memory(int(sys.argv[1]))
     worker = _Worker()
     for line in sys.stdin.buffer:
-        sys.stdout.write(json.dumps(worker.answer(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(worker.answer(read_json(line))) + "\n")
         sys.stdout.flush()
 
 

@@ -34,7 +34,7 @@ class Differences:
             logger.warning(
                 "Columns of '%s' that the catalog does not know are kept in _rescued_data: %s. %s",
                 file,
-                _listed(unknown),
+                _not_shown(unknown) if table.is_doubtful else _listed(unknown),
                 self._selected.dataset.remedy,
             )
         if missing := self._new("missing", table.missing):
@@ -73,6 +73,10 @@ class Differences:
         new = [name for name in names if name not in reported]
         reported.update(new)
         return new
+
+
+def _not_shown(names: list[str]) -> str:
+    return f"{len(names)}, not named here because hashed values may stand among their names"
 
 
 def _listed(names: list[str]) -> str:

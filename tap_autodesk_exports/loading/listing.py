@@ -55,22 +55,28 @@ class Listing:
     is_personal: Callable[[str], bool] = lambda _: False
 
     def records(self, source: Any, hashing: Hashing | None) -> Iterator[Entry | TapError]:  # noqa: ANN401
-        """Yield the records, and an error for each entry or part that could not be read.
+        """Yield the records, and an error for each part that could not be read.
+
+        Entries that are no objects, of which there may be millions, are one error.
 
         Args:
             source: The API's `Source`.
             hashing: What is hashed in them.
         """
+        others = 0
         for entry in self.read(source):
             if isinstance(entry, Mapping):
                 yield safe_record(self.record(entry), hashing)
             elif isinstance(entry, TapError):
                 yield entry
             else:
-                yield TapError(
-                    f"{TITLES[Api(self.api)]} answered an entry that is not an object; a newer "
-                    "release of this tap may know the new form."
-                )
+                others += 1
+        if others:
+            what = "an entry that is" if others == 1 else f"{others} entries that are"
+            yield TapError(
+                f"{TITLES[Api(self.api)]} answered {what} not an object; a newer release of this "
+                "tap may know the new form."
+            )
 
     def record(self, entry: Mapping[str, Any]) -> Entry:
         """Return an entry as a record: each value in its type, the others in `_rescued_data`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import sys
@@ -117,6 +118,9 @@ def _print_schedule(file: TextIO, days: int) -> None:
         found = accounts.schedule(accounts.read(file, days), days)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
+    except (ValueError, csv.Error, OSError):
+        msg = "The accounts file cannot be read: write it in UTF-8, an account ID on each line."
+        raise click.ClickException(msg) from None
     accounts.write(found, sys.stdout)
 
 

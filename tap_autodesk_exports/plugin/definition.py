@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import sdk_schema
 from tap_autodesk_exports.settings.schema import json_schema
@@ -261,5 +262,5 @@ LOADERS: dict[str, dict[str, Any]] = {
 
 def as_yaml(definition: dict[str, Any]) -> str:
     """Return a definition as YAML."""
-    plain = json.loads(json.dumps(definition))  # enums and tuples as what they are in YAML
+    plain = read_json(json.dumps(definition))  # enums and tuples as what they are in YAML
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))

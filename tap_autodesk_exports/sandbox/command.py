@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -83,16 +83,27 @@ def command(  # noqa: PLR0913
         click.echo("Settings that make the tap use it:")
         click.echo(json.dumps(settings, indent=2))
         if ready_file is not None:
-            # Renamed into place, so that a waiting process never reads half of it.
-            partial = ready_file.with_name(f"{ready_file.name}.partial")
-            partial.unlink(missing_ok=True)
-            with open(partial, "x", opener=_private, encoding="utf-8") as file:
-                json.dump({"url": sandbox.url, "settings": settings}, file)
-            partial.replace(ready_file)
+            _write(ready_file, {"url": sandbox.url, "settings": settings})
         while not stopped.wait(RENEWAL_SECONDS):
             sandbox.settings()
     finally:
         sandbox.stop()
+
+
+def _write(ready_file: Path, content: Any) -> None:  # noqa: ANN401
+    """Write the file that says that all is ready.
+
+    It is renamed into place, so that a waiting process never reads half of it.
+    """
+    partial = ready_file.with_name(f"{ready_file.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        with open(partial, "x", opener=_private, encoding="utf-8") as file:
+            json.dump(content, file)
+        partial.replace(ready_file)
+    except OSError as error:
+        msg = f"The file {ready_file} cannot be written ({error.strerror}): name another one."
+        raise click.ClickException(msg) from None
 
 
 def _private(path: str, flags: int) -> int:
@@ -106,6 +117,6 @@ def _switch_on(sandbox: Sandbox, scenario: Path) -> None:
         found = given if isinstance(given, dict) else {"faults": given}
         sandbox.switch(found.get("behaviour", {}))
         sandbox.faults.add_all(found.get("faults", []))
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         msg = f"The faults in {scenario} cannot be read: {error}"
         raise click.ClickException(msg) from None

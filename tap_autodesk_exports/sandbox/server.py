@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import tempfile
 import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 import flask
 from werkzeug.http import http_date
@@ -44,6 +44,8 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 RUNNING: weakref.WeakValueDictionary[str, Sandbox] = weakref.WeakValueDictionary()
 """Base URL -> the sandbox of this process that serves it, or did last."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::\d+)?")
+"""The `Host` of a request: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
 _MISDIRECTED = "The sandbox answers requests to this machine's own name only.\n"
 
 
@@ -62,10 +64,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_of(environ: WSGIEnvironment) -> str:
-    try:
-        return urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
-    except ValueError:
-        return ""
+    """Return the host that a request names, without its port; empty where it names none, or two."""
+    found = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+    return found[1].strip("[]") if found else ""
 
 
 class Sandbox:

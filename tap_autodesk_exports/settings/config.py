@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import jsonschema
+from jsonschema.exceptions import best_match
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import (
     merge_missing_config_jsonschema,
@@ -24,6 +25,7 @@ from singer_sdk.configuration._dict_config import (
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.json_reading import TooDeep, read_json
 from tap_autodesk_exports.settings.kinds import Switch, nearest
 from tap_autodesk_exports.settings.rules import Known, WrongSettings
 from tap_autodesk_exports.settings.schema import kinds
@@ -134,7 +136,7 @@ def from_environment() -> dict[str, Any]:
         elif name in theirs:
             try:
                 config |= parse_environment_config({"properties": {name: theirs[name]}}, PREFIX)
-            except ValueError:
+            except (ValueError, RecursionError):  # the SDK reads it as JSON by itself
                 problems.append(
                     f"The environment variable {variable} cannot be read as "
                     f"{' or '.join(theirs[name]['type'])}: write it as JSON."
@@ -191,17 +193,18 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         ConfigurationError: It is something else.
     """
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         reason = "is empty" if not text.strip() else f"is not JSON ({error.msg} at {where})"
         msg = f'The {what} {reason}: write an object, such as {{"client_id": "…"}}.'
         raise ConfigurationError(msg) from None
+    except TooDeep as error:
+        msg = f"The {what} cannot be read as JSON: {error}."
+        raise ConfigurationError(msg) from None
     except ValueError:  # a number of thousands of digits
         msg = f"The {what} cannot be read as JSON: a number in it is too long."
         raise ConfigurationError(msg) from None
-    except RecursionError:
-        found = None
     if not isinstance(found, dict):
         msg = f"The {what} holds no JSON object: it must begin with {{ and end with }}."
         raise ConfigurationError(msg)
@@ -211,12 +214,15 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
 def _parsed(name: str, text: str) -> Any:  # noqa: ANN401
     """Return the JSON value that a variable holds, or its text where the setting is text."""
     kind = kinds(Settings)[name]
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(ValueError):
         if isinstance(kind, Switch):
             return kind.read(text)
         if "string" not in kind.schema()["type"]:
-            return json.loads(text)
+            return read_json(text)
     return text
+
+
+_ALTERNATIVES = {"anyOf", "oneOf", "allOf"}
 
 
 def _sdk_problems(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -226,8 +232,10 @@ def _sdk_problems(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator
         for name, value in config.items()
         if name in schema["properties"] and name not in kinds(Settings)
     }
-    for error in jsonschema.Draft7Validator(schema).iter_errors(given):
+    for found in jsonschema.Draft7Validator(schema).iter_errors(given):
+        error = best_match([found]) or found  # of the alternatives, the one that is meant
         path = ".".join(str(step) for step in error.path)
         wanted = error.validator_value
         words = " or ".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted)
-        yield f"Setting '{path}' is not what the Singer SDK wants: {error.validator} {words}."
+        how = "" if error.validator in _ALTERNATIVES else f": {error.validator} {words}"
+        yield f"Setting '{path}' is not what the Singer SDK wants{how}."

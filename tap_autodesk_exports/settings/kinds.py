@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -375,7 +376,7 @@ def _parsed(value: Any) -> Any:  # noqa: ANN401
     """Return what JSON text stands for; an environment variable hands lists and objects over so."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            return json.loads(value)
+            return read_json(value)
     return value
 
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-import re
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.files.archive import Archive
 from tap_autodesk_exports.files.convert import as_csv, kind_of
 from tap_autodesk_exports.shapes.kinds import form_of, kind_of_text
+from tap_autodesk_exports.tables.spelling import is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 ROWS = 2000
 """Rows of a file whose cells are looked at."""
 FORMS = 8
 """Ways to write a date or time that are listed for a column, at the most."""
-_NAME = re.compile(r"(?!(?:.*\d){4})[A-Za-z_][\w ()%./-]{0,63}", re.ASCII)
-"""A name that a column may have."""
 _BOM = b"\xef\xbb\xbf"
 _DATED = frozenset({"date", "time", "date-time"})
 
@@ -95,7 +93,7 @@ def _shown(header: list[str], expected: Collection[str], rename: Callable[[str],
     """
     known = [rename(name) in expected for name in header]
     return [
-        name if is_known or (any(known) and _NAME.fullmatch(name)) else f"column {at}"
+        name if is_known or (any(known) and is_name(name)) else f"column {at}"
         for at, (name, is_known) in enumerate(zip(header, known, strict=True), start=1)
     ]
 
@@ -114,14 +112,18 @@ def _note_cells(shape: FileShape, header: list[str], rows: Any) -> None:  # noqa
     shape.forms = {name: sorted(found) for name, found in zip(header, forms, strict=True) if found}
 
 
-def members(path: Path, folder: Path, names: Collection[str]) -> dict[str, Path]:
-    """Unpack the CSV files of a ZIP that are wanted; return name without folders -> file."""
-    found: dict[str, Path] = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = member.filename.rpartition("/")[2]
-            if name in names:
-                member.filename = name
-                found[name] = folder / name
-                archive.extract(member, folder)
-    return found
+def members(path: Path, folder: Path, names: Collection[str]) -> Iterator[Path]:
+    """Unpack the CSV files of a ZIP that are wanted, each only while it is looked at.
+
+    Raises:
+        FileError: The archive or a member is damaged, or a bomb.
+        NoSpace: A member is too large for the disk.
+    """
+    archive = Archive(path)
+    try:
+        for name in sorted({member.name for member in archive.names()}.intersection(names)):
+            file = archive.extract(name, folder)
+            yield file
+            file.unlink()
+    finally:
+        archive.close()

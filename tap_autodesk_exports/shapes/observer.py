@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.unknown_fields import WRAPPERS, field_name, template
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.shapes.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Observer:
             if not answer.ok:
                 return  # errors have shapes of their own, and may quote what was sent
             try:
-                body = json.loads(answer.content or b"null")
+                body = read_json(answer.content or b"null")
             except ValueError:
                 return
             self._note_body(shape, body)

@@ -193,8 +193,8 @@ class _Visitor:
         archive = next((file for file in finished.files if file.name.endswith(".zip")), None)
         if archive and len(finished.files) > 1 and (archive.size or 0) <= LARGEST_ZIP:
             path = self._downloader.fetch(self._source.service, finished, archive, folder)
-            for name, file in members(path, folder, by_file).items():
-                self._note(name, file, by_file[name], folder)
+            for file in members(path, folder, by_file):
+                self._note(file.name, file, by_file[file.name], folder)
             return
         for number, each in enumerate(finished.files):
             dataset = by_file.get(each.name) or (datasets[0] if len(datasets) == 1 else None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from tap_autodesk_exports import signals
+from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.redaction import excerpt
 from tap_autodesk_exports.settings import API_URL
 from tap_autodesk_exports.signin.errors import SIGN_IN_AGAIN, DamagedAnswer, SignInError
 from tap_autodesk_exports.transport.exchange import fetch, prepare
@@ -243,8 +244,8 @@ _PASSING = {429, 500, 502, 503, 504}
 def _object(answer: requests.Response) -> dict[str, Any]:
     """Return the JSON object of an answer; an empty one where there is none."""
     try:
-        body = json.loads(answer.content)
-    except (ValueError, RecursionError):
+        body = read_json(answer.content)
+    except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
@@ -288,7 +289,9 @@ def _said(answer: requests.Response, hidden: list[str]) -> tuple[str, str]:
     body = _object(answer)
     error = str(body.get("error") or body.get("errorCode") or "")
     words = str(body.get("error_description") or body.get("developerMessage") or "")
-    said = ": ".join(part for part in (error, " ".join(words.split())[:200].rstrip(".")) if part)
+    for secret in filter(None, hidden):
+        words = words.replace(secret, "…")
+    said = ": ".join(filter(None, (excerpt(error, 100), excerpt(words, 200).rstrip("."))))
     for secret in filter(None, hidden):
         said = said.replace(secret, "…")
     return error, f"{answer.status_code} ({said})" if said else str(answer.status_code)

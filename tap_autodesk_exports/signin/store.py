@@ -24,6 +24,7 @@ from upath import UPath
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.redaction import secrets_of, without_secrets
 from tap_autodesk_exports.signin.endpoint import Token
 from tap_autodesk_exports.signin.errors import SignInError, StoreError
@@ -307,8 +308,8 @@ class TokenStore:
 def _parsed(content: bytes) -> dict[str, Any] | None:
     """Return the document that a store's content is; None where it is something else."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = read_json(content)
+    except ValueError:
         return None
     holds_chains = isinstance(document, dict) and isinstance(document.get("chains"), dict)
     return document if holds_chains else None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib import Catalog
 
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.settings.config import parse_object
 from tap_autodesk_exports.streams.selection import Patterns, given_patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OVERWRITTEN = (
     "Where two runs share a Meltano project, each overwrites the catalog of the other: run one "
@@ -33,6 +37,7 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
         for stream in Catalog.from_dict(catalog).streams:
             stream.metadata.resolve_selection()
         is_one = all(map(_has_columns, catalog.get("streams", ())))
+        wrong = [part for stream in catalog.get("streams", ()) for part in _odd_parts(stream)]
     except (AttributeError, KeyError, TypeError, ValueError):
         is_one = False
     if not is_one:
@@ -40,6 +45,12 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
             f"The {what} is no Singer catalog: `streams` must be a list of objects, each with "
             "`tap_stream_id`, `schema` and `metadata`. `tap-autodesk-exports --config … "
             "--discover` writes one."
+        )
+        raise ConfigurationError(msg)
+    if wrong:
+        msg = (
+            f"The {what} cannot be used: {', '.join(wrong)} has another form than in the catalog "
+            "that `tap-autodesk-exports --config … --discover` writes: take it from there."
         )
         raise ConfigurationError(msg)
     if patterns := given_patterns():
@@ -50,13 +61,13 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
 def _parsed(text: str, what: str) -> dict[str, Any]:
     """Return the JSON object that a text is; one that is cut off is another run's doing."""
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         how = f"is cut off or damaged: it is not JSON ({error.msg} at {where})"
         msg = f"The {what} {how if text.strip() else 'is empty'}. {OVERWRITTEN}"
         raise ConfigurationError(msg) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None  # whole, and yet no catalog
     return found if isinstance(found, dict) else parse_object(text, what)
 
@@ -86,3 +97,32 @@ def _has_columns(stream: Mapping[str, Any]) -> bool:
     return isinstance(stream["tap_stream_id"], str) and all(
         isinstance(column, Mapping) for column in properties.values()
     )
+
+
+def _odd_parts(stream: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which parts of a stream the SDK could not use, each with the name of the stream."""
+    name = stream["tap_stream_id"]
+    forms = {
+        "stream": stream.get("stream") in {None, name},
+        "key_properties": _are_names(stream.get("key_properties")),
+        "replication_key": isinstance(stream.get("replication_key") or "", str),
+        "table-key-properties": all(
+            _are_names(node["metadata"].get("table-key-properties")) for node in stream["metadata"]
+        ),
+        "schema": all(map(_is_schema, stream["schema"]["properties"].values())),
+    }
+    yield from (f"`{part}` of '{name}'" for part, is_right in forms.items() if not is_right)
+
+
+def _are_names(value: Any) -> bool:  # noqa: ANN401
+    is_list = value is None or isinstance(value, (list, tuple))
+    return is_list and all(isinstance(name, str) for name in value or ())
+
+
+def _is_schema(schema: Any) -> bool:  # noqa: ANN401
+    """Tell whether a schema is an object whose types are names, its alternatives too."""
+    if not isinstance(schema, Mapping):
+        return False
+    types = schema.get("type")
+    parts = [part for word in ("anyOf", "oneOf", "allOf") for part in schema.get(word) or ()]
+    return (isinstance(types, str) or _are_names(types)) and all(map(_is_schema, parts))

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from tap_autodesk_exports.autodesk.sources import known
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.redaction import secrets_of_batches
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.settings.config import (
     ENVIRONMENT,
@@ -24,6 +25,7 @@ from tap_autodesk_exports.settings.config import (
 from tap_autodesk_exports.settings.schema import json_schema
 from tap_autodesk_exports.signals import Signals
 from tap_autodesk_exports.stdout import writable
+from tap_autodesk_exports.streams.batch_files import check_batches
 from tap_autodesk_exports.streams.catalog import read_catalog
 from tap_autodesk_exports.streams.log import quiet
 from tap_autodesk_exports.streams.output import Output
@@ -71,6 +73,7 @@ class CommandLine(Tap, abc.ABC):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings in our own words, also for discovery: the SDK's show the values."""
         check_config(self._config, known(self._config))
+        check_batches(self._config)
         return []
 
     @classproperty
@@ -80,6 +83,22 @@ class CommandLine(Tap, abc.ABC):
         return from_environment()
 
     # Options
+
+    @classproperty
+    @override
+    def cli(cls) -> click.Command:  # noqa: N805
+        """The command; to look it up sets up the log, which the environment may have wrong."""
+        try:
+            command: click.Command = super().cli
+        except Exception as error:  # noqa: BLE001 - of logging, of YAML, of a file
+            msg = (
+                f"The log cannot be set up as the environment wants it ({type(error).__name__}): "
+                "LOGLEVEL and TAP_AUTODESK_EXPORTS_LOGLEVEL name a level, such as INFO, and "
+                "SINGER_SDK_LOG_CONFIG a YAML file that configures Python's logging."
+            )
+            click.echo(f"Error: {msg}", err=True)
+            sys.exit(1)
+        return command
 
     @classmethod
     @override
@@ -158,7 +177,9 @@ class CommandLine(Tap, abc.ABC):
         self.output.gone = self.session.stop.set
         try:
             # Bad settings fail here, once, and not in every stream.
-            self.session.run.redaction.guard()
+            redaction = self.session.run.redaction
+            redaction.keep(secrets_of_batches(self.config.get("batch_config")))
+            redaction.guard()
             quiet()
             if self.config.get("batch_config"):
                 self.logger.warning(BATCH_IS_ON)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -12,12 +11,11 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_autodesk_exports.clock import canonical
-from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.loading.bookmarks import Bookmarks, Replication
 from tap_autodesk_exports.loading.dataset import Selected
+from tap_autodesk_exports.streams.batch_files import batch_encoding, new_file
 from tap_autodesk_exports.streams.sdk import BatchConfig, SDKBatchMessage
 from tap_autodesk_exports.streams.stream import TapStream
-from tap_autodesk_exports.tables.encoding import Encoding
 from tap_autodesk_exports.tables.layout import PROVENANCE, export_schema, type_of
 from tap_autodesk_exports.tables.numbers import ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
@@ -37,16 +35,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.tables.table import Table
 
     Send = Callable[[Table, After], Iterable[Record]]
-
-ENCODINGS = MappingProxyType(
-    {
-        ("jsonl", "none"): Encoding.JSONL,
-        ("jsonl", "gzip"): Encoding.JSONL_GZIP,
-        ("parquet", "none"): Encoding.PARQUET,
-        ("parquet", "zstd"): Encoding.PARQUET,
-    }
-)
-"""Format and compression of a `batch_config` -> how files are written."""
 
 TABLE_VERSION = "_sdc_table_version"
 """Where targets on the SDK keep the version of a row (observed: singer-sdk 0.54.9)."""
@@ -210,7 +198,7 @@ class DatasetStream(TapStream):
         suffix = encoding.value.replace("+gzip", ".gz")
 
         def create(number: int) -> AbstractContextManager[IO[bytes]]:
-            return storage.open(f"{name}-{number}.{suffix}", "wb")
+            return new_file(storage, f"{name}-{number}.{suffix}")
 
         with self.get_batch_counter() as counter:
             for number in table.batches(
@@ -229,20 +217,3 @@ class DatasetStream(TapStream):
                 self.session.check_stopped()
         self._report.rows += table.count()
         return ()
-
-
-def batch_encoding(config: BatchConfig) -> Encoding:
-    """Return how the files of a batch configuration are written.
-
-    Raises:
-        ConfigurationError: It is something that this tap does not write.
-    """
-    wanted = (config.encoding.format, config.encoding.compression or "none")
-    found = ENCODINGS.get(wanted)
-    if found is None:
-        msg = (
-            f"Setting 'batch_config' asks for {wanted[0]} with compression '{wanted[1]}': choose "
-            "jsonl with 'gzip' or 'none', or parquet without one."
-        )
-        raise ConfigurationError(msg)
-    return found

@@ -6,14 +6,23 @@ checks that each exists, so that a new release of the SDK that changes one is no
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 
 from singer_sdk import Stream, Tap
-from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
+from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage, StorageTarget
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import _ConfigInput as ConfigInput
 
-__all__ = ["RELIED_ON", "BatchConfig", "ConfigInput", "SDKBatchMessage", "classproperty"]
+__all__ = [
+    "RELIED_ON",
+    "BatchConfig",
+    "ConfigInput",
+    "SDKBatchMessage",
+    "StorageTarget",
+    "classproperty",
+    "discard_files",
+]
 
 RELIED_ON = MappingProxyType(
     {
@@ -21,6 +30,7 @@ RELIED_ON = MappingProxyType(
             "_generate_record_messages",
             "_increment_stream_state",
             "_initialized_at",
+            "_process_record",
             "_stream_version",
             "_sync_batches",
             "_sync_records",
@@ -29,6 +39,13 @@ RELIED_ON = MappingProxyType(
             "_write_starting_replication_value",
             "_write_state_message",
         ),
+        StorageTarget: ("_root_path",),
         Tap: ("_config", "_env_var_config", "_setup_signal_handlers", "_validate_config"),
     }
 )
+
+
+def discard_files(storage: StorageTarget) -> None:
+    """Remove what a storage has begun to write and not finished."""
+    with contextlib.suppress(Exception):
+        storage._root_path.fs.transaction.complete(commit=False)  # noqa: SLF001

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import json
 import os
 from typing import TYPE_CHECKING, Any
+
+from tap_autodesk_exports.json_reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,7 +32,7 @@ def given_patterns() -> list[str]:
 
 def _selected() -> Any:  # noqa: ANN401
     try:
-        return json.loads(os.environ.get(VARIABLE, "null"))
+        return read_json(os.environ.get(VARIABLE, "null"))
     except ValueError:
         return None
 

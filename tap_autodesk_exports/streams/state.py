@@ -5,12 +5,12 @@ It may come from a newer release, from another tap, or out of a store that damag
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.settings.config import parse_object
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -27,6 +27,8 @@ TEXTS = (
 )
 """Keys of a bookmark that hold text."""
 
+DEEPEST = 400
+"""Levels of a state that is read: what another program put there is passed on as it is."""
 LONGEST_NUMBER = 1_000
 """Digits of a number in a state that is read; none that this tap writes has so many."""
 
@@ -44,13 +46,14 @@ def read_state(text: str, what: str) -> State:
         ConfigurationError: It is no JSON.
     """
     try:
-        found = json.loads(
+        found = read_json(
             text.removeprefix("\ufeff"),
+            deepest=DEEPEST,
             parse_int=_number,
             parse_float=_number,
             parse_constant=lambda _: None,
         )
-    except (ValueError, RecursionError):
+    except ValueError:
         found = parse_object(text, what)  # says what is wrong with it
     if not isinstance(found, dict):
         logger.warning("The %s holds no JSON object and is ignored: all is loaded again.", what)

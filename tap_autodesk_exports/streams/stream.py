@@ -101,6 +101,15 @@ class TapStream(Stream):
             yield from sync()
 
     @override
+    def _process_record(
+        self,
+        record: types.Record,
+        child_context: types.Context | None = None,
+        partition_context: types.Context | None = None,
+    ) -> None:
+        """Nothing: there are no child streams, for which the SDK would apply the filter twice."""
+
+    @override
     def _generate_record_messages(
         self, record: types.Record
     ) -> Generator[RecordMessage, None, None]:

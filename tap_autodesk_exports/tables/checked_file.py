@@ -83,6 +83,11 @@ class CheckedFile:
         return tuple(name for name in self._match.names if name not in self._match.known)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether columns are hashed, and names in the header may be values of them."""
+        return self._match.is_doubtful
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Columns of the schema that the file does not have."""
         return tuple(
@@ -217,8 +222,10 @@ class CheckedFile:
     @contextmanager
     def _resources(self) -> Iterator[None]:
         """Turn a lack of disk or memory into a sentence."""
-        import duckdb  # noqa: PLC0415
-
+        try:
+            import duckdb  # noqa: PLC0415
+        except (ImportError, MemoryError) as error:  # it is installed, and does not fit
+            raise self._lack(type(error).__name__) from None
         # An Arrow stream that failed, or a thread that cannot be started, is a RuntimeError. What
         # DuckDB says may hold a cell, unless it is about disk or memory.
         try:
@@ -231,12 +238,14 @@ class CheckedFile:
         ) as error:
             reason = str(error).partition("\n")[0].replace(f"{self._path.parent}/", "")
             is_known = any(word in reason for word in ("IO Error", "Out of Memory", "thread"))
-            message = (
-                f"The file '{self._path.name}' cannot be read for lack of disk or memory"
-                f" ({reason if is_known else type(error).__name__}). Free some space in the"
-                " temporary folder, point TMPDIR elsewhere, or allow the process more memory."
-            )
-            raise TapError(message) from None
+            raise self._lack(reason if is_known else type(error).__name__) from None
+
+    def _lack(self, reason: str) -> TapError:
+        return TapError(
+            f"The file '{self._path.name}' cannot be read for lack of disk or memory ({reason})."
+            " Free some space in the temporary folder, point TMPDIR elsewhere, or allow the"
+            " process more memory."
+        )
 
 
 def shape_of(text: str) -> str:

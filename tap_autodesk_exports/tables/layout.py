@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
-from tap_autodesk_exports.tables.spelling import same_letters
+from tap_autodesk_exports.tables.spelling import is_name, same_letters
 from tap_autodesk_exports.tables.types import DETAILS, Column, Type, json_schema
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class HeaderMatch:
     """The cell with all unknown columns, where they are folded: members of a JSON object."""
     kept: tuple[int, ...] = ()
     """Positions of the cells that are not folded, where some are."""
+    is_doubtful: bool = False
+    """Whether columns are hashed, and names in the header may be values of them."""
 
     @property
     def others(self) -> list[str]:
@@ -146,18 +148,25 @@ def match_header(path: Path, header: Sequence[str], schema: TableSchema) -> Head
     """Find the schema's columns in a header.
 
     A name that comes again is an unknown column `name#2`; a column without a name is
-    `column_<position>`, counted from 1.
+    `column_<position>`, counted from 1. So is one without the looks of a name where columns are
+    hashed: it may be a value of one, in a damaged file.
 
     Raises:
-        FileError: The header has none of the schema's columns: this is another file.
+        FileError: The header has none of the schema's columns: this is another file. Or columns are
+            hashed, and an e-mail address is in the place of a name.
     """
     wanted = {column.name for column in schema.columns}
     known: dict[str, int] = {}
     unknown: dict[str, int] = {}
     repeated: dict[str, int] = {}
     names = []
+    withheld = 0
     for at, raw in enumerate(header):
-        name = unique = schema.rename(raw) if raw else f"column_{at + 1}"
+        name = schema.rename(raw) if raw else f"column_{at + 1}"
+        if name not in wanted and _may_be_a_value(path, raw, schema):
+            withheld += 1
+            name = _withheld(name, f"column_{at + 1}", schema)
+        unique = name
         if name in wanted and name not in known:
             known[name] = at
         else:
@@ -168,6 +177,7 @@ def match_header(path: Path, header: Sequence[str], schema: TableSchema) -> Head
         names.append(unique)
     if wanted and not known:
         raise FileError(path, _strange(header, schema))
+    is_doubtful = schema.hashing is not None and bool(withheld or len(unknown) >= len(known))
     rest = None
     kept: tuple[int, ...] = ()
     if len(unknown) > MOST_UNKNOWN:
@@ -181,7 +191,31 @@ def match_header(path: Path, header: Sequence[str], schema: TableSchema) -> Head
         {name: f"c{at}" for name, at in unknown.items()},
         rest,
         kept,
+        is_doubtful,
     )
+
+
+def _may_be_a_value(path: Path, raw: str, schema: TableSchema) -> bool:
+    """Tell whether what stands in a header may be a value that must not be seen.
+
+    Raises:
+        FileError: It is an e-mail address: a row was joined to the header, or is in its place, so
+            that nobody can say which values belong to which column.
+    """
+    if schema.hashing is None or not raw:
+        return False
+    if "@" in raw:
+        problem = (
+            "has an e-mail address in its header, as if a row were joined to it. Nothing of it is "
+            "loaded, because it is not clear what is to be hashed; request a new export."
+        )
+        raise FileError(path, problem)
+    return not is_name(raw)
+
+
+def _withheld(name: str, neutral: str, schema: TableSchema) -> str:
+    """Return the neutral name, unless the values are hashed under their own one alone."""
+    return name if schema.is_hashed(name) and not schema.is_hashed(neutral) else neutral
 
 
 def _strange(header: Sequence[str], schema: TableSchema) -> str:

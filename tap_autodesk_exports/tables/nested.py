@@ -43,11 +43,11 @@ def hash_nested(text: str, hashing: Hashing, is_hashed: Callable[[str], bool]) -
         return hashing.of(text)
     try:
         value, end = DECODER.raw_decode(text.strip())
+        if end == len(text.strip()) and not isinstance(value, str):
+            return compact(_hashed(value, hashing, is_hashed))
     except (ValueError, RecursionError):
-        return hashing.of(text)
-    if end != len(text.strip()) or isinstance(value, str):
-        return hashing.of(text)
-    return compact(_hashed(value, hashing, is_hashed))
+        pass
+    return hashing.of(text)
 
 
 def _hashed(value: Any, hashing: Hashing, is_hashed: Callable[[str], bool]) -> Any:  # noqa: ANN401

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_NAME = re.compile(r"(?!(?:.*\d){4})[A-Za-z_][\w ()%./-]{0,63}", re.ASCII)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z0-9]+|[0-9]+")
 
 
 def snake_case(name: str) -> str:
     """Return a name in small letters, with an underscore between its words."""
     return "_".join(_WORDS.findall(name)).lower()
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a cell of a header looks like a column's name, and not like a value.
+
+    A damaged file may have values there: of its first row, of a row that is joined to the header.
+    """
+    return _NAME.fullmatch(text.strip("\ufeff\u200b\xa0 \t\r\n")) is not None
 
 
 def same_letters(name: str) -> str:

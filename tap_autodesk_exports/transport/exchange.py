@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import logging
+import re
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
+from urllib3.util import parse_url
 
 from tap_autodesk_exports import threads
 
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 
     Connected = Callable[[socket.socket], None]
     """Gets a new connection to the server itself before anything is sent; may refuse it."""
+
+# This library writes the query strings of signed links at DEBUG, and quotes headers that are none,
+# with a traceback, as a warning. What failed is said by `failures`.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 CONNECT = 15.0
 """Seconds to connect to each of a host's addresses, and for the handshake of TLS."""
@@ -147,6 +154,7 @@ def exchange(
             request.url or "", {}, stream=True, verify=None, cert=None
         )
     )
+    _check_proxy(select_proxy(request.url or "", environment["proxies"]))
     deadline = _Deadline(seconds, connected)
     _CURRENT.deadline = deadline
     try:
@@ -166,6 +174,26 @@ def exchange(
     finally:
         _CURRENT.deadline = None
         deadline.close()
+
+
+def _check_proxy(proxy: str | None) -> None:
+    """Raise InvalidProxyURL where the environment names a proxy that is none.
+
+    The libraries' own errors look as if the server's URL was wrong.
+    """
+    if not proxy:
+        return
+    try:
+        parts = parse_url(proxy)
+        (parts.host or "").encode("idna")
+    except (LocationValueError, ValueError):
+        parts = None
+    if parts is None or not parts.host or not _A_PROXY.fullmatch(parts.scheme or "http"):
+        raise requests.exceptions.InvalidProxyURL
+
+
+_A_PROXY = re.compile("https?|socks[45][ah]?")
+"""Schemes of proxies."""
 
 
 def _send(

@@ -88,7 +88,7 @@ def _of_tls(causes: list[BaseException], host: str) -> Failure:
                 f"the certificate of {host} was not accepted ({cause.verify_message.rstrip('.')})",
                 "If a proxy of your company opens TLS connections, name the file with its CA "
                 "certificates in the environment variable REQUESTS_CA_BUNDLE; otherwise check "
-                "`api_url` and this machine's clock.",
+                "this machine's clock and, where the host is that of the API, `api_url`.",
                 was_sent=False,
                 is_lasting=True,
             )
@@ -135,6 +135,15 @@ def _too_large(causes: list[BaseException], host: str) -> Failure:
     )
 
 
+def _no_proxy(_: list[BaseException], __: str) -> Failure:
+    return Failure(
+        "the URL of the proxy in the environment cannot be used",
+        "Write http://host:port into the environment variable HTTPS_PROXY or HTTP_PROXY.",
+        was_sent=False,
+        is_lasting=True,
+    )
+
+
 def _no_host(_: list[BaseException], host: str) -> Failure:
     return Failure(f"{host} is no host", "Check `api_url`.", was_sent=False, is_lasting=True)
 
@@ -167,6 +176,7 @@ _FAILURES: tuple[
     ((requests.exceptions.ProxyError,), _of_the_proxy),
     ((requests.exceptions.SSLError,), _of_tls),
     ((requests.exceptions.InvalidSchema,), _without_socks),
+    ((requests.exceptions.InvalidProxyURL,), _no_proxy),
     ((requests.exceptions.InvalidURL, requests.exceptions.MissingSchema), _no_host),
     ((NoBundle,), _without_a_bundle),
     ((TooLarge,), _too_large),

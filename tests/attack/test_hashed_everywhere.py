@@ -108,6 +108,49 @@ def test_errors_of_a_file_quote_no_hashed_cell(lab, name):
     assert run.code in {0, 1}
 
 
+HEAD, FIRST = ",".join(HEADER), ",".join(ROW)
+NAMES = "team_alias,first_name,last_name,role"
+HEADERS = {
+    "a row joined to it": f"{HEAD}{FIRST}\n",
+    "a row joined to it, and others": f"{HEAD}{FIRST}\n{FIRST}\n",
+    "a row joined to it by a comma": f"{HEAD},{FIRST}\n",
+    "a row joined to it, and others as wide": f"{HEAD},{FIRST}\n{FIRST},{FIRST}\n",
+    "a row without an address joined to it": f"{NAMES}North,Zoe-Marie,Planted-Bell,User\n",
+    "a row of words joined to it, and others as wide": (
+        f"{NAMES},North,Zoe-Marie,{NAME},User\n" + ",".join(["North", "a", "b", "User"] * 2) + "\n"
+    ),
+    "a quote that ends in the next rows": f'{HEAD},"more\n{FIRST}\n{FIRST}"\n',
+    "a quote that never ends": f'{HEAD},"more\n{FIRST}\n{FIRST}\n',
+    "a vertical tab for its line end": f"{HEAD}\x0b{FIRST}\n",
+    "a Unicode line end": f"{HEAD}\u2028{FIRST}\n",
+    "tabs, and rows with commas": HEAD.replace(",", "\t") + f"\n{FIRST}\n",
+    "bars, and a row joined to it": f"{HEAD}{FIRST}\n".replace(",", "|"),
+    "people in place of names": f"{HEAD},{ADDRESS},{NAME}\n{FIRST},1,2\n",
+    "a person in place of a name": f"{HEAD},{NAME}\n{FIRST},1\n",
+    "an address in a sentence": f"{HEAD},Hours of {ADDRESS}\n{FIRST},1\n",
+}
+
+
+@pytest.mark.parametrize("form", ["CSV", "JSON", "EXCEL"])
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.short("a row joined to it-CSV", "a person in place of a name-CSV")
+def test_what_a_header_holds_in_place_of_names_is_shown_nowhere(lab, name, form):
+    """A value that a damaged file has in the place of a column's name leaves nothing in clear."""
+    lab.hashed += ["Zoe-Marie", "Planted-Bell", "zoe_planted", "ZOE_PLANTED"]
+    data, kind = HEADERS[name].encode(), "text/csv"
+    if form != "CSV":
+        header, *rows = (line.split(",") for line in HEADERS[name].splitlines())
+        if form == "JSON":
+            found = [dict(zip(header, row, strict=False)) for row in rows or [[""] * len(header)]]
+            data, kind = json.dumps(found).encode(), "application/json"
+        else:
+            header = [re.sub(r"[\x00-\x1f]", "", cell) for cell in header]
+            data = workbook(("Users", [header, *rows]))
+            kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    run = users(lab, data, kind, insights_output_format=form)
+    assert run.code in {0, 1}
+
+
 def test_an_error_of_a_key_quotes_no_hashed_cell(lab):
     """Different rows with one key are named without the cells that are hashed."""
     config = lab.config("data_connector", hash_columns=["admin_users.*"], hash_key=KEY)
@@ -187,6 +230,8 @@ SHEETS = {
         ("Users", [HEADER, ROW]),
         (ADDRESS, [["about"], [ADDRESS]]),
     ],
+    "a sheet without a known column": [(ADDRESS, [["about"], [ADDRESS]]), (NAME, [[NAME]])],
+    "a sheet that is called after a person": [(NAME, [HEADER, ROW])],
     "a title above the header": [("Users", [[f"Made for {ADDRESS}"], HEADER, ROW])],
 }
 

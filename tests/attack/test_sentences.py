@@ -573,7 +573,26 @@ def test_the_companion_names_a_config_that_cannot_be_read(lab, name):
     assert run.code in {1, 2}
 
 
+def users(columns=None, metadata=(), **parts):
+    """Return a catalog of one stream, selected, with parts of another kind."""
+    schema = {"type": "object", "properties": {"email": {"type": "string"}, **(columns or {})}}
+    selected = {"breadcrumb": [], "metadata": {"selected": True, **dict(metadata)}}
+    stream = {"tap_stream_id": "insights_users", "stream": "insights_users", "schema": schema}
+    return {"streams": [{**stream, "metadata": [selected], **parts}]}
+
+
 CATALOGS = {
+    "a key that is a number": users(key_properties=5),
+    "a key that is text": users(key_properties="email"),
+    "a key of numbers": users(key_properties=[5]),
+    "a key of metadata that is a number": users(metadata={"table-key-properties": 5}),
+    "a replication key that is a list": users(replication_key=["email"]),
+    "another name of the stream": users(stream="other"),
+    "a name of the stream that is a list": users(stream=["insights_users"]),
+    "a type that is a number": users({"email": {"type": 5}}),
+    "alternatives that are numbers": users({"email": {"anyOf": [5]}}),
+    "alternatives that are a number": users({"email": {"anyOf": 5}}),
+    "a column that is nested deeply": users({"x": json.loads('{"a":' * 300 + "1" + "}" * 300)}),
     "streams that are null": {"streams": None},
     "streams that are an object": {"streams": {"a": {}}},
     "a stream that is null": {"streams": [None]},
@@ -643,6 +662,26 @@ def test_a_variable_of_the_wrong_kind_is_named(lab, name):
     run.assert_sentence(variable)
     if name.startswith("a list"):
         assert "[" in run.complaints
+
+
+LOGS = {
+    "a level that is none": ("TAP_AUTODESK_EXPORTS_LOGLEVEL", "LOUD"),
+    "a level of two words": ("TAP_AUTODESK_EXPORTS_LOGLEVEL", "99 bottles"),
+    "a file that is no configuration": ("SINGER_SDK_LOG_CONFIG", "CONFIG"),
+    "a file that is no YAML": ("SINGER_SDK_LOG_CONFIG", "BROKEN"),
+    "a folder": ("SINGER_SDK_LOG_CONFIG", "FOLDER"),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_log_that_cannot_be_set_up_is_named(lab, name):
+    """A level or a configuration of the log that is none is named, before anything else."""
+    variable, value = LOGS[name]
+    (lab.folder / "broken.yml").write_bytes(b"a: [\xff\n\t}")
+    files = {"CONFIG": "config.json", "BROKEN": "broken.yml", "FOLDER": "."}
+    value = str(lab.folder / files[value]) if value in files else value
+    run = lab.run(lab.config(INSIGHTS), streams=None, env={variable: value}, pace=1)
+    run.assert_sentence(variable)
 
 
 SETTINGS = {

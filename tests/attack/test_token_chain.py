@@ -534,6 +534,8 @@ def test_a_token_that_is_refused_in_mid_run_is_renewed_once(lab, chain, settings
     assert chain.refused == 0
     assert len(chain.used) < 6
     assert run.code in {0, 1}
+    lab.front.clear()  # what the run had no need to ask may be left of the four
+    lab.front.on(f"POST {TOKEN}", chain)
     assert_whole(lab, chain, settings)
 
 

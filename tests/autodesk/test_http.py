@@ -14,6 +14,7 @@ from support.certificates import self_signed
 from support.made_up_service import FastClock
 from support.raw_server import RawServer, answer, head
 from tap_autodesk_exports.autodesk import http
+from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
 from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.clock import Clock
@@ -453,3 +454,11 @@ def test_the_server_s_clock_is_known_by_its_answers(clock):
         assert insights.server_time.ahead == dt.timedelta(0)
         insights.contexts()
         assert insights.server_time.ahead == dt.timedelta(hours=2)
+
+
+def test_an_id_or_a_link_that_is_far_too_long_is_a_short_sentence():
+    given = Answer.of("Insights", "export", {"id": "x" * 2_000_000, "status": "y" * 2_000_000})
+    for name in ("id", "status"):
+        with pytest.raises(UnexpectedAnswer, match="has 2000000 characters") as raised:
+            given.text(name)
+        assert len(str(raised.value)) < 300

@@ -6,8 +6,16 @@ import itertools
 
 import pytest
 
+from tap_autodesk_exports.autodesk import paging
 from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer
-from tap_autodesk_exports.autodesk.paging import MOST_PAGES, pages
+from tap_autodesk_exports.autodesk.paging import (
+    MOST_ENTRIES,
+    MOST_PAGES,
+    PAGES_OF_GROWTH,
+    EndlessList,
+    pages,
+)
+from tap_autodesk_exports.autodesk.shared_list import ReadOnce
 
 LIMIT = 10
 
@@ -91,14 +99,14 @@ ENDLESS = {
 
 @pytest.mark.parametrize("what", ENDLESS)
 def test_a_list_that_does_not_end_is_said_not_to(what):
-    with pytest.raises(UnexpectedAnswer, match=r"same page of exports|does not end"):
+    with pytest.raises((UnexpectedAnswer, EndlessList), match=r"same page of exports|does not end"):
         collect(ENDLESS[what])
 
 
 def test_a_list_that_ends_before_its_total_is_warned_of(caplog):
-    found, _ = collect(lambda offset: part(offset, [1, 2, 3], 10**9))
+    found, _ = collect(lambda offset: part(offset, [1, 2, 3], 50_000))
     assert found == [1, 2, 3]
-    assert "ends after 3 entries, and says that it has 1000000000" in caplog.text
+    assert "ends after 3 entries, and says that it has 50000" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -112,3 +120,71 @@ def test_a_page_of_another_form_is_a_sentence(page):
         return
     with pytest.raises(UnexpectedAnswer, match="Insights answered"):
         collect(lambda _: page)
+
+
+def counted(page):
+    """Return after how many pages a list was given up."""
+    offsets = []
+
+    def fetch(offset, _):
+        offsets.append(offset)
+        return page(offset)
+
+    with pytest.raises(EndlessList, match="that does not end: one of at most 50000 entries"):
+        pages("Insights", "exports", LIMIT, fetch)
+    return len(offsets)
+
+
+def new_entries(total):
+    """Return a list of new entries for ever, with the total that it says to have."""
+
+    def page(offset):
+        entries = [entry(number) for number in range(offset, offset + LIMIT)]
+        return {"exports": entries, "pagination": {"totalResults": total(offset)}}
+
+    return page
+
+
+def test_a_list_that_says_at_once_that_it_is_too_long_costs_one_request():
+    assert counted(new_entries(lambda _: MOST_ENTRIES + 1)) == 1
+
+
+@pytest.mark.parametrize("more", [LIMIT + 1, 3 * LIMIT, 100 * LIMIT])
+def test_a_list_that_grows_as_fast_as_it_is_read_is_given_up_after_some_pages(more):
+    assert counted(new_entries(lambda offset: offset + more)) == PAGES_OF_GROWTH + 1
+
+
+def test_a_list_without_a_total_is_given_up_after_the_most_pages():
+    assert counted(new_entries(lambda _: None)) == MOST_PAGES
+
+
+def test_a_list_that_grows_while_it_is_read_is_whole():
+    """Each page finds one entry more, at its end."""
+    size = 40 * LIMIT
+
+    def page(offset):
+        known = size + offset // LIMIT
+        entries = [entry(number) for number in range(offset, min(known, offset + LIMIT))]
+        return {"exports": entries, "pagination": {"totalResults": known}}
+
+    assert len(collect(page)[0]) >= size
+
+
+def test_a_list_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(paging, "MOST_BYTES", 1000)
+    assert counted(new_entries(lambda _: None)) < MOST_PAGES / 10
+
+
+def test_a_list_that_does_not_end_is_read_once():
+    """Each time may take minutes, and many exports look at the same list."""
+    calls = []
+
+    def read(owner):
+        calls.append(owner)
+        raise EndlessList(owner)
+
+    once = ReadOnce(read)
+    for owner in ("a", "a", "b", "a"):
+        with pytest.raises(EndlessList, match=f"^{owner}$"):
+            once.of(owner)
+    assert calls == ["a", "b"]

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from support import in_process
+from support.raw_server import RawServer, answer
 from tap_autodesk_exports.autodesk.data_connector.schema import live, registry
 from tap_autodesk_exports.cli import main
 from tap_autodesk_exports.sandbox import Sandbox
@@ -144,3 +145,29 @@ def test_tables_of_changes_without_any_time_keep_all_their_versions():
     group = {"cdcissues": {"tags": {"adsk_row_id": "string", "name": "string"}}}
     new = registry.renewed({}, group)["cdcissues_tags"]
     assert new["replication_key"] is None
+
+
+def test_the_published_schema_is_asked_for_without_credentials_of_the_machine(
+    tmp_path, monkeypatch
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password hidden-0123456789\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with RawServer(lambda _: [answer(b"{}")]) as plain:
+        assert live.published(plain.url, {"issues"}) == {}
+    assert len(plain.requests) == 2
+    assert "authorization" not in "".join(map(str, plain.requests)).lower()
+
+
+@pytest.mark.parametrize("status", ["302 Found", "500 Oops", "404 Not Found"])
+def test_a_published_schema_that_does_not_come_is_one_sentence(status):
+    with (
+        RawServer(lambda _: [answer(status=status)]) as plain,
+        pytest.raises(live.SchemaError, match=f"the answer was {status[:3]}"),
+    ):
+        live.published(plain.url, {"issues"})
+
+
+def test_a_published_schema_whose_host_is_none_is_one_sentence():
+    with pytest.raises(live.SchemaError, match=r"the name nowhere\.invalid cannot be resolved"):
+        live.published("http://nowhere.invalid", {"issues"})

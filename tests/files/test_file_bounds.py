@@ -14,7 +14,7 @@ import pytest
 
 from tap_autodesk_exports.files import archive as archive_module
 from tap_autodesk_exports.files import child as child_module
-from tap_autodesk_exports.files import json_list
+from tap_autodesk_exports.files import csv_dialect, json_list
 from tap_autodesk_exports.files.archive import Archive
 from tap_autodesk_exports.files.convert import as_csv, kind_of
 from tap_autodesk_exports.files.errors import FileError
@@ -136,6 +136,25 @@ def test_json_whose_objects_all_have_other_names_is_refused(
     path.write_text("[" + ",".join(f'{{"n{at}":1}}' for at in range(101)) + "]")
     with pytest.raises(FileError, match="more than 100 different names"):
         json_list.list_to_csv(path, tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("start", ["a,b\n", ""], ids=["a row", "the header"])
+def test_a_record_of_more_cells_than_any_table_has_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    monkeypatch.setattr(csv_dialect, "MAX_CELLS", 100)
+    path = tmp_path / "rows.csv"
+    path.write_text(start + "a" + ",a" * 100 + "\n")
+    with pytest.raises(FileError, match="a record of more than 100 cells"):
+        list(csv_dialect.records(path))
+
+
+def test_a_member_whose_name_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "extract.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("folder/" + "ü" * 130 + ".csv", b"id\n")
+    with pytest.raises(FileError, match=r"holds .ü{100}…., a name that is too long"):
+        Archive(path)
 
 
 def test_a_million_entries_of_a_zip_archive_are_not_read(tmp_path: Path) -> None:

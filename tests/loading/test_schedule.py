@@ -64,6 +64,27 @@ def test_an_unexpected_answer_of_one_api_ends_no_stream_of_another(server, answe
     assert all(run.records(name) for name in STREAMS if not name.startswith("tokenflex"))
 
 
+def ended_on(day: Any) -> Callable[[list[Any]], list[Any]]:
+    """Return what makes the last contract one that ended on a day."""
+    return lambda contracts: [
+        *contracts,
+        {**contracts[0], "contractNumber": "999", "isActive": False, "contractEndDate": day},
+    ]
+
+
+@pytest.mark.parametrize("day", [7, "soon", "2026-02-30", "0001-01-01T00:00:00+10:00"])
+def test_a_contract_that_ended_on_no_day_is_reported_and_its_neighbours_load(
+    server, answer_contracts, day
+):
+    answer_contracts(ended_on(day))
+    run = in_process.run(server, {}, *STREAMS)
+    assert run.code == 1
+    (sentence,) = set(failed(run).values())
+    assert "Token Flex answered contract 999 with a 'contractEndDate' that is no date" in sentence
+    assert set(failed(run)) == {"tokenflex_usage"}
+    assert all(run.records(name) for name in STREAMS)
+
+
 def test_an_odd_contract_is_a_sentence_and_its_neighbours_load(server, answer_contracts):
     answer_contracts(without_is_active)
     run = in_process.run(server, {}, *STREAMS)

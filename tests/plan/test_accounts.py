@@ -146,3 +146,12 @@ def test_either_workers_or_accounts_are_planned(options):
     done = CliRunner().invoke(main, ["plan", *options], input="")
     assert done.exit_code == 2
     assert "either --workers or --accounts-file" in done.output
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 300_000, '"a"'.encode("utf-16")])
+def test_an_accounts_file_that_cannot_be_read_is_one_sentence(tmp_path, content):
+    file = tmp_path / "accounts.csv"
+    file.write_bytes(content)
+    done = CliRunner().invoke(main, ["plan", "--accounts-file", str(file)])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: The accounts file cannot be read")

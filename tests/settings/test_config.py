@@ -131,6 +131,14 @@ def test_a_switch_in_the_environment_is_one_of_the_usual_words(environment, text
             ),
         ),
         (
+            "stream_maps",
+            "[" * 100_000,
+            (
+                "The environment variable TAP_AUTODESK_EXPORTS_STREAM_MAPS cannot be read as "
+                "object or null: write it as JSON."
+            ),
+        ),
+        (
             "flattening_max_depth",
             "deep",
             (
@@ -164,7 +172,10 @@ def test_a_variable_that_is_almost_a_setting_is_reported(environment, caplog):
         (b'{"client_id": "s3cr3t-value-of-this-test"', "is not JSON (Expecting ',' delimiter at"),
         (b"[1]", "The settings file config.json holds no JSON object: it must begin with {"),
         (b"null", "The settings file config.json holds no JSON object: it must begin with {"),
-        (b"[" * 100_000, "The settings file config.json holds no JSON object: it must"),
+        (
+            b"[" * 100_000,
+            "The settings file config.json cannot be read as JSON: it is nested too deeply",
+        ),
         (b"\xff\xfe{\x00}\x00", "The settings file config.json is not text in UTF-8: save it"),
     ],
 )

@@ -288,6 +288,10 @@ WRONG = [
         {"flattening_max_depth": "deep"},
         "Setting 'flattening_max_depth' is not what the Singer SDK wants: type integer or null.",
     ),
+    (
+        {"stream_maps": {"insights_users": 5}},
+        "Setting 'stream_maps.insights_users' is not what the Singer SDK wants.",
+    ),
 ]
 
 

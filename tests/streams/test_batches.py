@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import re
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from support import in_process
+from tap_autodesk_exports.errors import ConfigurationError, TapError
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.streams.batch_files import new_file
+from tap_autodesk_exports.streams.sdk import StorageTarget
 from tap_autodesk_exports.tap import TapAutodeskExports
 
 if TYPE_CHECKING:
@@ -135,6 +143,90 @@ def test_a_format_that_nobody_writes_is_told(server, run_tap, tmp_path):
     run = run_tap({**server.settings(), **CONFIG, **batch})
     assert run.code == 1
     assert "'batch_config' asks for parquet with compression 'gzip'" in run.stderr
+
+
+WRONG = {
+    "no root": {"encoding": {"format": "jsonl"}, "storage": {}},
+    "a root that is empty": {"encoding": {"format": "jsonl"}, "storage": {"root": " "}},
+    "no storage": {"encoding": {"format": "jsonl"}},
+    "no encoding": {"storage": {"root": "files"}},
+    "no format": {"encoding": {}, "storage": {"root": "files"}},
+    "parameters that are text": {
+        "encoding": {"format": "jsonl"},
+        "storage": {"root": "files", "params": "key=value"},
+    },
+    "no rows": {"encoding": {"format": "jsonl"}, "storage": {"root": "files"}, "batch_size": 0},
+    "a name that nobody knows": {
+        "encoding": {"format": "jsonl", "level": 3},
+        "storage": {"root": "files"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_batch_config_that_is_none_is_one_sentence(server, name):
+    with pytest.raises(ConfigurationError, match="Setting 'batch_config"):
+        TapAutodeskExports(config={**server.settings(), **CONFIG, "batch_config": WRONG[name]})
+
+
+@pytest.mark.parametrize(
+    ("format_", "root"),
+    [
+        ("jsonl", "FILE/nowhere"),
+        ("parquet", "FILE"),
+        ("jsonl", "nothing://bucket"),
+        ("parquet", "nothing://key:hidden@bucket"),
+    ],
+)
+def test_a_storage_that_cannot_be_written_is_one_sentence_without_its_keys(
+    server, tmp_path, format_, root
+):
+    (tmp_path / "file").touch()
+    root = root.replace("FILE", (tmp_path / "file").as_uri())
+    batch = {"encoding": {"format": format_}, "storage": {"root": root}}
+    run = in_process.run(server, {**CONFIG, "batch_config": batch}, *STREAMS)
+    assert run.code == 1
+    assert "No file can be written to the storage that 'storage.root'" in run.stderr
+    assert "hidden" not in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def write_until_it_is_full(storage: StorageTarget, name: str) -> None:
+    with new_file(storage, name) as file:
+        file.write(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_a_storage_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, format_):
+    folder, temporary = tmp_path / "files", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    storage = StorageTarget(folder.as_uri())
+    with pytest.raises(TapError, match=r"names .No space left on device") as raised:
+        write_until_it_is_full(storage, f"a.{format_}")
+    assert "'batch_config'" in str(raised.value)
+    with new_file(storage, "b") as file:
+        file.write(b"whole")
+    assert [path.name for path in folder.iterdir()] == ["b"]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("of_a_map", "error"),
+    [
+        ({"__filter__": "1/0"}, "ZeroDivisionError"),
+        ({"__filter__": "nothing"}, "NameNotDefined|Failed to evaluate"),
+        ({"a": "int(name)"}, "ValueError"),
+        ({"a": "name.nothing()"}, "Failed to evaluate"),
+    ],
+)
+def test_a_map_that_fails_is_one_sentence_without_the_row(server, of_a_map, error):
+    run = in_process.run(server, {**CONFIG, "stream_maps": {"admin_users": of_a_map}}, *STREAMS)
+    assert run.code == 1
+    assert re.search(rf"'stream_maps' cannot be (applied to a row|used).*({error})", run.stderr)
+    assert "Traceback" not in run.stderr
+    assert run.records("admin_projects")
 
 
 @pytest.mark.parametrize(

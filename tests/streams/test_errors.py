@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import in_process, processes
+from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.streams.catalog import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,3 +303,26 @@ def test_streams_with_one_and_the_same_failure_share_a_sentence(server, process)
     error = only_error(process(apis=["data_connector"], **ADMIN))
     assert error.startswith("FAILED admin_account_services, admin_accounts,")
     assert "and 11 more: The data_connector export 'extract'" in error
+
+
+ODD = {
+    "key_properties": {"key_properties": 5},
+    "replication_key": {"replication_key": ["email"]},
+    "stream": {"stream": "other"},
+    "schema": {"schema": {"properties": {"email": {"type": 5}}}},
+    "table-key-properties": {
+        "metadata": [{"breadcrumb": [], "metadata": {"table-key-properties": "email"}}]
+    },
+}
+
+
+@pytest.mark.parametrize("part", ODD)
+def test_a_part_of_a_catalog_that_is_odd_is_named_with_its_stream(part):
+    sound = {
+        "tap_stream_id": "insights_users",
+        "schema": {"properties": {"email": {"type": ["string", "null"]}}},
+        "metadata": [{"breadcrumb": [], "metadata": {"table-key-properties": ["email"]}}],
+    }
+    assert read_catalog(json.dumps({"streams": [sound]}), "catalog x")
+    with pytest.raises(ConfigurationError, match=f"`{part}` of 'insights_users' has another form"):
+        read_catalog(json.dumps({"streams": [{**sound, **ODD[part]}]}), "catalog x")

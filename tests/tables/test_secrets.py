@@ -125,6 +125,16 @@ def test_a_hashed_name_inside_a_json_text_is_hashed(
     assert type(json.loads(kept)) is type(value)
 
 
+@pytest.mark.parametrize("depth", [100, 900, 5000])
+def test_a_hashed_name_inside_a_json_text_that_is_nested_deeply_is_hashed(
+    tmp_path: Path, depth: int
+) -> None:
+    schema = TableSchema(COLUMNS, key=("id",), hashing=HASHING)
+    cell = f'{{"email":"{ADDRESS}","x":{"[" * depth}{"]" * depth}}}'
+    _, output = table_of(f"id,details\n1,{in_csv(cell)}\n", tmp_path, schema)
+    assert b"ann.person" not in output.lower()
+
+
 def test_a_name_twice_in_one_object_is_hashed_twice(tmp_path: Path) -> None:
     twice = f'{{"email":"{ADDRESS}","n":1.50,"email":"x{ADDRESS}"}}'
     path = tmp_path / "list.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import socket
 import threading
 import time
@@ -12,11 +13,13 @@ import pytest
 import requests
 
 from support.certificates import self_signed
+from support.processes import ROOT
 from support.raw_server import RawServer, answer, head
 from tap_autodesk_exports import threads
 from tap_autodesk_exports.transport.exchange import TookTooLong, TooLarge, fetch, prepare
 from tap_autodesk_exports.transport.failures import explain
 
+PACKAGE = ROOT / "tap_autodesk_exports"
 SECONDS = 0.3
 """What an exchange of these tests may take."""
 PAUSE = 0.02
@@ -220,6 +223,45 @@ def test_a_proxy_that_is_gone_is_named(monkeypatch):
     assert not failure.was_sent
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "foo://127.0.0.1:9",
+        "http://[::1",
+        "http://127.0.0.1:port",
+        "http://127.0.0.1:99999",
+        "http://",
+        "http://:8080",
+        "http://a b:3128",
+        f"http://{'a' * 64}:3128",
+        "http://a..b:3128",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_none_is_named_as_the_proxy(monkeypatch, scheme, proxy):
+    monkeypatch.setenv(f"{scheme}_proxy".upper(), proxy)
+    failure = failure_of(f"{scheme}://storage.invalid/")
+    assert failure.what == "the URL of the proxy in the environment cannot be used"
+    assert "HTTPS_PROXY" in failure.advice
+    assert failure.is_lasting
+    assert not failure.was_sent
+
+
 @pytest.mark.parametrize("url", ["nowhere", "http://a..b/", "ftp://host/", "http://[::1/"])
 def test_what_is_no_address_is_said_to_be_none(url):
     assert failure_of(url).what == "the host is no host"
+
+
+def test_nothing_else_speaks_http():
+    own = {"transport/exchange.py"}
+    calls = re.compile(r"\brequests\.(get|post|put|head|request|[sS]ession)\(|urlopen\(")
+    found = {
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        if "sandbox" not in path.parts and str(path.relative_to(PACKAGE)) not in own
+        for text in [path.read_text("utf-8")]
+        if re.search(r"^import (requests|urllib\.request)", text, re.MULTILINE)
+        for line in text.splitlines()
+        if calls.search(line)
+    }
+    assert found == set()

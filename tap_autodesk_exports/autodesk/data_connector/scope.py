@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.clock import instant
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.loading.windows import day_start, month_start
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def as_texts(value: Any) -> list[str] | None:  # noqa: ANN401
     """
     if isinstance(value, str) and value:
         try:
-            value = json.loads(value)
+            value = read_json(value)
         except ValueError:
             return None
     if not value:

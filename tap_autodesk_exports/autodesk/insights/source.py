@@ -105,7 +105,7 @@ class InsightsSource(Source):
         """Fetch all files of an export, and make one of those that hold the report's rows."""
         rename, expected = dataset.rename, set(dataset.columns)
         spec = finished.pending.spec
-        aside: list[str] = []
+        aside: list[int] = []
         downloads = []
         for number, file in enumerate(finished.files):
             into = folder / f"{number}"
@@ -124,14 +124,14 @@ class InsightsSource(Source):
             raise FileError(Path(dataset.name), _without_rows(dataset, finished))
         # A usage report's list of filters is a sheet too (observed).
         may_have_rows = [] if cast("InsightsDataset", dataset).is_aggregated else aside
-        for name in aside:
+        for position in aside:
             logger.log(
                 logging.WARNING if may_have_rows else logging.INFO,
-                "Sheet '%s' of export %s does not have the report's columns and is left aside.",
-                name,
+                "Sheet %d of export %s does not have the report's columns and is left aside.",
+                position,
                 finished.export_id,
             )
-        if names := [*report.left_aside, *may_have_rows]:
+        if names := [*report.left_aside, *(f"sheet {position}" for position in may_have_rows)]:
             self._left_aside[dataset.name] = ", ".join(names)
         if spec.owner:
             return report.path

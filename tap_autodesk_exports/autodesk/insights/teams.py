@@ -68,13 +68,13 @@ class Teams:
     def _aliases_are_clear(self) -> bool:
         """Tell whether the alias in a row says which team the row belongs to."""
         aliases = collections.Counter(_alias(entry) for entry in self.entries)
-        unclear = sorted(alias or "(none)" for alias, times in aliases.items() if times > 1)
+        unclear = sorted(alias for alias, times in aliases.items() if times > 1)
         if unclear:
             logger.warning(
                 "Insights: several teams have the alias %s, so one export of all teams cannot tell "
                 "them apart: each team is exported by itself, as with 'insights_export_scope: "
                 "per_team'.",
-                ", ".join(f"'{alias}'" for alias in unclear),
+                self._named(unclear),
             )
         return not unclear
 
@@ -92,9 +92,15 @@ class Teams:
             logger.warning(
                 "Insights: no team of this user has the alias %s, so the rows of it are loaded "
                 "without a 'team_id'.",
-                ", ".join(f"'{alias}'" for alias in unknown),
+                self._named(unknown),
             )
         return {alias: known[alias] for alias in aliases if alias in known}
+
+    def _named(self, aliases: list[str]) -> str:
+        """Return aliases as they can be shown: what a cell holds may be a hashed value."""
+        if self._settings.hash_columns or self._settings.hash_personal_data:
+            return f"of {len(aliases)} that are not shown, because columns are hashed"
+        return ", ".join(f"'{alias}'" if alias else "(none)" for alias in aliases)
 
     def _by_alias(self) -> dict[str, str]:
         teams = {

@@ -43,26 +43,27 @@ class Contract:
     Attributes:
         number: Its number.
         is_active: Whether it runs.
-        end_date: Its last day, `YYYY-MM-DD`; None where the answer has none.
+        end_date: Its last day; None where the answer has none.
     """
 
     number: str
     is_active: bool
-    end_date: str | None
+    end_date: dt.date | None
 
     @classmethod
     def read(cls, entry: Any) -> Contract:  # noqa: ANN401
         """Read an entry of GET /contract.
 
         Raises:
-            UnexpectedAnswer: It has another form.
+            UnexpectedAnswer: It has another form, or ended on a day that is none.
         """
         answer = Answer.of(TITLE, "contract", entry, "contractNumber")
-        return cls(
-            answer.text("contractNumber"),
-            answer.flag("isActive"),
-            answer.optional_text("contractEndDate"),
-        )
+        number, is_active = answer.text("contractNumber"), answer.flag("isActive")
+        text = answer.optional_text("contractEndDate")
+        if text and not is_active and _day(text) is None:
+            msg = f"{TITLE} answered contract {number} with a 'contractEndDate' that is no date"
+            raise UnexpectedAnswer(msg)
+        return cls(number, is_active, _day(text))
 
 
 @dataclasses.dataclass(frozen=True)

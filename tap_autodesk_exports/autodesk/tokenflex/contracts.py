@@ -92,12 +92,12 @@ class Contracts:
         if chosen := self._settings.tokenflex_contract_numbers:
             return named(chosen, self.entries, "contractNumber", _none_of_the_users)
         lookback = dt.timedelta(days=self._settings.lookback_days)
-        since = (self._now() - lookback).date().isoformat()
+        since = (self._now() - lookback).date()
         contracts = read_each(self.entries, Contract.read)
         active = (
             contract.number
             for contract in contracts.items
-            if contract.is_active or (contract.end_date or "") >= since
+            if contract.is_active or (contract.end_date or dt.date.min) >= since
         )
         found = tuple(dict.fromkeys(active))  # one that is listed twice is read once
         if not found and not contracts.unreadable:

@@ -13,16 +13,22 @@ import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import requests
 
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.transport.exchange import fetch, prepare
+from tap_autodesk_exports.transport.failures import explain
 
 logger = logging.getLogger("tap-autodesk-exports")
 
-TIMEOUT = (15, 60)
+SECONDS = 60.0
+"""How long a document may take."""
+MOST_BYTES = 64 << 20
+"""Bytes of a document; the largest has less than one million."""
 TRIES = 3
 AT_ONCE = 8
 """How many schemas are fetched at the same time."""
@@ -80,7 +86,7 @@ def changes(api_url: str, after: str) -> list[tuple[str, dict[str, Any]]]:
     """
     answer = _get(f"{api_url}/data-connector/v1/doc/changes", {"format": "json"})
     try:
-        found = [(_day(entry), dict(entry)) for entry in answer.json()["changes"]]
+        found = [(_day(entry), dict(entry)) for entry in read_json(answer.content)["changes"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchemaError(_unreadable("/doc/changes")) from error
     return sorted(
@@ -117,7 +123,7 @@ def _schema(api_url: str, group: str, *, is_named: bool, is_known: bool) -> Tabl
     answer = _get(url, {"name": group, "format": "json"}, refusal_is_fine=not must)
     if answer.ok:
         try:
-            return _tables(answer.json())
+            return _tables(read_json(answer.content))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if is_known:
                 raise SchemaError(_unreadable(f"/doc/schema?name={group}")) from error
@@ -147,12 +153,14 @@ def _get(url: str, query: dict[str, str], *, refusal_is_fine: bool = False) -> r
     failure = ""
     for _ in range(TRIES):
         try:
-            answer = requests.get(url, params=query, timeout=TIMEOUT)
+            request = prepare("GET", url, params=query)
+            answer = fetch(request, most=MOST_BYTES, seconds=SECONDS, silence=SECONDS)
         except requests.RequestException as error:
-            failure = f"the connection failed ({type(error).__name__})"
+            failure = explain(error, urlsplit(url).netloc.rpartition("@")[2] or url).what
             continue
+        is_there = 200 <= answer.status_code < 300  # noqa: PLR2004
         is_refusal = 400 <= answer.status_code < 500  # noqa: PLR2004
-        if answer.ok or (refusal_is_fine and is_refusal):
+        if is_there or (refusal_is_fine and is_refusal):
             return answer
         failure = f"the answer was {answer.status_code}"
     msg = (

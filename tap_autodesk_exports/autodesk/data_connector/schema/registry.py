@@ -12,6 +12,8 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from tap_autodesk_exports.json_reading import read_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -31,7 +33,7 @@ def bundled() -> Registry:
     text = resources.files("tap_autodesk_exports.autodesk.data_connector.schema").joinpath(
         "data_connector.json"
     )
-    tables: Registry = json.loads(text.read_text(encoding="utf-8"))
+    tables: Registry = read_json(text.read_text(encoding="utf-8"))
     return tables
 
 
