@@ -10,6 +10,22 @@ DEEPEST = 100
 that copy and write what was read fail at about a thousand."""
 
 
+MOST_MEMORY = 420 << 20
+"""Bytes of memory that a value may take, by an estimate. The longest answers hold a few million
+values; 64 MB of brackets would take gigabytes."""
+_COPIES = 5
+"""How often a text is held in some form, from its bytes to the record."""
+_COSTS = {",": 70, "[": 80, "{": 250}
+"""Character -> bytes of memory for the value that it begins (measured)."""
+
+
+class TooMuch(ValueError):
+    """Its values would take too much memory."""
+
+    def __init__(self) -> None:
+        super().__init__(f"its values would take more than {MOST_MEMORY >> 20} MB of memory")
+
+
 class TooDeep(ValueError):
     """Lists and objects are nested too deeply in one another."""
 
@@ -28,8 +44,11 @@ def read_json(text: str | bytes, *, deepest: int = DEEPEST, **hooks: Any) -> Any
     Raises:
         json.JSONDecodeError: It is no JSON. As the others, it is a ValueError.
         TooDeep: It is nested too deeply.
+        TooMuch: It would take too much memory.
         ValueError: A number has thousands of digits, or the bytes are no text.
     """
+    if _memory(text) > MOST_MEMORY:
+        raise TooMuch
     try:
         value = json.loads(text, **hooks)
     except RecursionError:
@@ -37,6 +56,15 @@ def read_json(text: str | bytes, *, deepest: int = DEEPEST, **hooks: Any) -> Any
     if not _fits(value, deepest):
         raise TooDeep
     return value
+
+
+def _memory(text: str | bytes) -> int:
+    """Return about how many bytes of memory the values of a text take."""
+    if isinstance(text, bytes):
+        values = sum(text.count(mark.encode()) * cost for mark, cost in _COSTS.items())
+    else:
+        values = sum(text.count(mark) * cost for mark, cost in _COSTS.items())
+    return len(text) * _COPIES + values
 
 
 def _fits(value: Any, deepest: int) -> bool:  # noqa: ANN401

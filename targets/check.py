@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from messages import Table
 
 START_SECONDS = 60
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Invalid)")
 VARYING = ("_export_id", "_exported_at")
 """What differs between two exports of the same rows."""
 
@@ -196,7 +197,7 @@ def last_error(log: Path, process: subprocess.Popen[bytes]) -> str:
     if not process.returncode:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    named = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))]
+    named = [line for line in lines if _EXCEPTION.fullmatch(line.partition(":")[0])]
     line = (named or lines or [f"exit code {process.returncode}"])[-1]
     # Without values and the names of temporary files, which differ from run to run.
     return re.sub(r"\s*(in message )?(\{|file:|/tmp/).*", "", line)[:200]

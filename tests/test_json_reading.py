@@ -7,7 +7,8 @@ import re
 import pytest
 
 from support.processes import ROOT
-from tap_autodesk_exports.json_reading import DEEPEST, TooDeep, read_json
+from tap_autodesk_exports import json_reading
+from tap_autodesk_exports.json_reading import DEEPEST, TooDeep, TooMuch, read_json
 
 PACKAGE = ROOT / "tap_autodesk_exports"
 READS_ITSELF = re.compile(r"\bjson\.loads?\(|\w\.json\(\)|RecursionError")
@@ -41,6 +42,22 @@ def test_what_is_nested_too_deeply_is_an_error_that_says_so(text):
     with pytest.raises(ValueError, match="nested too deeply") as raised:
         read_json(text)
     assert isinstance(raised.value, TooDeep)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + "0," * 6_000_000 + "0]",
+        b"[" + b"[]," * 3_000_000 + b"0]",
+        "[" + '{"a":{"a":1}},' * 1_000_000 + "0]",
+        '["' + "x" * (85 << 20) + '"]',
+    ],
+    ids=["numbers", "lists", "objects", "a text"],
+)
+def test_what_would_take_too_much_memory_is_not_read(text, monkeypatch):
+    monkeypatch.setattr(json_reading.json, "loads", pytest.fail)
+    with pytest.raises(TooMuch, match="more than 420 MB of memory"):
+        read_json(text)
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"9" * 5000, b"[][]", b"\0", "x"])

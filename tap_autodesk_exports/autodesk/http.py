@@ -15,7 +15,7 @@ from tap_autodesk_exports.autodesk.refusals import advice, retry_after, said
 from tap_autodesk_exports.autodesk.server_time import ServerTime
 from tap_autodesk_exports.clock import pause
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.json_reading import TooDeep, TooMuch, read_json
 from tap_autodesk_exports.signin.errors import SignInError
 from tap_autodesk_exports.transport.exchange import (
     CONNECT,
@@ -308,12 +308,14 @@ class ApiClient:
             return None
         try:
             return read_json(answer.content, parse_float=Decimal)
-        except ValueError:
+        except ValueError as error:
             kind = answer.headers.get("Content-Type", "no content type")
-            msg = (
-                f"{self._title}: {method} {path} answered {answer.status_code} with something that "
-                f"is not JSON ({kind}). Is `api_url` right, or does a proxy answer in its place?"
-            )
+            msg = f"{self._title}: {method} {path} answered {answer.status_code} with "
+            if isinstance(error, (TooDeep, TooMuch)):
+                msg += f"JSON that is not read, because {error}."
+            else:
+                msg += f"something that is not JSON ({kind}). Is `api_url` right, or does a proxy "
+                msg += "answer in its place?"
             raise ApiError(msg, status=answer.status_code, executed=True) from None
 
     def _unanswered(self, method: str, path: str, why: Failure) -> ApiError:

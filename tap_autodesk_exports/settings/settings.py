@@ -209,7 +209,8 @@ class Settings(SignInSettings):
         "auto",
         "Data Connector extract",
         "`auto`: the newest successful extract that covers what is selected and is young "
-        "enough, else a new one; `latest`: never request a new one; `new`: always.",
+        "enough, else a new one; `latest`: never request a new one; `new`: always, unless a run "
+        "that was interrupted within the hour has requested it.",
     )
     data_connector_max_age_hours: float = setting(
         24,
