@@ -482,7 +482,8 @@ def test_rows_of_many_kilobytes_get_the_memory_that_they_need(table) -> None:
 
 def test_many_equal_rows_get_the_memory_that_they_need(tmp_path: Path) -> None:
     columns = [f"column_{at}" for at in range(40)]
-    text = ",".join(columns) + "\n" + (",".join(columns) + "\n") * 30_000
+    row = ",".join(f"a value {at}" for at in range(40))
+    text = ",".join(columns) + "\n" + f"{row}\n" * 30_000
     (tmp_path / "rows.csv").write_text(text)
     schema = TableSchema(tuple(map(Column, columns)))
     export = {"export_id": "e", "exported_at": "2026-01-01", "engine": Engine(tmp_path, 24 << 20)}
