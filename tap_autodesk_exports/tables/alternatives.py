@@ -1,8 +1,7 @@
 """A part of a key that may be one of several columns: in each row, the first with a value counts.
 
 A person is known by a hashed ID, or else by an Autodesk ID, or else by an address. What Autodesk
-masks (`*****`) is no value, and the case of letters does not count: addresses differ in it, and so
-may the hexadecimal digits of a hashed ID.
+masks (`*****`) is no value, and the case of an address does not count.
 """
 
 from __future__ import annotations
@@ -73,4 +72,7 @@ def _value(cell: str) -> str:
     """SQL of a cell's text; NULL where it has none that tells one row from another."""
     text = f"trim({cell})"
     small = f"translate({text}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
-    return f"CASE WHEN {text} IN ('', {quoted(MASK)}) THEN NULL ELSE {small} END"
+    return (
+        f"CASE WHEN {text} IN ('', {quoted(MASK)}) THEN NULL"
+        f" WHEN contains({cell}, '@') THEN {small} ELSE {text} END"
+    )

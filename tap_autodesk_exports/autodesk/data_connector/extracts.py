@@ -124,7 +124,8 @@ class ExtractFiles:
         """Put one table's CSV file into `folder`; None where the extract has none.
 
         What the ZIP holds of a table counts only where it is what the listing says. Where the
-        listing lacks the table, the ZIP may hold it (observed: a ZIP that is the only file).
+        listing lacks the table, the ZIP may hold it (observed: a ZIP that is the only file); it is
+        not fetched for a table alone, as many an account has no rows of some.
 
         Raises:
             TapError: It could not be fetched whole, it is there in several files, or the extract
@@ -133,7 +134,8 @@ class ExtractFiles:
         file = f"{name}.csv"
         listed = self._files.get(file)
         self._check_alone(name, [(each.name, each.size) for each in self._finished.files])
-        if (self._as_zip or (listed is None and ZIP in self._files)) and file not in self._damaged:
+        in_zip = self._as_zip or (ZIP in self._files and not _has_tables(self._files))
+        if in_zip and file not in self._damaged:
             member = self._unzipped(file, listed, folder)
             if member or listed is None:
                 return member
@@ -205,7 +207,7 @@ class ExtractFiles:
         Raises:
             TapError: It holds none.
         """
-        if any(_TABLE.fullmatch(_base(name)) for name in names):
+        if _has_tables(names):
             return
         msg = (
             f"The {self._finished.pending.spec.title} ({self._finished.export_id}) succeeded, and "
@@ -274,6 +276,10 @@ def _by_name(files: Iterable[ExportFile]) -> Mapping[str, ExportFile]:
         if name not in found or file.name == name:
             found[name] = file
     return found
+
+
+def _has_tables(names: Iterable[str]) -> bool:
+    return any(_TABLE.fullmatch(_base(name)) for name in names)
 
 
 def _base(name: str) -> str:
