@@ -15,18 +15,28 @@ from tap_autodesk_exports.exports.export import NotAvailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OF_AN_EXPORT = frozenset(
+OF_ALL = frozenset(
     {
-        requests.codes.bad_request,
-        requests.codes.forbidden,
-        requests.codes.not_found,
-        requests.codes.gone,
-        requests.codes.server_error,
+        requests.codes.unauthorized,
+        requests.codes.proxy_authentication_required,
+        requests.codes.request_timeout,
+        requests.codes.too_many_requests,
     }
 )
-"""Statuses with which an API may refuse an export that it does not have any more. Documented: what
-"does not exist or is invalid" is a 400 with Token Flex; Insights documents 403 and 500, and no 404.
-"""
+"""Refusals of any request, whatever it is about."""
+
+
+def is_of_an_export(status: int | None) -> bool:
+    """Tell whether an API may refuse an export with a status because it does not have it any more.
+
+    Documented: what "does not exist or is invalid" is a 400 with Token Flex; Insights documents
+    403 and 500, and no 404. What else may come is not documented, so every refusal counts that is
+    not of all requests, and an answer without content. Other 5xx are failures of the API.
+    """
+    if status in {requests.codes.no_content, requests.codes.server_error}:
+        return True
+    is_refusal = status is not None and status // 100 == requests.codes.bad_request // 100
+    return is_refusal and status not in OF_ALL
 
 
 @contextlib.contextmanager
@@ -46,7 +56,7 @@ def of_one_export(*, is_there: bool = False) -> Iterator[None]:
     except ApiError as error:
         if isinstance(error, NotFound) and not is_there:
             raise
-        if error.status in OF_AN_EXPORT or isinstance(error, UnexpectedAnswer | EndlessList):
+        if is_of_an_export(error.status) or isinstance(error, UnexpectedAnswer | EndlessList):
             pending = " The export stays pending: run again." if is_there else ""
             sentence = f"{error}{pending}"
             raise NotAvailable(sentence) from None

@@ -43,5 +43,6 @@ def named(
     """
     listed = {str(entry.get(key)) for entry in entries if isinstance(entry, Mapping)}
     seen = ", ".join(sorted(listed)) or "none at all"
-    errors = (ConfigurationError(sentence(one, seen)) for one in wanted if one not in listed)
-    return Chosen(tuple(one for one in wanted if one in listed), tuple(errors))
+    once = tuple(dict.fromkeys(wanted))
+    errors = (ConfigurationError(sentence(one, seen)) for one in once if one not in listed)
+    return Chosen(tuple(one for one in once if one in listed), tuple(errors))

@@ -41,6 +41,7 @@ _ADVICE: dict[int, str] = {
     requests.codes.not_found: (
         "There is no such thing for this user: check the IDs in the settings, and `api_url`."
     ),
+    requests.codes.gone: "It is not there any more.",
     requests.codes.proxy_authentication: f"The proxy asks for credentials. {PROXY_CREDENTIALS}",
 }
 _REDIRECTED = (

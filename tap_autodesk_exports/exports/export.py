@@ -183,11 +183,13 @@ class ExportFile:
         name: File name, or where the API has none, its number.
         kind: What the API says is inside, such as `USAGE`; empty where it does not say.
         size: Bytes as listed; None where the API does not say.
+        place: Where the storage has it, without what is secret; empty where that is unknown.
     """
 
     name: str
     kind: str = ""
     size: int | None = None
+    place: str = dataclasses.field(default="", repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

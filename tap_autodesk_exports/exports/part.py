@@ -145,6 +145,9 @@ class Part:
                 raise Broken(msg)
         elif status == requests.codes.ok:
             self.begin_again()
+            if not _is_of_the_whole(answer.headers):
+                msg = "the storage sent a part of the file as if it were the whole"
+                raise Broken(msg)
             self._version = Version.of(answer.headers)
         else:
             self.begin_again()
@@ -283,6 +286,15 @@ def _content_range(text: str) -> tuple[int, int] | None:
     if unit.lower() != "bytes" or not (first.isdecimal() and total.isdecimal()):
         return None
     return int(first), int(total)
+
+
+def _is_of_the_whole(headers: Mapping[str, str]) -> bool:
+    """Tell whether a 200, which has no range as a rule, does not speak of a part."""
+    shown = headers.get("Content-Range")
+    if shown is None:
+        return True
+    length = headers.get("Content-Length", "")
+    return _content_range(shown) == (0, int(length) if length.isdecimal() else None)
 
 
 def _unlike_the_listing(size: int, listed: int | None) -> str:

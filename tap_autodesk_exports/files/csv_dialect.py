@@ -12,6 +12,7 @@ byte. That is slower by far, and has the last word.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Suspicion = Callable[[bytes], bool]
     """Tells whether some lines may hold something that must not leave as it is."""
 
+logger = logging.getLogger("tap-autodesk-exports")
+
 BOM = b"\xef\xbb\xbf"
 QUOTE = b'"'
 MAX_RECORD = 64 << 20
@@ -38,6 +41,8 @@ MAX_CELLS = 200_000
 """Cells that one record may have: no table has a hundredth of them, and each costs memory."""
 MAX_LINE = 4 << 20
 """Bytes that a line may have for its quotes to be looked at in a survey."""
+FEWEST_NAMES = 3
+"""Names in a header from which a row that is equal to it is no data: files were joined."""
 _BLOCK = 1 << 16
 """Bytes looked at together: as many as the processor's own memory holds."""
 _WINDOW = 1 << 18
@@ -58,6 +63,13 @@ class Header:
     """What ends the header line; empty where the file has nothing else."""
     end: int
     """Offset in bytes of the first row."""
+
+    def line(self, path: Path) -> bytes | None:
+        """Return the header as it is written; None where a row of data may be like it."""
+        if len(self.names) < FEWEST_NAMES:
+            return None
+        with path.open("rb") as file:
+            return file.read(self.end).removeprefix(BOM).rstrip(b"\r\n")
 
 
 def read_header(path: Path) -> Header:
@@ -212,15 +224,33 @@ def records(path: Path) -> Iterator[Record]:
             line += _newlines(window.data[start : window.at])
 
 
-def rows(path: Path) -> Iterator[Record]:
+def rows(path: Path, *, is_told: bool = False) -> Iterator[Record]:
     """Read the header of a file and its rows, without blank lines; all have as many cells.
+
+    A header that stands between the rows again is left out and named: files were joined.
+
+    Args:
+        path: The file.
+        is_told: Whether it was named before.
 
     Raises:
         FileError: As `records`; or a row has more or fewer cells than the header, or is not UTF-8.
     """
+    header: Sequence[Cell] = ()
     width = 0
     for record in records(path):
         width = width or len(record.cells)
+        if width >= FEWEST_NAMES and _is_header(record.cells, header):
+            if not is_told:
+                logger.warning(
+                    "Line %d of the file '%s' is the header again, as where files were joined: "
+                    "such lines are left out.",
+                    record.line,
+                    path.name,
+                )
+            is_told = True
+            continue
+        header = header or record.cells
         if width > 1 and record.cells == [None]:
             continue  # a blank line holds no cell
         if len(record.cells) != width:
@@ -233,6 +263,15 @@ def rows(path: Path) -> Iterator[Record]:
         for cell in record.cells:
             _text(path, cell, record.line)
         yield record
+
+
+def _is_header(cells: Sequence[Cell], header: Sequence[Cell]) -> bool:
+    """Tell whether a row is the header, with a byte order mark or without."""
+    return (
+        bool(header)
+        and (cells[0] or b"").removeprefix(BOM) == header[0]
+        and cells[1:] == header[1:]
+    )
 
 
 def write_row(cells: Sequence[Cell]) -> bytes:

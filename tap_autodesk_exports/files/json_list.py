@@ -1,7 +1,8 @@
 """JSON becomes CSV: a list of objects, read one object at a time.
 
 The shape of Autodesk's JSON exports is not documented. Read here: an array of objects, or an object
-in which exactly one value is a list of objects.
+in which exactly one value is a list of objects. What stands beside that list may say that it is not
+all there is, as it does in lists of the APIs (`pagination`); then it is not taken for the whole.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_autodesk_exports.files.csv_dialect import write_row
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.files.json_text import DECODER, Object, compact
+from tap_autodesk_exports.files.json_text import DECODER, Number, Object, compact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _BLOCK = 1 << 20
@@ -23,6 +24,17 @@ MAX_VALUE = 64 << 20
 """Characters that one object may have."""
 MAX_COLUMNS = 10_000
 """Different names that all objects together may have: each row has a cell for every one."""
+MAX_BESIDE = 1000
+"""Values beside the list of objects that are looked at."""
+_COUNT = re.compile(
+    r"(total|numberof)?(rows?|records?|results?|items?|elements?|entries|count)?(count)?"
+)
+"""Names of values that say how many objects there are, in small letters without separators."""
+_MORE = re.compile(
+    r"next.*|has(more|next).*|more|(is)?truncated|(is)?partial|(is)?incomplete|continuation.*"
+    r"|cursor|offset|skip|errors?.*|.*(error|exception)"
+)
+"""Names of values that say, unless they are empty, that not all is there."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -39,7 +51,7 @@ def list_to_csv(path: Path, target: Path, *, expected: Collection[str] = ()) -> 
         expected: The columns to write where the list is empty.
 
     Raises:
-        FileError: Not valid JSON, not UTF-8, or not exactly one list of objects.
+        FileError: Not valid JSON, not UTF-8, not exactly one list of objects, or a part of it.
     """
     try:
         columns: dict[tuple[str, int], int] = {(name, 1): at for at, name in enumerate(expected)}
@@ -70,13 +82,14 @@ def list_to_csv(path: Path, target: Path, *, expected: Collection[str] = ()) -> 
 def _rows(path: Path) -> Iterator[Object]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         text = _Text(file)
-        lists = 0
+        lists = rows = 0
         for row in _find(text):
             if row is _LIST:
                 lists += 1
                 if lists > 1:
                     raise FileError(path, "is JSON with more than one list of objects.")
             elif isinstance(row, Object):
+                rows += 1
                 yield row
             else:
                 raise FileError(path, "is JSON with a list that mixes objects and other values.")
@@ -86,6 +99,26 @@ def _rows(path: Path) -> Iterator[Object]:
             raise FileError(
                 path, "is JSON without a list of objects, perhaps an error message. Fetch it again."
             )
+        _check_all_there(path, text.beside, rows)
+
+
+def _check_all_there(path: Path, beside: Iterable[tuple[Sequence[str], Any]], rows: int) -> None:
+    """Check that nothing beside the rows says that they are a part of what there is.
+
+    Raises:
+        FileError: Something does.
+    """
+    for names, value in beside:
+        letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
+        number = value if isinstance(value, Number) else None
+        is_other_count = number and _COUNT.fullmatch(letters[-1]) and number != str(rows)
+        says_more = value and number != "0" and any(map(_MORE.fullmatch, letters))
+        if is_other_count or says_more:
+            problem = (
+                f"is JSON with {rows} rows, and its '{'.'.join(names)[:100]}' says that these are "
+                "not all. A newer release of this tap may know how to get the others."
+            )
+            raise FileError(path, problem)
 
 
 def _cells(row: Object) -> Iterator[tuple[tuple[str, int], Any]]:
@@ -105,22 +138,28 @@ _LIST = object()
 """Stands before the elements of each list of objects."""
 
 
-def _find(text: _Text) -> Iterator[Any]:
-    """Walk a value; yield `_LIST` and the elements of every list that begins with an object."""
+def _find(text: _Text, names: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Walk a value; yield `_LIST` and the elements of every list that begins with an object.
+
+    Args:
+        text: The text, at the value.
+        names: The names that lead to it.
+    """
     match text.peek():
         case "{":
             for _ in text.members("{", "}"):
-                if not isinstance(text.value(), str):
+                name = text.value()
+                if not isinstance(name, str):
                     raise _SyntaxError("an object has a name that is no string")  # noqa: EM101, TRY003
                 text.take(":")
-                yield from _find(text)
+                yield from _find(text, (*names, name))
         case "[":
-            yield from _find_in_list(text)
+            yield from _find_in_list(text, names)
         case _:
-            text.value()
+            text.note(names, text.value())
 
 
-def _find_in_list(text: _Text) -> Iterator[Any]:
+def _find_in_list(text: _Text, names: tuple[str, ...]) -> Iterator[Any]:
     objects = False
     empty = True
     for _ in text.members("[", "]"):
@@ -131,6 +170,8 @@ def _find_in_list(text: _Text) -> Iterator[Any]:
         value = text.value()
         if objects:
             yield value
+    if not objects and not empty:
+        text.note(names, True)  # noqa: FBT003
     text.empty_lists |= empty
 
 
@@ -147,6 +188,12 @@ class _Text:
         self._at = 0
         self._ended = False
         self.empty_lists = False
+        self.beside: list[tuple[tuple[str, ...], Any]] = []
+
+    def note(self, names: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
+        """Note a value that stands beside the list of objects."""
+        if names and len(self.beside) < MAX_BESIDE:
+            self.beside.append((names, value))
 
     def peek(self) -> str:
         """Return the next character that is no space; empty at the end of the text."""

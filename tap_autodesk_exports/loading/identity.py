@@ -6,8 +6,8 @@ one. Then the whole table is loaded again as a new version, which removes the ol
 of it is loaded.
 
 The mark is a text in each bookmark: the key, then each of its parts. Of a part that has
-alternatives, such as a person, it names those by which rows were identified:
-`_row_id 1; team_id; hashed_autodesk_id|email; day_used:date`.
+alternatives, such as a person, it names those by which rows were identified, and it says which
+parts the files lacked: `_row_id 1; team_id; hashed_autodesk_id|email; version absent`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tap_autodesk_exports.tables.alternatives import NOTHING
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from tap_autodesk_exports.tables.layout import TableSchema
 
@@ -31,6 +31,8 @@ OWN_KEY = "key"
 CHANGED = "changed"
 """A mark that no identity has: the next run loads the whole table again."""
 HASHED = " hashed "
+ABSENT = " absent"
+"""Follows a part of the key that files lack, so that it is null in the keys."""
 _SAME_FORM = {"UUID": "string", "integer": "number", "time as text": "time"}
 """Types whose values are written as those of another type."""
 
@@ -71,20 +73,27 @@ class Identity:
         parts = [(part,) if isinstance(part, str) else part for part in schema.natural_key]
         return cls(kind, tuple(tuple(_named(name, schema) for name in part) for part in parts))
 
-    def mark(self, used: Sequence[Sequence[str]] = (), before: str | None = None) -> str:
+    def mark(
+        self,
+        used: Sequence[Sequence[str]] = (),
+        before: str | None = None,
+        absent: Collection[str] | None = None,
+    ) -> str:
         """Return the mark.
 
         Args:
             used: For each part with alternatives, in order, the names of those by which rows were
                 identified.
             before: The mark so far, whose alternatives stay.
+            absent: Parts that the file lacks; None where there was no row to look at.
         """
         earlier = _parts(before) if before and not self.differs_from(before) else []
         found = iter(used)
         parts = []
         for at, part in enumerate(self.parts, start=1):
             if len(part) == 1:
-                parts.append(part[0])
+                known_before = at < len(earlier) and absent is None
+                parts.append(earlier[at][0] if known_before else _with_absence(part[0], absent))
                 continue
             names = {*next(found, ()), *map(_bare, earlier[at] if at < len(earlier) else ())}
             known = [each for each in (*part, NOTHING) if _bare(each) in names]
@@ -102,14 +111,15 @@ class Identity:
         if len(before) != len(self.parts):
             return "the key is made of other columns"
         for earlier, now in zip(before, self.parts, strict=True):
-            for name in earlier:
+            for each in earlier:
+                name = each.removesuffix(ABSENT)
                 if name in now or name == NOTHING:
                     continue
                 if _bare(name) in map(_bare, now):
                     return (
                         f"'{_bare(name)}' is part of the key and is hashed otherwise than before "
                         "('hash_columns', 'hash_personal_data', 'hash_key')"
-                        if HASHED in name or any(HASHED in each for each in now)
+                        if HASHED in name or any(HASHED in other for other in now)
                         else f"'{_bare(name)}' is part of the key and has another type"
                     )
                 return f"the key is not made of '{_bare(name)}' any more"
@@ -117,17 +127,29 @@ class Identity:
                 return f"the key is made of '{_bare(now[0])}' as well"
         return None
 
-    def is_replaced_by(self, used: Sequence[Sequence[str]], mark: str) -> str | None:
+    def is_replaced_by(
+        self, used: Sequence[Sequence[str]], mark: str, absent: Collection[str] | None = None
+    ) -> str | None:
         """Return why a file's rows get other keys than those of a mark; None where they do not.
 
         Args:
             used: As in `mark`, of the file.
             mark: The mark.
+            absent: As in `mark`, of the file.
         """
         _, *before = _parts(mark)
+        has_rows = any(
+            len(now) > 1 and earlier for earlier, now in zip(before, self.parts, strict=True)
+        )
         found = iter(used)
         for earlier, now in zip(before, self.parts, strict=True):
             if len(now) == 1:
+                was_absent = bool(earlier) and earlier[0].endswith(ABSENT)
+                name = _bare(now[0])
+                if absent is not None and was_absent and name not in absent:
+                    return f"'{name}' is part of the key and is in this file, and was not before"
+                if absent is not None and has_rows and name in absent and not was_absent:
+                    return f"'{name}' is part of the key and is not in this file, and was before"
                 continue
             names = set(next(found, ()))
             known = set(map(_bare, earlier))
@@ -149,8 +171,12 @@ def _named(name: str, schema: TableSchema) -> str:
     return name if schema.unique or form == Type.STRING else f"{name}:{form}"
 
 
+def _with_absence(part: str, absent: Collection[str] | None) -> str:
+    return f"{part}{ABSENT}" if absent and _bare(part) in absent else part
+
+
 def _bare(part: str) -> str:
-    return part.partition(HASHED)[0].partition(":")[0]
+    return part.removesuffix(ABSENT).partition(HASHED)[0].partition(":")[0]
 
 
 def _parts(mark: str) -> list[tuple[str, ...]]:

@@ -264,13 +264,14 @@ class Loader:
             IdentityChanged: Rows that were loaded before would be there twice.
         """
         used, identity = table.identified_by(), self._selected.identity
+        absent = table.absent_from_key()
         mark = self._bookmarks.identity(load.partition)
-        why = identity.is_replaced_by(used, mark) if mark else None
+        why = identity.is_replaced_by(used, mark, absent) if mark else None
         if why and not whole:  # a version of the whole table replaces it anyway
             if self._selected.may_replace:
                 self._bookmarks.note_identity(load.partition, CHANGED)
             raise IdentityChanged(why, will_replace=self._selected.may_replace)
-        return identity.mark(used, None if why else mark)
+        return identity.mark(used, None if why else mark, absent)
 
     def _complete(self, load: Load, finished: FinishedExport, newest: str | None) -> None:
         """Move the bookmark and forget the pending export, in one STATE message."""

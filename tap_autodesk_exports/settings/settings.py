@@ -27,7 +27,7 @@ account. Limits of requests a minute do not depend on it: each API's client keep
 
 def _bare_ids(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return bare IDs, each once: one of the Data Management API begins with `b.`."""
-    return tuple(dict.fromkeys(value.removeprefix("b.") for value in values))
+    return tuple(dict.fromkeys(value.lower().removeprefix("b.") for value in values))
 
 
 def _without_slash(url: str) -> str:

@@ -139,6 +139,15 @@ class CheckedFile:
             found.append([name for name, is_used in zip(uses, counts, strict=True) if is_used])
         return found
 
+    def absent_from_key(self) -> list[str] | None:
+        """Return the columns of the key that the file lacks; None where it has no rows."""
+        if not self.count():
+            return None
+        there = {*self._match.known, *self._constants}
+        return [
+            part for part in self._schema.natural_key if isinstance(part, str) and part not in there
+        ]
+
     def count(self) -> int:
         """Return the number of rows."""
         if self._count is None:

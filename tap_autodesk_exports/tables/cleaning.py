@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.files.csv_dialect import rows, write_row
+from tap_autodesk_exports.files.csv_dialect import read_header, rows, write_row
 from tap_autodesk_exports.tables import links, long_cells, nested
 from tap_autodesk_exports.tables.long_cells import MARK, LongCells
 from tap_autodesk_exports.tables.types import LONGEST_VALUE, Type
@@ -42,6 +42,7 @@ class Cleaner:
         self._match = match
         self._folder = folder
         self._names = match.names
+        self._header = read_header(path).line(path)
         self._hashed = [schema.is_hashed(name) for name in self._names]
         self._is_text = [schema.types.get(name, Type.STRING).is_text for name in self._names]
         self._folded = [(at, _json(self._names[at])) for at in match.folded]
@@ -55,7 +56,9 @@ class Cleaner:
         return self._match.rest is not None
 
     def is_suspicious(self, lines: bytes) -> bool:
-        """Tell whether some lines may hold what must not leave as it is."""
+        """Tell whether some lines may hold what must not leave as it is, or the header again."""
+        if self._header is not None and self._header in lines:
+            return True
         if links.may_hold_signature(lines):
             return True
         return self._schema.hashing is not None and nested.may_hold_names(lines)

@@ -128,11 +128,12 @@ class ColumnSql:
         if cell not in self._scan.long:
             return cell
         mark = quoted(MARK)
+        # Of a column that is no text, a long cell stands in the file itself.
+        is_long = f"WHEN strlen({cell}) > {long_cells.LONG} THEN {mark} || sha256({cell})"
         if self._scan.marked:
             is_mark = f"starts_with({cell}, {mark})"
-            return f"CASE WHEN {is_mark} THEN left({cell}, {NAME_LENGTH}) ELSE {cell} END"
-        is_long = f"strlen({cell}) > {long_cells.LONG}"
-        return f"CASE WHEN {is_long} THEN {mark} || sha256({cell}) ELSE {cell} END"
+            is_long = f"WHEN {is_mark} THEN left({cell}, {NAME_LENGTH}) {is_long}"
+        return f"CASE {is_long} ELSE {cell} END"
 
     def key_text(self, name: str) -> str:
         """Return SQL of what counts of a value in `_row_id`.

@@ -96,6 +96,10 @@ def test_an_extract_of_the_whole_account_covers_it(request_, job):
         ({"serviceGroups": {"issues": True}}, {}),
         ({}, {"serviceGroups": ["admin"]}),
         ({"businessUnits": ["north"]}, {}),
+        ({"includeArchived": False}, {}),
+        ({"maxProjects": 0}, {}),
+        ({"project_id_list": [ONE]}, {}),
+        ({}, {"skippedProjects": 2}),
         ({}, {"folderIds": ["urn"]}),
     ],
 )
@@ -277,6 +281,29 @@ def test_a_field_that_nobody_documented_costs_a_job_and_no_rows(server):
     used = run(server, TABLE)
     assert used.code == 0
     assert len(server.exports) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [{"accountId": ONE}, {"startedAt": "2099-01-01T00:00:00Z"}], ids=["account", "future"]
+)
+def test_a_job_of_another_account_or_of_days_to_come_is_not_used(server, said):
+    _, job = server.data_connector.add_extract({}, job=said)
+    done = run(server, TABLE)
+    assert done.code == 0, done.stderr
+    assert len(server.exports) == 1
+    assert {row["_export_id"] for row in done.records(TABLE)} != {job}
+
+
+def test_an_extract_of_a_lost_state_is_used_only_where_all_that_is_said_of_it_is_understood(server):
+    whole = run(server, TABLE, data_connector_extract="new")
+    server.faults.add("edit", endpoint="jobs", edits={"results.*.skippedProjects": 2}, times=None)
+    again = run(server, TABLE, data_connector_extract="new")
+    assert again.code == 0, again.stderr
+    assert len(server.exports) == 2
+    server.faults.clear()
+    assert again.records(TABLE) != whole.records(TABLE)
+    run(server, TABLE, data_connector_extract="new")
+    assert len(server.exports) == 2
 
 
 def test_an_extract_whose_files_are_gone_is_passed_over_for_the_next(server):

@@ -64,6 +64,29 @@ def test_seat_rows_and_token_rows_of_one_report_are_all_loaded(server, format_):
             assert split.table(stream).keys() == whole.table(stream).keys(), stream
 
 
+def test_downloads_that_are_listed_in_another_order_with_every_look_are_all_loaded(server):
+    server.insights.split_downloads = server.insights.mixed_access = True
+    whole = run(server, "insights_usage")
+    server.insights.downloads = "other_order"
+    found = run(server, "insights_usage")
+    assert content(found, "insights_usage") == content(whole, "insights_usage") != {}
+
+
+def test_downloads_that_are_listed_late_are_not_left_out(server):
+    server.insights.split_downloads = server.insights.mixed_access = True
+    whole = run(server, "insights_usage", start_date="2026-06-01")
+    server.insights.downloads = "late"
+    config = {**CONFIG, "start_date": "2026-06-01"}
+    first = in_process.run(server, config, "insights_usage")
+    assert first.code == 1
+    assert "with 2 files, where it had 1" in first.stderr
+    exports = len(server.exports)
+    second = run(server, "insights_usage", state=first.state, start_date="2026-06-01")
+    assert len(server.exports) == exports
+    rows = {**first.table("insights_usage"), **second.table("insights_usage")}
+    assert rows.keys() == whole.table("insights_usage").keys() != set()
+
+
 def downloads(folder: Path, *texts: str) -> list[Download]:
     found = []
     for number, text in enumerate(texts):

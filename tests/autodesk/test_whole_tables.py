@@ -136,6 +136,48 @@ def test_an_empty_listing_of_a_job_that_succeeded_is_an_error(server):
     assert not any("export_id" in partition for partition in partitions)
 
 
+@pytest.mark.parametrize("how", ["zip_only", "folder"])
+def test_a_table_that_the_listing_has_only_in_the_zip_or_in_a_folder_is_loaded(server, how):
+    server.data_connector.listing = how
+    done = run(server, TABLE)
+    assert done.code == 0, done.stderr
+    assert len(done.records(TABLE)) == rows(server, TABLE) > 0
+    assert activated(done) == [TABLE]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"), [("readme_only", "lists no table of it"), ("numbered", "as one CSV file")]
+)
+def test_an_extract_without_tables_or_with_parts_of_them_is_an_error(server, how, says):
+    server.data_connector.listing = how
+    done = run(server, TABLE)
+    assert done.code == 1
+    assert says in done.stderr
+    assert done.records(TABLE) == []
+    assert activated(done) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "akin"),
+    [
+        ("issues_issues.csv", True),
+        ("data/ISSUES_ISSUES.csv", True),
+        ("issues_issues (2).csv", True),
+        ("issues_issues-00001.csv", True),
+        ("issues_issues_part2.csv", True),
+        ("issues_issues_1.csv", True),
+        ("issues_issues.csv.gz", True),
+        ("issues_issues.part.csv", True),
+        ("issues_issues_subtypes.csv", False),
+        ("issues_issues2x_y.csv", False),
+        ("issues_issues.html", False),
+        ("issues_issue.csv", False),
+    ],
+)
+def test_parts_and_copies_are_known_by_their_names(name, akin):
+    assert extracts._is_akin(name, TABLE) == akin
+
+
 def test_a_table_is_not_taken_for_whole_without_an_account_that_was_loaded_before():
     with Sandbox(scale=0.1, accounts=2, job_seconds=0, clock=SandboxClock(NOW)) as server:
         both = run(server, TABLE)

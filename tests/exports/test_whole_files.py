@@ -129,6 +129,17 @@ def test_a_part_that_nobody_requested_is_not_used(storage):
     assert begun.fetch() == FILE
 
 
+@pytest.mark.parametrize("span", [f"bytes 0-{HALF - 1}/{SIZE}", f"bytes {HALF}-{SIZE - 1}/{SIZE}"])
+def test_a_part_that_is_answered_as_the_whole_is_not_used(storage, span):
+    body = FILE[:HALF] if span.startswith("bytes 0") else FILE[HALF:]
+    begun = storage(answer(body, Content_Range=span), whole(**VERSION))
+    assert begun.fetch() == FILE
+
+
+def test_a_whole_that_is_answered_with_its_range_is_used(storage):
+    assert storage(whole(Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}")).fetch() == FILE
+
+
 @pytest.mark.parametrize(
     "status", ["204 No Content", "304 Not Modified", "300 Multiple Choices", "202 Accepted"]
 )

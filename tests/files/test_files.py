@@ -234,6 +234,42 @@ def test_json_rows_are_found_in_a_list_or_in_the_one_list_of_an_object(
     ]
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"pagination": {"offset": 0, "limit": 2, "totalResults": 5000}',
+        '"pagination": {"offset": 100, "limit": 100}',
+        '"total_rows": 3',
+        '"count": 0',
+        '"nextPage": "2"',
+        '"hasMore": true',
+        '"truncated": true',
+        '"errors": ["x"]',
+        '"error": {"message": "x"}',
+    ],
+)
+def test_json_that_says_that_its_rows_are_a_part_is_refused(tmp_path: Path, beside: str) -> None:
+    path = tmp_path / "export.json"
+    for text in (f'{{{beside}, "data": [%s]}}', f'{{"data": [%s], {beside}}}'):
+        path.write_text(text % '{"id": 1}, {"id": 2}')
+        with pytest.raises(FileError, match=r"with 2 rows, and its '.*' says that these"):
+            as_csv(path, tmp_path, json=True)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"pagination": {"offset": 0, "limit": 100, "totalResults": 2}',
+        '"next": null, "hasMore": false, "truncated": false, "errors": [], "error": ""',
+        '"exportId": "x", "generatedAt": "2026-01-01", "seats": 500, "reports": ["USAGE"]',
+    ],
+)
+def test_json_that_says_that_its_rows_are_all_there_is_is_read(tmp_path: Path, beside: str) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(f'{{"data": [{{"id": 1}}, {{"id": 2}}], {beside}}}')
+    assert [row["id"] for row in rows_of(path, tmp_path, Column("id"))] == ["1", "2"]
+
+
 def test_json_values_keep_their_digits_and_their_nulls(tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     numbers = ["0.1", "12345678901234567890.10", "1e-7", "-0", "1E400"]

@@ -129,3 +129,10 @@ def test_settings_cost_nothing_to_import():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"singer_sdk", "jsonschema", "click", "requests", "duckdb"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_an_account_is_one_however_it_is_written():
+    bare = "0f5e4c3b-2a19-4807-96f5-e4d3c2b1a098"
+    written = [bare, f"b.{bare}", f"B.{bare}", bare.upper()]
+    settings = Settings.from_config({"data_connector_account_ids": written})
+    assert settings.data_connector_account_ids == (bare,)

@@ -255,7 +255,7 @@ def test_an_export_that_was_given_up_is_not_used_again(sandbox, case):
 # Exports of no use
 
 OF_NO_USE = {
-    **{f"{one} for its ID": ("unreadable", {"status": one}) for one in (400, 403, 404, 500)},
+    **{f"{one} for its ID": ("unreadable", {"status": one}) for one in (400, 403, 404, 451, 500)},
     "dead links": ("dead_links", {"status": 404}),
     "forbidden links": ("dead_links", {"status": 403}),
     "files that are gone": ("files_gone", {}),
@@ -336,6 +336,17 @@ def test_an_answer_that_is_lost_while_the_list_is_late_requests_nothing_twice(sa
     assert done.code == 0, done.stderr
     assert runs.requested == 1
     assert done.records(case.stream)
+
+
+@pytest.mark.parametrize("names", ["twice", "upper", "underscores"])
+def test_an_answer_that_is_lost_is_found_however_its_file_name_is_spelled(sandbox, names):
+    sandbox.switch({"tokenflex": {"file_names": names}})
+    sandbox.faults.add("lost", api="tokenflex", endpoint="submit")
+    runs = Runs(sandbox, CASES[2])
+    assert runs.case.api == "tokenflex"
+    done = runs.run()
+    assert done.code == 0, done.stderr
+    assert runs.requested == 1
 
 
 def test_an_insights_export_with_dates_is_found_though_others_look_alike(sandbox):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import in_process
+from tap_autodesk_exports.autodesk.chosen import named
 from tap_autodesk_exports.autodesk.tokenflex.datasets import MANUAL_USAGE, USAGE
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.tap import TapAutodeskExports
@@ -148,6 +149,20 @@ def test_a_contract_of_the_settings_that_is_none_of_the_users_is_named_and_costs
     assert {export.owner for export in server.exports} == {number}
     years = run.records("tokenflex_contract_years")
     assert {row["contractNumber"] for row in years} == {number}
+
+
+def test_a_contract_that_is_listed_or_named_twice_is_read_once(server):
+    listed = in_process.run(server, TOKENS, "tokenflex_contracts").records("tokenflex_contracts")
+    entries = [
+        {name: value for name, value in row.items() if not name.startswith("_")} for row in listed
+    ]
+    again = {"status": 200, "body": json.dumps(entries * 2), "content_type": "application/json"}
+    server.faults.add("status", endpoint="contracts", times=None, **again)
+    done = in_process.run(server, TOKENS, "tokenflex_usage")
+    assert done.code == 0, done.stderr
+    assert len(done.records("tokenflex_usage")) == len(done.table("tokenflex_usage")) > 0
+    twice = named(["1", "2", "1"], [{"id": 1}, {"id": 2}], "id", str.format)
+    assert twice.items == ("1", "2")
 
 
 def test_a_user_without_contracts_is_told_so(server):

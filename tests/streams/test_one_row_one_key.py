@@ -305,6 +305,25 @@ def test_people_that_are_identified_by_another_column_are_not_loaded_twice(serve
     assert warehouse.content(stream) == content(run(server, stream).table(stream))
 
 
+@pytest.mark.parametrize("columns", [("generation_x", "snake"), ("snake", "generation_x")])
+def test_a_part_of_the_key_that_comes_or_goes_loads_nothing_twice(server, columns):
+    """Files of one generation of the help pages have no version."""
+    before, later = columns
+    stream, warehouse = "insights_usage", Warehouse()
+    server.insights.columns = before
+    first = run(server, stream, **VERSIONS)
+    warehouse.take(first)
+    server.insights.columns = later
+    server.clock.advance(3600)
+    again = run(server, stream, state=first.state)
+    assert "'version' is part of the key and is" in failure(again)
+    assert again.records(stream) == []
+    replaced = run(server, stream, state=first.state, **VERSIONS)
+    assert replaced.code == 1
+    go_on(server, warehouse, stream, replaced.state, **VERSIONS)
+    assert warehouse.content(stream) == content(run(server, stream).table(stream))
+
+
 def test_another_key_in_the_catalog_is_noticed(server):
     config = {"apis": ["data_connector"], "data_connector_extract": "new"}
     first = in_process.run(server, config, "issues_issues")

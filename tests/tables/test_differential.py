@@ -521,6 +521,13 @@ SOUP = st.lists(
     road=ORDINARY,
 )
 @example(data=b"s,n\n1,2\r\n3,4\n", schema=S_AND_N, block=7, first=1, road=ORDINARY)
+@example(  # a long text, and a long cell that is no number though its column is
+    data=b"s,s,n\n,007,000\n",
+    schema=TableSchema((Column("s"), Column("n", Type.NUMBER))),
+    block=7,
+    first=1,
+    road=Road(2, 100, -1),
+)
 def test_both_roads_and_the_referee_agree_or_refuse_alike(  # noqa: PLR0913, PLR0917
     engine: Engine, data: bytes, schema: TableSchema, block: int, first: int, road: Road
 ) -> None:

@@ -67,6 +67,7 @@ SURPRISES = {
     "a row again": "one,1.50,t,2024-02-29,07:30:00,2024-01-02 03:04:05.123456\n",
     "a key again": "one,2,,,,\n",
     "a quote within a cell": 'th"ree,,,,,\n',
+    "the header again": "id,n,b,d,t,at\nthree,,,,,\n",
     "another line end": "three,,,,,\r\n",
     "an old line end": "three,,,,,\rfour,,,,,\n",
 }

@@ -400,6 +400,25 @@ def test_newlines_and_byte_order_marks_make_no_difference(table, newline: str, b
     assert records(rows, "id", "amount") == [{"id": "x", "amount": 1}, {"id": "y", "amount": 2}]
 
 
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("rows", [1, 12_000])
+def test_a_header_that_comes_again_is_named_and_is_no_row(
+    table, caplog, bom: str, newline: str, rows: int
+) -> None:
+    part = newline.join([f"{bom}id,amount,done", *(f"x{n},{n},t" for n in range(rows)), ""])
+    opened_table = table(part + part)
+    assert opened_table.count() == 2 * rows
+    assert set(column_of(opened_table, "_rescued_data")) == {None}
+    (line,) = [each for each in caplog.messages if "is the header again" in each]
+    assert line.startswith(f"Line {rows + 2} of the file 'rows.csv'")
+
+
+def test_a_row_of_two_cells_may_be_like_the_header(table) -> None:
+    schema = TableSchema((Column("name"), Column("value")))
+    assert table("name,value\nname,value\n", schema).count() == 1
+
+
 @pytest.mark.parametrize("text", ["id,amount", "id,amount\n", "\ufeffid,amount\r\n"])
 def test_a_header_alone_is_a_table_without_rows(table, text: str) -> None:
     rows = table(text)
@@ -463,7 +482,8 @@ def test_rows_of_many_kilobytes_get_the_memory_that_they_need(table) -> None:
 
 def test_many_equal_rows_get_the_memory_that_they_need(tmp_path: Path) -> None:
     columns = [f"column_{at}" for at in range(40)]
-    text = ",".join(columns) + "\n" + (",".join(columns) + "\n") * 30_000
+    row = ",".join(f"a value {at}" for at in range(40))
+    text = ",".join(columns) + "\n" + f"{row}\n" * 30_000
     (tmp_path / "rows.csv").write_text(text)
     schema = TableSchema(tuple(map(Column, columns)))
     export = {"export_id": "e", "exported_at": "2026-01-01", "engine": Engine(tmp_path, 24 << 20)}

@@ -28,6 +28,8 @@ ACTIVITIES = "activities"
 GONE = frozenset({400, 403, 404, 410})
 """What the API answers for the listing of an extract whose files are gone: 404 is documented."""
 
+CLOCKS_DIFFER = dt.timedelta(minutes=10)
+"""How far the clocks of a server's own machines may differ."""
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -185,13 +187,20 @@ class ExistingExtracts:
         requests = self._requests_of(account)
         for job in self._jobs_of(account) if requests else ():
             request = requests.get(job.request_id)
-            if not request or not is_successful(job):
+            if not request or not is_successful(job) or self._is_yet_to_come(job):
+                continue
+            if {request.scope.account, job.scope.account} - {"", account.lower()}:
                 continue
             if {job.extract, job.request_id} & {*self._given_up()}:
                 continue
             extract = Extract(request, job)
             if wanted.lacks(extract) is None:
                 yield extract
+
+    def _is_yet_to_come(self, job: Job) -> bool:
+        """Tell whether a job says that it began later than now: then its dates mean nothing."""
+        now = self._client.server_time.at(self._client.clock.now())
+        return _taken(job) - now > CLOCKS_DIFFER
 
     def _has_files(self, account: str, job: Job) -> bool:
         if job.job_id not in self._files:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
@@ -31,6 +32,13 @@ BYTES_A_SECOND = 10 << 20
 """What a line is taken to carry (about 100 Mbit/s), to weigh bytes against requests."""
 UNPACKING = 1.0
 """Seconds by which the ZIP must be faster: single files need no second copy on the disk."""
+
+
+LACKS = "lacks"
+_TABLE = re.compile(r"[a-z0-9]+_.+\.csv")
+_AKIN = r"(?:[^a-z0-9_].*|_?(?:part|chunk)?[_-]?\d+(?:(?:_of_|\W|_)\d+)*)?\.csv(?:\.\w+)?"
+"""What may follow a table's name in the name of a file that is the table, a part or a copy of it:
+`x (2).csv`, `x-00001.csv`, `x_part2.csv`, `x.csv.gz`."""
 
 
 class OpenExtracts:
@@ -115,25 +123,24 @@ class ExtractFiles:
     def table(self, name: str, folder: Path) -> Path | None:
         """Put one table's CSV file into `folder`; None where the extract has none.
 
-        What the ZIP holds of a table counts only where it is what the listing says.
+        What the ZIP holds of a table counts only where it is what the listing says. Where the
+        listing lacks the table, the ZIP may hold it (observed: a ZIP that is the only file); it is
+        not fetched for a table alone, as many an account has no rows of some.
 
         Raises:
-            TapError: It could not be fetched whole, or the extract has no files at all.
+            TapError: It could not be fetched whole, it is there in several files, or the extract
+                has no tables at all.
         """
-        if not self._files:
-            msg = (
-                f"The {self._finished.pending.spec.title} ({self._finished.export_id}) succeeded, "
-                "and Autodesk lists no file of it, so nothing of it is loaded. Run again; if it "
-                "happens again, give Autodesk's support this ID."
-            )
-            raise TapError(msg)
         file = f"{name}.csv"
         listed = self._files.get(file)
-        if self._as_zip and file not in self._damaged:
+        self._check_alone(name, [(each.name, each.size) for each in self._finished.files])
+        in_zip = self._as_zip or (ZIP in self._files and not _has_tables(self._files))
+        if in_zip and file not in self._damaged:
             member = self._unzipped(file, listed, folder)
             if member or listed is None:
                 return member
         if listed is None:
+            self._check_tables(self._files)
             return None
         try:
             return self._fetch(self._finished, listed, folder)
@@ -154,16 +161,60 @@ class ExtractFiles:
         member = _member(archive, file, listed)
         if isinstance(member, ArchiveMember):
             return archive.extract(member.name, folder)
-        if listed:
-            size = "" if listed.size is None else f" with {listed.size} bytes"
-            logger.warning(
-                "The ZIP of extract %s %s '%s', which is listed%s: fetching that file by itself.",
-                self._finished.export_id,
-                member,
-                file,
-                size,
-            )
+        if listed is None:
+            inside = [(each.name, each.size) for each in archive.names()]
+            if member != LACKS:
+                raise self._in_several_files(file, [f"{file} (more than once in the ZIP)"])
+            self._check_alone(file.removesuffix(".csv"), inside)
+            self._check_tables([*self._files, *(name for name, _ in inside)])
+            return None
+        size = "" if listed.size is None else f" with {listed.size} bytes"
+        logger.warning(
+            "The ZIP of extract %s %s '%s', which is listed%s: fetching that file by itself.",
+            self._finished.export_id,
+            member,
+            file,
+            size,
+        )
         return None
+
+    def _check_alone(self, name: str, there: Iterable[tuple[str, int | None]]) -> None:
+        """Check that a table is there as one file: parts, copies and packed files are not joined.
+
+        Args:
+            name: The table.
+            there: Names and sizes of the files.
+
+        Raises:
+            TapError: There are several, or one of another form.
+        """
+        akin = {(_base(each), size): each for each, size in there if _is_akin(each, name)}
+        file = f"{name}.csv"
+        if len(akin) > 1 or any(base != file for base, _ in akin):
+            raise self._in_several_files(file, sorted(akin.values()))
+
+    def _in_several_files(self, file: str, names: Iterable[str]) -> TapError:
+        listed = ", ".join(f"'{name[:100]}'" for name in list(names)[:5])
+        return TapError(
+            f"Extract {self._finished.export_id} does not have '{file}' as one CSV file but "
+            f"{listed}: whether these are parts or copies is not documented, so nothing of the "
+            "table is loaded. A newer release of this tap may know."
+        )
+
+    def _check_tables(self, names: Iterable[str]) -> None:
+        """Check that the extract holds any table: a job that succeeded has one for each.
+
+        Raises:
+            TapError: It holds none.
+        """
+        if _has_tables(names):
+            return
+        msg = (
+            f"The {self._finished.pending.spec.title} ({self._finished.export_id}) succeeded, and "
+            "Autodesk lists no table of it, so nothing of it is loaded. Run again; if it happens "
+            "again, give Autodesk's support this ID."
+        )
+        raise TapError(msg)
 
     def damaged(self, name: str) -> None:
         """Use a table's own file from now on, where there is one, and not the ZIP."""
@@ -218,24 +269,38 @@ def is_faster_as_zip(
 
 
 def _by_name(files: Iterable[ExportFile]) -> Mapping[str, ExportFile]:
-    """Return files by their names in small letters; the exact name counts before another case."""
+    """Return files by their base names in small letters; the exact name counts before others."""
     found: dict[str, ExportFile] = {}
     for file in files:
-        name = file.name.lower()
+        name = _base(file.name)
         if name not in found or file.name == name:
             found[name] = file
     return found
+
+
+def _has_tables(names: Iterable[str]) -> bool:
+    return any(_TABLE.fullmatch(_base(name)) for name in names)
+
+
+def _base(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).name.lower()
+
+
+def _is_akin(file: str, table: str) -> bool:
+    """Tell whether a file is a table, by its name, or a part or a copy of it."""
+    base = _base(file)
+    return base.startswith(table) and re.fullmatch(_AKIN, base[len(table) :]) is not None
 
 
 def _member(archive: Archive, file: str, listed: ExportFile | None) -> ArchiveMember | str:
     """Return the member that is a table's file, or as a verb what is wrong with the ZIP."""
     members = [member for member in archive.names() if member.name.lower() == file]
     if not members:
-        return "lacks"
+        return LACKS
     member = members[0]
     if member.copies > 1:
         return "has more than one of"
-    if listed and listed.name != member.name:
+    if listed and PurePosixPath(listed.name).name != member.name:
         return "has another case for"
     if listed and listed.size is not None and listed.size != member.size:
         return f"has {member.size} bytes of"

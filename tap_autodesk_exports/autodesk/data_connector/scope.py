@@ -17,7 +17,7 @@ from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.loading.windows import day_start, month_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Period = tuple[dt.datetime, dt.datetime]
 
@@ -27,6 +27,7 @@ DAY = dt.timedelta(days=1)
 
 LIMITING = frozenset(
     {
+        "accountId",
         "serviceGroups",
         "projectId",
         "projectIdList",
@@ -40,7 +41,6 @@ LIMITING = frozenset(
 HARMLESS = frozenset(
     {
         "id",
-        "accountId",
         "requestId",
         "description",
         "isActive",
@@ -88,6 +88,7 @@ class Scope:
     """What a request or a job says.
 
     Attributes:
+        account: The account in small letters; empty where it does not say.
         service_groups: The groups in small letters; empty where it does not say.
         project_ids: The projects that it is limited to, in small letters; empty for all.
         project_status: The status of its projects; empty where it does not say.
@@ -97,6 +98,7 @@ class Scope:
         unclear: Names of the fields that may limit it in a way that is not understood.
     """
 
+    account: str = ""
     service_groups: frozenset[str] = frozenset()
     project_ids: frozenset[str] = frozenset()
     project_status: str = ""
@@ -108,14 +110,15 @@ class Scope:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Scope:
         """Read the fields of a request or a job; whatever they hold is no error."""
-        unclear = [name for name, value in values.items() if value and name not in _KNOWN]
+        unclear = [name for name, value in values.items() if _says(value) and name not in _KNOWN]
         texts: dict[str, Any] = {}
         for name, read in _READERS.items():
             value = values.get(name)
-            texts[name] = read(value) if value else None
-            if value and texts[name] is None:
+            texts[name] = read(value) if _says(value) else None
+            if _says(value) and texts[name] is None:
                 unclear.append(name)
         return cls(
+            (texts["accountId"] or "").removeprefix("b."),
             frozenset(texts["serviceGroups"] or ()),
             frozenset(texts["projectIdList"] or texts["projectId"] or ()),
             texts["projectStatus"] or "",
@@ -124,6 +127,14 @@ class Scope:
             texts["endDate"] or texts["startDate"],
             tuple(sorted(unclear)),
         )
+
+    def may_lack(self, groups: Iterable[str], projects: Iterable[str]) -> bool:
+        """Tell whether it may be limited to less than some groups, or to other projects."""
+        lacks_groups = bool(self.service_groups) and not (
+            ALL in self.service_groups or self.service_groups.issuperset(groups)
+        )
+        others = self.project_ids and self.project_ids != {project.lower() for project in projects}
+        return bool(self.unclear or lacks_groups or others)
 
     @property
     def is_dated(self) -> bool:
@@ -152,6 +163,11 @@ def of_activities(period: Period | None, created: dt.datetime) -> Period:
     if period and period[1] - period[0] <= LONGEST_OF_ACTIVITIES:
         return period
     return DATE_RANGES["YESTERDAY"](created)
+
+
+def _says(value: Any) -> bool:  # noqa: ANN401
+    """Tell whether a field says anything: `false` and 0 do, as much as others."""
+    return value is not None and value not in ("", [], {})
 
 
 def as_texts(value: Any) -> list[str] | None:  # noqa: ANN401
@@ -194,6 +210,7 @@ def _instant(value: Any) -> dt.datetime | None:  # noqa: ANN401
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    "accountId": _word,
     "serviceGroups": _small,
     "projectIdList": _projects,
     "projectId": _project,

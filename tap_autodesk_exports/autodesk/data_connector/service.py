@@ -217,7 +217,9 @@ class DataConnectorService:
         elif age > DAY:
             return None
         spec = _with_its_dates(wanted.spec, request, at)
-        if spec is None:
+        groups, projects = wanted.spec.body["serviceGroups"], wanted.spec.body.get("projectIdList")
+        scopes = [request.scope, *([job.scope] if job else [])]
+        if spec is None or any(scope.may_lack(groups, projects or ()) for scope in scopes):
             return None
         return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
 

@@ -70,6 +70,11 @@ class Download:
     kind: str
     link: str | None = dataclasses.field(repr=False)
 
+    @property
+    def place(self) -> str:
+        """Where the storage has it: what stays the same in every fresh link to it."""
+        return (self.link or "").partition("?")[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class Export:
@@ -115,13 +120,25 @@ class Export:
             ),
         )
 
-    def link(self, number: int) -> str:
-        """Return the link of a file, counted from 0.
+    def link(self, number: int, place: str, files: int) -> str:
+        """Return the link of a file, wherever it now stands in the list.
+
+        Args:
+            number: Where it stood when the export was ready, counted from 0.
+            place: Its `place` at that time.
+            files: How many files there were at that time.
 
         Raises:
-            UnexpectedAnswer: There is none.
+            UnexpectedAnswer: There is none, or there are more or fewer files now.
         """
-        link = self.downloads[number].link if number < len(self.downloads) else None
+        if len(self.downloads) != files:
+            msg = (
+                f"{TITLE} answered export {self.export_id} with {len(self.downloads)} files, where "
+                f"it had {files}"
+            )
+            raise UnexpectedAnswer(msg)
+        same = [download for download in self.downloads if download.place == place]
+        link = (same[0] if place and same else self.downloads[number]).link
         if not link:
             msg = f"{TITLE} answered export {self.export_id} without a link for file {number}"
             raise UnexpectedAnswer(msg)

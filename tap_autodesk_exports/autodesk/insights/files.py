@@ -119,7 +119,7 @@ def with_team_ids(path: Path, teams: Teams, rename: Callable[[str], str], target
     at = names.index(TEAM_ALIAS)
     aliases = {
         (record.cells[at] or b"").decode(errors="replace").strip()
-        for number, record in enumerate(rows(path))
+        for number, record in enumerate(rows(path, is_told=True))
         if number
     }
     ids = {alias.encode(): each.encode() for alias, each in teams.ids(aliases - {""}).items()}

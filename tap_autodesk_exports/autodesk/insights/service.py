@@ -166,7 +166,7 @@ class InsightsService:
             return ExportStatus(Status.GONE, "unknown to the server", export_id)
         state = status_of(export.status, STATUSES, pending)
         files = tuple(
-            ExportFile(name=f"{download.kind}-{number}", kind=download.kind)
+            ExportFile(name=f"{download.kind}-{number}", kind=download.kind, place=download.place)
             for number, download in enumerate(export.downloads)
         )
         if state is Status.READY and not files:
@@ -186,7 +186,8 @@ class InsightsService:
         """GET the export again: each answer holds new links."""
         with of_one_export(is_there=True):
             export = self._insights.export(finished.export_id)
-            return export.link(int(file.name.rpartition("-")[2]))
+            number = int(file.name.rpartition("-")[2])
+            return export.link(number, file.place, len(finished.files))
 
 
 def _unready(entry: Mapping[str, Any] | None) -> Export | None:

@@ -89,8 +89,8 @@ class TokenFlexService:
         day = dt.datetime.fromisoformat(pending.asked_at).date()
         entries = self._tokenflex.requests(pending.spec.owner, day - DAY, day + 2 * DAY)
         for request in _read(entries):
-            name = request.file_name.removesuffix(".csv")
-            if name == _name_of(pending) and request.key not in known:
+            is_it = _plain(request.file_name) == _plain(_name_of(pending))
+            if is_it and request.key not in known:
                 return request.key
         return None
 
@@ -182,6 +182,11 @@ def _read(entries: Iterable[Any]) -> tuple[Request, ...]:
 
 
 _DAY, _MOMENT = "%Y%m%d", "%Y%m%dT%H%M%S%f"
+
+
+def _plain(name: str) -> str:
+    """Return a file name in a form that does not depend on how the server spells it."""
+    return re.sub(r"(\.csv)+$|[^a-z0-9]", "", name.lower())
 
 
 def _name_of(pending: PendingExport) -> str:

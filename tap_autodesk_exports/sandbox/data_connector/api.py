@@ -394,6 +394,7 @@ class DataConnector(DataConnectorBehaviour):
             return flask.jsonify(None)
         if timeline.flaws.files is Files.NONE:
             sizes = {}
+        sizes = extract.listed(sizes, self.listing)
         created = iso(timeline.ended)
         entries = [
             {"name": name, "createdAt": created, "size": size} for name, size in sizes.items()
@@ -404,6 +405,7 @@ class DataConnector(DataConnectorBehaviour):
     def _link(self, account: str, job_id: str, name: str) -> flask.Response:
         found = self._extract(account, job_id)
         job = self._job(account, job_id)
+        name = name.removeprefix(extract.FOLDER) if self.listing == "folder" else name
         if name not in found.files or job.timeline.flaws.files is not Files.THERE:
             _refuse(404, "The requested resource does not exist.")
         job.downloaded = self._services.clock.now()

@@ -33,6 +33,9 @@ class DataConnectorBehaviour(Behaviour):
             `shorter` (cut in the middle of a line), `half` (of its rows) or `header_only`.
         single_files: File of an extract -> how the file that its link leads to differs from the
             data listing: `missing` (no link), `shorter`, `longer`, `half` or `header_only`.
+        listing: What the data listing names: `files` (documented), `zip_only` (observed in an older
+            layout), `readme_only`, `folder` (each table in a folder), or `numbered` (each table
+            twice, the second time as `x (2).csv`). The ZIP is the same in each of them.
         published_schema: `observed`: the index of `/doc` names more than service groups, watermarks
             are text of epoch seconds, change groups are published without `adsk_updated_at`.
             `groups_only`: the index names service groups only and no beta group of 2025
@@ -50,5 +53,6 @@ class DataConnectorBehaviour(Behaviour):
     change_versions: bool = False
     zip_files: dict[str, str] = dataclasses.field(default_factory=dict)
     single_files: dict[str, str] = dataclasses.field(default_factory=dict)
+    listing: str = one_of("files", "zip_only", "readme_only", "folder", "numbered")
     published_schema: str = one_of("observed", "groups_only")
     schema_changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.timeline import Flaws
 
 ZIP_NAME = "autodesk_data_extract.zip"
+FOLDER = "data/"
 METADATA = ("created_at", "region", "request_start_date", "request_end_date")
 
 
@@ -51,6 +52,25 @@ class Extract:
 
     files: Mapping[str, StoredFile]
     sizes: Mapping[str, int]
+
+
+def listed(sizes: Mapping[str, int], how: str) -> Mapping[str, int]:
+    """Return the names and sizes of a data listing (see the switch `listing`)."""
+    match how:
+        case "zip_only":
+            return {name: size for name, size in sizes.items() if name == ZIP_NAME}
+        case "readme_only":
+            return {name: size for name, size in sizes.items() if name.endswith(".html")}
+        case "folder":
+            return {
+                f"{FOLDER}{name}" if name.endswith(".csv") else name: size
+                for name, size in sizes.items()
+            }
+        case "numbered":
+            tables = {name: size for name, size in sizes.items() if name.endswith(".csv")}
+            return {**sizes, **{n.replace(".csv", " (2).csv"): s for n, s in tables.items()}}
+        case _:
+            return sizes
 
 
 def make(

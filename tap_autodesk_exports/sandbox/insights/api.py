@@ -139,6 +139,8 @@ class Insights(InsightsBehaviour):
             _refuse(404, "The export does not exist.")
         if status := found[0].timeline.flaws.id_status:
             _refuse(status, "The export cannot be read.")
+        with self._lock:
+            found[0].looks += found[0].timeline.succeeded(self._services.clock.now())
         return flask.jsonify(self._shape(found[0]))
 
     def _shape(self, export: Export) -> dict[str, Any]:
@@ -170,9 +172,14 @@ class Insights(InsightsBehaviour):
         with self._lock:
             if export.files is None:
                 export.files = self._make(export)
+            files = list(export.files)
+        if self.downloads == "other_order" and export.looks % 2 == 0:
+            files.reverse()
+        elif self.downloads == "late" and export.looks <= 1:
+            files = files[:1]
         return [
             {"type": report, "downloadURL": self._services.storage.link(file, LINK_SECONDS)}
-            for report, file in export.files
+            for report, file in files
         ]
 
     def _make(self, export: Export) -> list[tuple[str, StoredFile]]:

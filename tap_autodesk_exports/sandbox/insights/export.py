@@ -20,6 +20,7 @@ class Export:
         teams: The teams that it reports on.
         language: `Accept-Language` of the request; it names the sheets of a workbook.
         files: Report name and file of each download.
+        looks: How often it was looked at since it ended.
     """
 
     id: str
@@ -28,3 +29,4 @@ class Export:
     language: str
     timeline: Timeline
     files: list[tuple[str, StoredFile]] | None = None
+    looks: int = 0

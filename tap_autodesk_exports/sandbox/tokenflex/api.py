@@ -301,7 +301,7 @@ class TokenFlex(TokenFlexBehaviour):
         shape: dict[str, Any] = {
             "requestKey": export.key,
             "requestStatus": status,
-            "downloadFileName": export.file_name,
+            "downloadFileName": _named(export.file_name, self.file_names),
             "exportRequestDate": iso(export.timeline.created, "microseconds"),
             "readFlag": "Y" if export.read else "N",
         }
@@ -406,6 +406,19 @@ class TokenFlex(TokenFlexBehaviour):
                 export.read = True
                 changed.append(key)
         return flask.jsonify(changed)
+
+
+def _named(file_name: str, how: str) -> str:
+    """Return a file name as answers spell it (see the switch `file_names`)."""
+    match how:
+        case "twice":
+            return f"{file_name}.csv"
+        case "upper":
+            return file_name.upper()
+        case "underscores":
+            return file_name.replace("-", "_")
+        case _:
+            return file_name
 
 
 def _spelled(category: str, spelling: str) -> str:

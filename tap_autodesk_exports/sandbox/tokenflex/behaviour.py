@@ -26,6 +26,9 @@ class TokenFlexBehaviour(Behaviour):
             RenderNode and VRED).
         date_times_only: Whether the list of requests answers 400 to a `fromDate` or `toDate` that
             is a date without a time (every documented example has a time).
+        file_names: How answers spell the file name of an export: `as_given` with `.csv` at the end
+            (documented), `twice` with that (inferred of a name that has it already), in `upper`
+            case, or with `underscores` (neither is documented).
         kept_days: How long exports are kept (not documented); 0: for ever.
         listed_after: Seconds until a new export appears in the list.
     """
@@ -37,5 +40,6 @@ class TokenFlexBehaviour(Behaviour):
     new_category_from: str = ""
     swapped_products: list[str] = dataclasses.field(default_factory=list)
     date_times_only: bool = False
+    file_names: str = one_of("as_given", "twice", "upper", "underscores")
     kept_days: float = 0.0
     listed_after: float = 0.0
