@@ -164,8 +164,9 @@ class JsonLines:
             bare = type_.is_number or type_ is Type.BOOLEAN or name in layout.lists
             value = text if bare else f"CAST(to_json({text}) AS VARCHAR)"
             head = ("," if at else "{") + json.dumps(layout.names[name], ensure_ascii=False) + ":"
-            members.append(f"{literal(head)} || coalesce({value}, 'null')")
-        return f"SELECT {' || '.join(members)} || '}}' AS line FROM {_rows(pieces)}"
+            members += [literal(head), f"coalesce({value}, 'null')"]
+        # In one step: each `||` would hold another copy of a long cell.
+        return f"SELECT concat({', '.join(members)}, '}}') AS line FROM {_rows(pieces)}"
 
     def old(self, path: Path, names: Sequence[str]) -> str:  # noqa: ARG002
         """Read the lines as they stand."""

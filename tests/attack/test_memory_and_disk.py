@@ -15,6 +15,7 @@ import pytest
 from support import bombs, hostile
 from support.attack import (
     APIS,
+    COMPANION,
     MEGABYTE,
     POINTS,
     STREAMS,
@@ -331,6 +332,29 @@ def test_json_rows_with_names_of_their_own_are_bounded(lab):
         done.assert_sentence("column|name")
     else:
         assert len(done.records("insights_users")) in {1, 1000}
+
+
+PLACES = ("x.csv", "x.jsonl", "x.jsonl.gz", "x.parquet", "all/", "x.duckdb", "sqlite:///x.db")
+
+
+@pytest.mark.parametrize(
+    ("to", "size"),
+    [pytest.param(to, size, id=f"{size} MB into {to}") for size in (16, 60) for to in PLACES],
+)
+@pytest.mark.short("16 MB into x.jsonl")
+def test_a_cell_is_exported_or_named_as_too_large(lab, to, size):
+    """A cell of any size is exported, or a sentence says that it takes too much memory."""
+    serve_bytes(lab, INSIGHTS, csv_bytes([HEADER, [*ROW[:2], "x" * (size * MEGABYTE)]]))
+    arguments = ("export", "insights_users", "--to", to)
+    for _ in range(2):  # into what is new, and into what is there
+        done = lab.run(
+            lab.config(INSIGHTS, **QUICK), *arguments, program=COMPANION, fast_sampling=True
+        )
+        assert done.peak < (PEAK if size == 16 else 640 * MEGABYTE), done.peak // MEGABYTE
+        if size == 16:
+            done.assert_ok()
+        elif done.code:
+            done.assert_sentence("lack of memory")
 
 
 NAMED = dict(zip(HEADER, ROW, strict=True))
