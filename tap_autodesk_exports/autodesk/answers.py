@@ -30,6 +30,17 @@ class UnexpectedAnswer(ApiError):
         super().__init__(f"{message}; {_ADVICE}.", executed=True)
 
 
+def check_same(api: str, kind: str, wanted: str, answered: str) -> None:
+    """Check that an answer is about what it was asked for.
+
+    Raises:
+        UnexpectedAnswer: It is about another one, whose rows are not those that are wanted.
+    """
+    if answered.lower() != wanted.lower():
+        msg = f"{api} answered {kind} {wanted} with another one"
+        raise UnexpectedAnswer(msg)
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """An object of an answer, whose values are read by name and type.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
-from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list
+from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list, check_same
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 from tap_autodesk_exports.autodesk.paging import pages
 
@@ -179,8 +179,16 @@ class Insights:
         return Answer.of(TITLE, "page of exports", page).entries("exports")
 
     def export(self, export_id: str) -> Export:
-        """GET /exports/:exportId: one export, with fresh links once it is COMPLETED."""
-        return Export.read(self.http.get(f"/exports/{quote(export_id, safe='', errors='replace')}"))
+        """GET /exports/:exportId: one export, with fresh links once it is COMPLETED.
+
+        Raises:
+            UnexpectedAnswer: The answer is of another one.
+        """
+        export = Export.read(
+            self.http.get(f"/exports/{quote(export_id, safe='', errors='replace')}")
+        )
+        check_same(TITLE, "export", export_id, export.export_id)
+        return export
 
     def create_export(self, body: Mapping[str, Any]) -> Export:
         """POST /exports."""

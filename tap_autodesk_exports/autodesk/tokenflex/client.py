@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tap_autodesk_exports.apis import TITLES, Api
-from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list
+from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer, as_list, check_same
 from tap_autodesk_exports.autodesk.http import ApiClient, ApiContext
 from tap_autodesk_exports.clock import instant
 
@@ -205,8 +205,14 @@ class TokenFlex:
         return as_list(TITLE, "export requests", self.http.get(self._path(number), dates))
 
     def request(self, number: str, key: str) -> Request:
-        """GET /export/:n/requests/:key."""
-        return Request.read(self.http.get(self._path(number, key)))
+        """GET /export/:n/requests/:key.
+
+        Raises:
+            UnexpectedAnswer: The answer is of another one.
+        """
+        request = Request.read(self.http.get(self._path(number, key)))
+        check_same(TITLE, "export request", key, request.key)
+        return request
 
     def create_request(self, number: str, body: Mapping[str, Any]) -> Request:
         """POST /export/:n/requests."""
