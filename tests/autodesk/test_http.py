@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tap_autodesk_exports.autodesk import http
 from tap_autodesk_exports.autodesk.answers import Answer, UnexpectedAnswer
 from tap_autodesk_exports.autodesk.http import ApiContext, ApiError, RateLimiter
 from tap_autodesk_exports.autodesk.insights.client import Insights
+from tap_autodesk_exports.autodesk.tokenflex.client import TokenFlex
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import Stopped
 from tap_autodesk_exports.sandbox import Sandbox
@@ -236,6 +238,16 @@ class Fixed:
 
 def client(url, clock, sign_in=None, **context):
     return Insights(ApiContext(url, sign_in or Fixed(), clock, threading.Event(), **context))
+
+
+@pytest.mark.parametrize("kind", [Insights, TokenFlex])
+def test_an_answer_about_another_export_is_not_used(clock, kind):
+    status = {"status": "COMPLETED", "requestStatus": "Done", "downloads": []}
+    body = {"id": "another", "requestKey": "another", "fileName": "x.csv", **status}
+    with RawServer(lambda _: [answer(json.dumps(body).encode())]) as server:
+        api = kind(ApiContext(server.url, Fixed(), clock, threading.Event()))
+        with pytest.raises(UnexpectedAnswer, match="one with another one"):
+            api.export("one") if kind is Insights else api.request("110000", "one")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
