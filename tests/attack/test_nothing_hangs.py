@@ -524,7 +524,7 @@ socket.getaddrinfo = silent
 
 @pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("flow", ["token", "personal access token"])
-@pytest.mark.short("token-None")
+@pytest.mark.short("token-15")
 def test_a_resolver_that_says_nothing_has_an_end(lab, flow, number):
     """A resolver that never answers costs no more than a host that takes no connection."""
     site = lab.folder / "site"
