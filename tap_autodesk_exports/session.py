@@ -150,8 +150,11 @@ class Session:
                 msg = "The system gives this process no more memory; allow it more than it has now."
                 self.fail(stream, TapError(msg))
             except Exception as error:
-                logger.exception("A defect of this tap, or something that it did not expect")
-                msg = f"Stopped by {type(error).__name__}; the log has the details."
+                if why := getattr(error, "strerror", None):
+                    msg = f"The system refused something that the stream needs: {why}."
+                else:
+                    logger.exception("A defect of this tap, or something that it did not expect")
+                    msg = f"Stopped by {type(error).__name__}; the log has the details."
                 self.fail(stream, TapError(msg))
 
     def check_stopped(self) -> None:

@@ -6,6 +6,7 @@ The texts of the libraries' errors are not shown: they hold URLs, some with sign
 from __future__ import annotations
 
 import dataclasses
+import errno
 import re
 import ssl
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _BUNDLES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _NETWORK = "Check the network, the proxy and `api_url`."
 
 
@@ -54,6 +56,13 @@ def explain(error: requests.RequestException, host: str) -> Failure:
         host: The host, as it may be shown.
     """
     causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES for cause in causes):
+        return Failure(
+            "this process may open no more files",
+            "Allow it more (`ulimit -n`).",
+            was_sent=False,  # no file is opened between a request and its answer
+            is_lasting=True,
+        )
     for kinds, failure in _FAILURES:
         if any(isinstance(cause, kinds) for cause in causes):
             return failure(causes, host)
