@@ -8,6 +8,7 @@ import http.server
 import queue
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,7 @@ from tap_autodesk_exports.signin.errors import SignInError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOMENT = 0.5
 WAIT_SECONDS = 600
 """Longer than anyone takes to sign in; the code itself is good for 5 minutes (documented)."""
 _PAGE = "<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{text}</p>"
@@ -70,11 +72,10 @@ class Callback:
         Raises:
             SignInError: The user or Autodesk said no, or nothing came.
         """
-        try:
-            answer = self._answers.get(timeout=WAIT_SECONDS)
-        except queue.Empty:
+        answer = self._answer()
+        if answer is None:
             msg = f"Sign-in failed: the browser did not come back within {WAIT_SECONDS // 60} min."
-            raise SignInError(msg) from None
+            raise SignInError(msg)
         if "code" in answer:
             return answer["code"]
         error = answer["error"]
@@ -89,6 +90,14 @@ class Callback:
         }.get(error, "Check 'client_id' and the app's callback URL in the developer portal.")
         msg = f"Sign-in failed: Autodesk answered {error}{f' ({said})' if said else ''}. {advice}"
         raise SignInError(msg)
+
+    def _answer(self) -> dict[str, str] | None:
+        """Wait for the answer, a moment at a time: a signal just before a wait does not end it."""
+        end = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(queue.Empty):
+                return self._answers.get(timeout=min(MOMENT, WAIT_SECONDS))
+        return None
 
     def _answer_in(self, query: str) -> dict[str, str] | None:
         """Return the answer of this sign-in, or None where it is not meant for it."""
