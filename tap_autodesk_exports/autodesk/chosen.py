@@ -19,12 +19,16 @@ class Chosen:
     """What is read.
 
     Attributes:
-        items: IDs or numbers.
+        items: IDs or numbers, each once, however often it was listed.
         errors: Why each of the others cannot be read.
     """
 
     items: tuple[str, ...]
     errors: tuple[TapError, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Leave out what comes again."""
+        object.__setattr__(self, "items", tuple(dict.fromkeys(self.items)))
 
 
 def named(
@@ -43,6 +47,6 @@ def named(
     """
     listed = {str(entry.get(key)) for entry in entries if isinstance(entry, Mapping)}
     seen = ", ".join(sorted(listed)) or "none at all"
-    once = tuple(dict.fromkeys(wanted))
-    errors = (ConfigurationError(sentence(one, seen)) for one in once if one not in listed)
-    return Chosen(tuple(one for one in once if one in listed), tuple(errors))
+    unlisted = dict.fromkeys(one for one in wanted if one not in listed)
+    errors = tuple(ConfigurationError(sentence(one, seen)) for one in unlisted)
+    return Chosen(tuple(one for one in wanted if one in listed), errors)

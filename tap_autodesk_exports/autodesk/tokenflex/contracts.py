@@ -94,12 +94,11 @@ class Contracts:
         lookback = dt.timedelta(days=self._settings.lookback_days)
         since = (self._now() - lookback).date()
         contracts = read_each(self.entries, Contract.read)
-        active = (
+        found = tuple(
             contract.number
             for contract in contracts.items
             if contract.is_active or (contract.end_date or dt.date.min) >= since
         )
-        found = tuple(dict.fromkeys(active))  # one that is listed twice is read once
         if not found and not contracts.unreadable:
             msg = (
                 f"Token Flex: this user sees {len(contracts.items)} contracts, none of them "
