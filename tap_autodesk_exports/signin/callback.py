@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOMENT = 0.5
+"""Seconds of one wait for the browser."""
 WAIT_SECONDS = 600
 """Longer than anyone takes to sign in; the code itself is good for 5 minutes (documented)."""
 _PAGE = "<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{text}</p>"

@@ -75,7 +75,7 @@ class CheckedFile:
         self._closing = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
         self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
-        self._cleaner = Cleaner(path, schema, self._match, self._folder)
+        self._cleaner = Cleaner(path, schema, header, self._match, self._folder)
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.files.csv_dialect import read_header, rows, write_row
+from tap_autodesk_exports.files.csv_dialect import rows, write_row
 from tap_autodesk_exports.tables import links, long_cells, nested
 from tap_autodesk_exports.tables.long_cells import MARK, LongCells
 from tap_autodesk_exports.tables.types import LONGEST_VALUE, Type
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tap_autodesk_exports.files.csv_dialect import Header
     from tap_autodesk_exports.tables.layout import HeaderMatch, TableSchema
 
     Cell = bytes | None
@@ -32,17 +33,20 @@ class Cleaner:
     Args:
         path: The file.
         schema: Says which values are hashed.
+        header: Its header.
         match: Which cell belongs to which column.
         folder: Where to write; nothing is removed from it.
     """
 
-    def __init__(self, path: Path, schema: TableSchema, match: HeaderMatch, folder: Path) -> None:
+    def __init__(
+        self, path: Path, schema: TableSchema, header: Header, match: HeaderMatch, folder: Path
+    ) -> None:
         self._path = path
         self._schema = schema
         self._match = match
         self._folder = folder
         self._names = match.names
-        self._header = read_header(path).line(path)
+        self._header = header.line(path)
         self._hashed = [schema.is_hashed(name) for name in self._names]
         self._is_text = [schema.types.get(name, Type.STRING).is_text for name in self._names]
         self._folded = [(at, _json(self._names[at])) for at in match.folded]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
@@ -282,7 +283,9 @@ def _has_tables(names: Iterable[str]) -> bool:
     return any(_TABLE.fullmatch(_base(name)) for name in names)
 
 
+@functools.lru_cache(maxsize=4096)
 def _base(name: str) -> str:
+    """Return a base name in small letters; each table asks it of all files of its extract."""
     return PurePosixPath(name.replace("\\", "/")).name.lower()
 
 
