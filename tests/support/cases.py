@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from support.processes import TapRun
     from support.tap_process import Message, TapProcess, TapServer
 
-OF_THE_EXPORT = {"_export_id", "_exported_at"}
-"""Columns that differ from one export to the next."""
+OF_THE_EXPORT = {"_export_id", "_exported_at", "last_sign_in"}
+"""Columns that differ from one export to the next; a sign-in is another one on another day."""
 
 
 def _period() -> dict[str, str]:
