@@ -76,9 +76,9 @@ licences: set-up ## Check the licences of all that an installation brings along
 		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements/tap.txt) \
 		--allow-only="$(LICENCES)" >/dev/null && echo "All licences are known and permissive."
 
-sbom: set-up ## Write dist/sbom.json: a bill of materials of an installation (CycloneDX)
+sbom: .sbom/.ready ## Write dist/sbom.json: a bill of materials of an installation (CycloneDX)
 	@mkdir -p dist
-	@$(BIN)/cyclonedx-py requirements requirements/tap.txt --pyproject pyproject.toml \
+	@.sbom/bin/cyclonedx-py requirements requirements/tap.txt --pyproject pyproject.toml \
 		--output-format JSON --output-file dist/sbom.json --output-reproducible
 
 format: set-up ## Let ruff mend and format
@@ -112,6 +112,13 @@ plugins: .meltano/.ready
 .meltano/.ready: .venv/.ready meltano.yml $(LOCKS)
 	@echo "Installing the Meltano plugins"
 	@$(INDEX) $(BIN)/meltano --log-level=warning install
+	@touch $@
+
+# Not in .venv: it brings checks of JSON Schema formats, and every start of the tap would pay a second
+# for them there.
+.sbom/.ready: requirements/sbom.txt .venv/.ready
+	@$(INDEX) $(UV) venv --quiet --clear --python $(BIN)/python .sbom
+	@$(INDEX) $(UV) pip sync --quiet --python .sbom/bin/python --require-hashes $<
 	@touch $@
 
 # Each target of the page has its own environment, beside those that Meltano keeps.
@@ -149,9 +156,10 @@ lock: set-up ## Write requirements/*.txt anew
 	@$(COMPILE) pyproject.toml --extra report requirements/dbt.in -o requirements/dbt.txt
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
 	@$(COMPILE) requirements/scale.in -o requirements/scale.txt
+	@$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	@for name in $(TARGETS); do \
 		file=requirements/targets/$$name; overrides=$$(ls $$file.overrides 2>/dev/null || true); \
 		$(COMPILE) $${overrides:+--override $$overrides} $$file.in -o $$file.txt || exit 1; done
 
 clean: ## Remove everything that was set up or loaded
-	rm -rf .venv .meltano .scale .targets output site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .meltano .sbom .scale .targets output site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
