@@ -309,10 +309,9 @@ def test_an_extract_of_a_lost_state_is_used_only_where_all_that_is_said_of_it_is
 def test_an_extract_whose_files_are_gone_is_passed_over_for_the_next(server):
     _, older = server.data_connector.add_extract({}, created=NOW - DAY / 2)
     _, newer = server.data_connector.add_extract({}, created=NOW - DAY / 4)
-    for status in (404, 403):
-        server.faults.add(
-            "status", endpoint="listing", path=f"*{newer}*", status=status, times=None
-        )
+    odd = [("status", {"status": status}) for status in (404, 403, 410, 451, 500)]
+    for effect, how in [*odd, ("edit", {"edits": {"": "no files"}})]:
+        server.faults.add(effect, endpoint="listing", path=f"*{newer}*", times=None, **how)
         used = run(server, TABLE)
         assert used.code == 0, used.stderr
         assert {row["_export_id"] for row in used.records(TABLE)} == {older}

@@ -6,17 +6,19 @@ understood and covers what is wanted. What is not understood does not cover.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
+from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.data_connector.client import Job, Request
 from tap_autodesk_exports.autodesk.data_connector.scope import ALL, of_activities
 from tap_autodesk_exports.autodesk.data_connector.service import COMPLETION_STATUSES, STATUSES
-from tap_autodesk_exports.autodesk.http import ApiError
+from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.clock import instant
-from tap_autodesk_exports.exports.export import Status
+from tap_autodesk_exports.exports.export import NotAvailable, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.data_connector.scope import Period
 
 ACTIVITIES = "activities"
-GONE = frozenset({400, 403, 404, 410})
-"""What the API answers for the listing of an extract whose files are gone: 404 is documented."""
-
 CLOCKS_DIFFER = dt.timedelta(minutes=10)
 """How far the clocks of a server's own machines may differ."""
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -204,12 +203,10 @@ class ExistingExtracts:
 
     def _has_files(self, account: str, job: Job) -> bool:
         if job.job_id not in self._files:
-            try:
-                listing: Iterable[Any] = self._client.data_listing(account, job.job_id)
-            except ApiError as error:
-                if error.status not in GONE:
-                    raise
-                listing = ()
+            listing: Iterable[Any] = ()
+            # A 404 is documented for the listing of an extract whose files are gone.
+            with contextlib.suppress(NotFound, NotAvailable), of_one_export():
+                listing = self._client.data_listing(account, job.job_id)
             self._files[job.job_id] = bool(listing)
         return self._files[job.job_id]
 
