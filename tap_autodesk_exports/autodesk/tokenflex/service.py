@@ -44,9 +44,7 @@ TOO_MANY_REQUESTS = 429
 DAY = dt.timedelta(days=1)
 KEPT = dt.timedelta(days=30)
 """How long a pending export is looked for; how long the server keeps it is not documented."""
-_REST = (
-    r"(?P<base>[0-9a-f]{6})?((?P<start>\d{8})(?P<end>\d{8}))?(?P<asked_at>\d{8}t\d{12})"
-)
+_REST = r"(?P<base>[0-9a-f]{6})?((?P<start>\d{8})(?P<end>\d{8}))?(?P<asked_at>\d{8}t\d{12})"
 """What follows in a file name that this tap gave, once it is said what is inside; as `_plain`
 returns it."""
 
