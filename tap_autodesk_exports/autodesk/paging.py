@@ -68,12 +68,14 @@ def pages(title: str, items: str, limit: int, fetch: Callable[[int, int], Any]) 
                 offset,
                 total,
             )
-        is_last = total is None or offset >= total
-        # A total may count the page alone: behind a full page, there may be another one.
-        if not entries or (is_last and len(entries) < min(limit, _limit(page) or limit)):
+        is_last = total is not None and offset >= total
+        is_short = len(entries) < min(limit, _limit(page) or limit)
+        # A total may count the page alone: behind a full page, there may be another one. So there
+        # may behind a short one without a total, as the server may give fewer than requested.
+        if not entries or (is_last and is_short):
             return list(found.values())
         if len(found) == before:
-            if is_last and total is not None:
+            if is_last or (total is None and is_short):
                 return list(found.values())
             msg = f"{title} answered the same page of {items} for two offsets"
             raise UnexpectedAnswer(msg)

@@ -7,6 +7,7 @@
 | `repeats` | after its end the list starts again, and the total is always further on |
 | `grows` | after its end the list goes on with made-up entries, the total is always further on |
 | `shifts` | one new entry arrives in front between two pages, so the last of a page comes again |
+| `counts_page` | the total is that of the page |
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DOCUMENTED = "documented"
 
 def paging_field() -> str:
     """Declare the switch of a part with paged lists."""
-    return one_of(DOCUMENTED, "ignores_offset", "repeats", "grows", "shifts")
+    return one_of(DOCUMENTED, "ignores_offset", "repeats", "grows", "shifts", "counts_page")
 
 
 def cut(entries: Sequence[Entry], offset: int, limit: int, paging: str) -> tuple[list[Entry], int]:
@@ -47,7 +48,8 @@ def cut(entries: Sequence[Entry], offset: int, limit: int, paging: str) -> tuple
             start = max(0, offset - moved)
             return list(entries[start : start + limit]), total + moved
         case _:
-            return list(entries[offset : offset + limit]), total
+            page = list(entries[offset : offset + limit])
+            return page, len(page) if paging == "counts_page" else total
 
 
 def _made_up(entry: Entry) -> Entry:

@@ -294,6 +294,18 @@ def test_a_job_of_another_account_or_of_days_to_come_is_not_used(server, said):
     assert {row["_export_id"] for row in done.records(TABLE)} != {job}
 
 
+def test_an_extract_behind_the_first_page_is_found_where_the_total_counts_the_page(server):
+    _, wanted = server.data_connector.add_extract({}, created=NOW - DAY / 2)
+    for minute in range(100):
+        created = NOW - dt.timedelta(minutes=minute)
+        server.data_connector.add_extract({"projectIdList": [ONE]}, created=created)
+    server.data_connector.paging = "counts_page"
+    done = run(server, TABLE)
+    assert done.code == 0, done.stderr
+    assert {row["_export_id"] for row in done.records(TABLE)} == {wanted}
+    assert server.exports == []
+
+
 def test_an_extract_of_a_lost_state_is_used_only_where_all_that_is_said_of_it_is_understood(server):
     whole = run(server, TABLE, data_connector_extract="new")
     server.faults.add("edit", endpoint="jobs", edits={"results.*.skippedProjects": 2}, times=None)

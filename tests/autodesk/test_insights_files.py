@@ -187,6 +187,16 @@ def test_teams_of_one_alias_are_exported_one_by_one(server):
     assert done.stderr.count("several teams have the alias 'Same name'") == 1
 
 
+def test_teams_of_which_one_has_no_alias_are_exported_one_by_one(server):
+    """Its rows would be loaded without its ID, and twice once the scope is switched."""
+    server.faults.add("edit", endpoint="contexts", edits={"0.alias": None}, times=None)
+    done = run(server, "insights_users", **ALL_TEAMS)
+    assert done.code == 0, done.stderr
+    assert None not in {export.owner for export in server.exports}
+    assert None not in {row["team_id"] for row in done.records("insights_users")}
+    assert done.stderr.count("a team has no alias") == 1
+
+
 def test_an_alias_that_no_team_has_is_named_and_its_rows_are_loaded(server):
     server.faults.add_all(
         [

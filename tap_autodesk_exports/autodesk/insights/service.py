@@ -15,7 +15,7 @@ from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.http import NotFound
-from tap_autodesk_exports.autodesk.insights.client import PAGE, Export
+from tap_autodesk_exports.autodesk.insights.client import Export
 from tap_autodesk_exports.autodesk.shared_list import Freshness, ReadOnce, SharedList
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
@@ -123,7 +123,7 @@ class InsightsService:
         newest = _read(self._insights.newest_exports())
         times = [at for export in newest if (at := instant(export.timestamp))]
         from_the_newest_on = times == sorted(times, reverse=True)
-        if len(newest) < PAGE or (from_the_newest_on and times[-1] < self._since_when(pending)):
+        if times and from_the_newest_on and times[-1] < self._since_when(pending):
             return newest
         return _read(self._insights.exports())
 

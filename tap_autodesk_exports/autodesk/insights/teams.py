@@ -69,14 +69,16 @@ class Teams:
         """Tell whether the alias in a row says which team the row belongs to."""
         aliases = collections.Counter(_alias(entry) for entry in self.entries)
         unclear = sorted(alias for alias, times in aliases.items() if times > 1)
-        if unclear:
+        if unclear or "" in aliases:
             logger.warning(
-                "Insights: several teams have the alias %s, so one export of all teams cannot tell "
-                "them apart: each team is exported by itself, as with 'insights_export_scope: "
-                "per_team'.",
-                self._named(unclear),
+                "Insights: %s, so one export of all teams cannot tell them apart: each team is "
+                "exported by itself, as with 'insights_export_scope: per_team'.",
+                f"several teams have the alias {self._named(unclear)}"
+                if unclear
+                else "a team has no alias",
             )
-        return not unclear
+            return False
+        return True
 
     def ids(self, aliases: set[str]) -> dict[str, str]:
         """Return the IDs of teams by their aliases.
