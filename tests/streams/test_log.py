@@ -32,6 +32,7 @@ def test_a_run_of_all_streams_in_which_nothing_changed_writes_few_lines(server, 
     assert again.code == 0, again.stderr
     lines = again.stderr.splitlines()
     assert len(lines) <= 30, again.stderr
+    assert again.stderr.count("is left aside") == 1  # the same of each team and month
     (summary,) = re.findall(r"(\d+) loaded, (\d+) unchanged, 0 pending, 0 failed", again.stderr)
     # Listings and what is dated come anew; all tables of the extract are unchanged.
     assert int(summary[1]) > 200
