@@ -175,7 +175,8 @@ class _Visitor:
                 with self._seen.tolerating(dataset.name):
                     raise planned
             elif usable := [load for load in planned if load.error is None]:
-                found.setdefault(usable[-1].spec.key, []).append((dataset, usable[-1]))
+                # The oldest: a month that has just begun may hold no rows yet.
+                found.setdefault(usable[0].spec.key, []).append((dataset, usable[0]))
         return found
 
     def _look(self, runner: Runner, plan: dict[str, list[tuple[Dataset, Load]]]) -> None:
