@@ -115,6 +115,25 @@ def test_what_finished_while_no_state_was_saved_is_used(runs):
     assert rows(again, runs.case.stream) == rows(first, runs.case.stream)
 
 
+@pytest.mark.parametrize("loaded_before", [False, True])
+def test_an_extract_of_snapshots_and_dates_is_used_for_both(sandbox, loaded_before):
+    """Its snapshots are found as those of any extract are, its dates only by what it is for."""
+    streams = ("activities_admin_activities", "admin_users")
+    config = {"apis": ["data_connector"], "start_date": "2026-06-01"}
+    state = in_process.run(sandbox, config, *streams).state if loaded_before else None
+    sandbox.clock.advance(DAY + HOUR)
+    before = len(sandbox.exports)
+    first = in_process.run(sandbox, config, *streams, state=state)
+    assert first.code == 0, first.stderr
+    sandbox.clock.advance(SOON)
+    again = in_process.run(sandbox, config, *streams, state=state)
+    assert again.code == 0, again.stderr
+    assert len(sandbox.exports) == before + 1, again.stderr
+    for stream in streams:
+        assert rows(again, stream) == rows(first, stream)
+        assert rows(again, stream)
+
+
 def test_what_was_loaded_is_not_used_again(runs):
     """The state says that it was; a run on the same day loads what is new."""
     first = runs.run()

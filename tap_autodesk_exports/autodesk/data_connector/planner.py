@@ -23,6 +23,7 @@ from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY
 from tap_autodesk_exports.autodesk.data_connector.date_ranges import DateRanges
 from tap_autodesk_exports.autodesk.data_connector.needed import NeededJob, afford, share_out
 from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, using
+from tap_autodesk_exports.autodesk.data_connector.service import is_requested_for
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.dataset import Load
 
@@ -143,6 +144,9 @@ class ExtractPlanner:
         last = jobs.pop() if jobs else NeededJob(partition, chunk, None)
         groups = {table.service_group for table in self._snapshots}
         if young := self._young_extract(partition, chunk, groups, last.window):
+            whole = dataclasses.replace(last, snapshots=self._snapshots)
+            if last.dated and self._is_left_over(young, whole):
+                return [*jobs, whole]
             spec = using(self._reuse.spec(partition, chunk, groups), young)
             self._add(self._snapshots, Load(spec, partition))
             return [*jobs, last] if last.dated else jobs
@@ -163,6 +167,15 @@ class ExtractPlanner:
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         wanted = self._reuse.wanted(chunk, groups)
         return self._existing.newest(partition["account_id"], wanted, self._now - age)
+
+    def _is_left_over(self, extract: Extract, job: NeededJob) -> bool:
+        """Tell whether a run whose state was lost requested an extract for all of a job.
+
+        Then it holds the dates as well, and is found by what it was requested for.
+        """
+        loaded = {text for each in self._selected for text in each.bookmarks.loaded(job.partition)}
+        is_for_it = is_requested_for(extract.request, self._spec(job))
+        return is_for_it and extract.job.job_id not in loaded
 
     # The jobs that the quotas allow
 

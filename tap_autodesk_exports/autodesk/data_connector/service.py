@@ -170,14 +170,13 @@ class DataConnectorService:
         is not used again. So it was where a later request is of another state.
         """
         spec = wanted.spec
-        start = f"{_PREFIX} {spec.name} {spec.content} "
         # Requests of this run are in the ledger: one list serves all extracts of an account.
         entries = self._data_connector.first_requests(spec.owner)
         there = {known_id.partition("/")[0] for known_id in known}
         alike = [
             request
             for request in read_each(entries, Request.read).items
-            if request.description.startswith(start)
+            if is_requested_for(request, spec)
         ]
         requests = [request for request in alike if request.request_id not in there]
         if not requests:
@@ -299,6 +298,11 @@ class DataConnectorService:
 def extract_files(finished: FinishedExport) -> Iterator[ExportFile]:
     """Yield the CSV files of an extract, tables and others."""
     return (file for file in finished.files if file.name.lower().endswith(".csv"))
+
+
+def is_requested_for(request: Request, spec: ExportSpec) -> bool:
+    """Tell whether this tap made a request for this, whatever its dates."""
+    return request.description.startswith(f"{_PREFIX} {spec.name} {spec.content} ")
 
 
 def _description_of(pending: PendingExport) -> str:
