@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BLOT = "***"
+OURS = ("tap-autodesk-exports", "tap_autodesk_exports", "singer_sdk")
+"""How the names of the loggers begin whose lines at DEBUG are known to hold no secret."""
 LONGEST_LINE = 32 << 10
 """Characters of a line of the log."""
 SHORTEST = 8
@@ -144,11 +146,14 @@ class Redaction:
 
         Called after the SDK has set logging up, also from the file that `SINGER_SDK_LOG_CONFIG`
         names: whatever a handler's formatter makes of a record, tracebacks included, is redacted.
+        What other libraries log at DEBUG is left out: those for buckets write whole requests, with
+        a session's token of which this tap knows nothing (observed: botocore).
         """
         named = logging.Logger.manager.loggerDict.values()
         loggers = [logging.getLogger(), *(x for x in named if isinstance(x, logging.Logger))]
         for handler in {handler for logger in loggers for handler in logger.handlers}:
             handler.setFormatter(_Redacting(handler.formatter or logging.Formatter(), self.redact))
+            handler.addFilter(_is_ours_or_matters)
         sys.excepthook = self._tell
         threading.excepthook = lambda args: self._tell(
             args.exc_type, args.exc_value, args.exc_traceback
@@ -246,6 +251,10 @@ def _in_base64(secret: str) -> frozenset[str]:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
+
+
+def _is_ours_or_matters(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO or record.name.startswith(OURS)
 
 
 class _Redacting(logging.Formatter):

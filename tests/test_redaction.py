@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import logging
 import os
@@ -313,3 +314,29 @@ def test_what_a_folder_of_batches_holds_of_secrets_is_known(root):
 @pytest.mark.parametrize("config", [None, "x", [], {}, {"storage": "x"}, {"storage": {"root": 1}}])
 def test_a_folder_of_batches_may_be_anything(config):
     assert [text for text in secrets_of_batches(config) if text != "1"] == []
+
+
+def test_what_other_libraries_log_at_debug_is_left_out():
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    loggers = [
+        logging.getLogger(name)
+        for name in ("botocore.auth", "gcsfs", "tap-autodesk-exports.x", "singer_sdk.y")
+    ]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        Redaction(list).guard()
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+            logger.debug("x-amz-security-token of %s", logger.name)
+            logger.info("as it goes with %s", logger.name)
+    finally:
+        root.removeHandler(handler)
+        for logger in loggers:
+            logger.setLevel(logging.NOTSET)
+    said = out.getvalue()
+    assert [name for name in ("botocore.auth", "gcsfs") if f"token of {name}" in said] == []
+    assert all(f"as it goes with {logger.name}" in said for logger in loggers)
+    assert "token of tap-autodesk-exports.x" in said
+    assert "token of singer_sdk.y" in said
