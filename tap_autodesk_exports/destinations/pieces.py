@@ -84,7 +84,10 @@ def of_records(
             try:
                 file.write(json.dumps(texts, ensure_ascii=False) + "\n")
             except UnicodeEncodeError:
-                msg = "The list holds half of a character, which no file or database can keep."
+                msg = (
+                    "A text of the list ends in half of a character, as one does that was cut "
+                    "inside of an emoji, and nothing can keep it: correct it at Autodesk."
+                )
                 raise TapError(msg) from None
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
     outputs = ", ".join(
