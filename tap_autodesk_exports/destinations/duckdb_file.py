@@ -208,8 +208,8 @@ class DuckDBFile:
 def _refused(title: str, error: Exception) -> DestinationError:
     """Return the sentence for what DuckDB refused, without values of rows."""
     return DestinationError(
-        f"{title} did not take the rows ({_kind(error)} error), so nothing of the load was kept. Look "
-        "whether the disk is full or something else has the file open, and run again."
+        f"{title} did not take the rows ({_kind(error)} error), so nothing of the load was kept. "
+        "Look whether the disk is full or something else has the file open, and run again."
     )
 
 

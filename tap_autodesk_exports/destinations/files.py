@@ -105,10 +105,10 @@ class FileDestination:
         """Take the state that was about to be written, where its file is in place already."""
         found = _object(coming)
         stream = found.get("stream")
-        facts = _facts(found.get("files")).get(stream) if isinstance(stream, str) else None
-        is_whole = bool(stream and facts and isinstance(found.get("state"), dict))
-        if is_whole and self._is_in_place(self.name_of(stream), facts):
-            self.storage.write(self._state_name, coming)
+        if isinstance(stream, str) and isinstance(found.get("state"), dict):
+            facts = _facts(found.get("files")).get(stream)
+            if facts and self._is_in_place(self.name_of(stream), facts):
+                self.storage.write(self._state_name, coming)
         self.storage.remove(self._next_name)
 
     def _is_in_place(self, name: str, facts: Mapping[str, Any]) -> bool:

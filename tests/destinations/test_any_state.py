@@ -57,7 +57,8 @@ def damage(kind: str, folder: Path, change: Callable[[Any], None]) -> None:
         (found,) = database.execute("SELECT state FROM _autodesk_exports_state").fetchall()
         kept = {"state": json.loads(found[0])}
         change(kept)
-        database.execute("UPDATE _autodesk_exports_state SET state = ?", [json.dumps(kept["state"])])
+        text = json.dumps(kept["state"])
+        database.execute("UPDATE _autodesk_exports_state SET state = ?", [text])
 
 
 @pytest.mark.parametrize(

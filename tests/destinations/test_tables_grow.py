@@ -171,9 +171,7 @@ def test_instants_are_in_utc(tmp_path, postgres, source: Source):
 
 
 @pytest.mark.parametrize("kind", ["postgres", "duckdb", "sqlite"])
-def test_rows_that_no_export_has_written_are_not_deleted(
-    kind, tmp_path, postgres, source: Source
-):
+def test_rows_that_no_export_has_written_are_not_deleted(kind, tmp_path, postgres, source: Source):
     where = place(kind, tmp_path, postgres)
     source.write([{"id": ID, "name": "a"}], "admin_roles")
     assert where.load(source, "admin_roles").code == 0  # the schema, or the file, is there

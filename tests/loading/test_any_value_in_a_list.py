@@ -42,7 +42,7 @@ VALUES = {
 }
 
 
-def fits(value, schema):
+def fits(value, schema):  # noqa: PLR0911 - one for each type
     """Tell whether a value is what a schema says; formats as the SDK's targets read them."""
     names, form = schema["type"], schema.get("format")
     match value:
