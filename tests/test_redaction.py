@@ -173,10 +173,10 @@ def test_a_thousand_links_cost_a_log_line_no_time_to_speak_of(redaction):
     """Rows are not logged, so no row passes here; a run logs some hundred lines."""
     for number in range(3000):
         redaction.keep_link(LINK.replace("0123", f"{number:04}"))
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(20):
         redaction.redact("a line like any other " * 5)
-    assert (time.perf_counter() - begin) / 20 < 0.02
+    assert time.process_time() - begin < 0.4
 
 
 @pytest.mark.parametrize("logging_is_configured", [False, True])

@@ -68,13 +68,16 @@ def pages(title: str, items: str, limit: int, fetch: Callable[[int, int], Any]) 
                 offset,
                 total,
             )
-        is_last = len(entries) < limit if total is None else offset >= total
-        if not entries or is_last:
+        is_last = total is None or offset >= total
+        # A total may count the page alone: behind a full page, there may be another one.
+        if not entries or (is_last and len(entries) < min(limit, _limit(page) or limit)):
             return list(found.values())
         if len(found) == before:
+            if is_last and total is not None:
+                return list(found.values())
             msg = f"{title} answered the same page of {items} for two offsets"
             raise UnexpectedAnswer(msg)
-        if total is not None:
+        if total is not None and not is_last:
             left_at_first = total - offset if left_at_first is None else left_at_first
             if number >= PAGES_OF_GROWTH and total - offset >= left_at_first:
                 raise _endless(title, items)
@@ -91,8 +94,18 @@ def _endless(title: str, items: str) -> EndlessList:
 
 
 def _total(page: Answer) -> int | None:
+    """Return how many entries the list has, as a page says."""
+    return _number(page, "totalResults")
+
+
+def _limit(page: Answer) -> int | None:
+    """Return how many entries a page may have, as the server says: maybe fewer than requested."""
+    return _number(page, "limit")
+
+
+def _number(page: Answer, name: str) -> int | None:
     pagination = page.values.get("pagination")
     if not pagination:
         return None
-    total = Answer.of(page.title, "pagination", pagination).optional_text("totalResults")
-    return int(total) if total and total.isascii() and total.isdecimal() else None
+    text = Answer.of(page.title, "pagination", pagination).optional_text(name)
+    return int(text) if text and text.isascii() and text.isdecimal() else None

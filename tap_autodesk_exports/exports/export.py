@@ -159,13 +159,18 @@ class PendingExport:
         return tuple(dict.fromkeys((*self.given_up, *filter(None, [self.id]))))[-MOST_GIVEN_UP:]
 
 
+def known_status(said: str, statuses: Mapping[str, Status]) -> Status | None:
+    """Translate the server's word, whatever its case; None for one that nobody documented."""
+    return {word.lower(): status for word, status in statuses.items()}.get(said.lower())
+
+
 def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport) -> Status:
     """Translate the server's word, whatever its case.
 
     Raises:
         UnknownStatus: Nobody documented this word; waiting for another one could last for ever.
     """
-    status = {word.lower(): status for word, status in statuses.items()}.get(said.lower())
+    status = known_status(said, statuses)
     if status is None:
         msg = (
             f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}', which a "

@@ -55,9 +55,15 @@ class Order:
                 if not self._runner.wait_for_one(awaited):
                     return names[0]  # which finds that the run is being ended
 
-    def ready_first(self, names: Iterable[str]) -> list[str]:
-        """Return some streams in the order in which they would be loaded now."""
-        return sorted(names, key=lambda name: not self.is_ready(name))
+    def ready_first(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield some streams in the order in which they would be loaded now."""
+        waiting = []
+        for name in names:
+            if self.is_ready(name):
+                yield name
+            else:
+                waiting.append(name)
+        yield from waiting
 
     def is_ready(self, name: str) -> bool:
         """Tell whether no export of a stream is under way."""

@@ -175,7 +175,8 @@ class _Visitor:
                 with self._seen.tolerating(dataset.name):
                     raise planned
             elif usable := [load for load in planned if load.error is None]:
-                found.setdefault(usable[-1].spec.key, []).append((dataset, usable[-1]))
+                # The oldest: a month that has just begun may hold no rows yet.
+                found.setdefault(usable[0].spec.key, []).append((dataset, usable[0]))
         return found
 
     def _look(self, runner: Runner, plan: dict[str, list[tuple[Dataset, Load]]]) -> None:
@@ -193,23 +194,33 @@ class _Visitor:
         archive = next((file for file in finished.files if file.name.endswith(".zip")), None)
         if archive and len(finished.files) > 1 and (archive.size or 0) <= LARGEST_ZIP:
             path = self._downloader.fetch(self._source.service, finished, archive, folder)
+            there = set()
             for file in members(path, folder, by_file):
+                there.add(file.name)
                 self._note(file.name, file, by_file[file.name], folder)
+            self._seen.differences += [
+                f"{name}: is not in the extract" for name in by_file if name not in there
+            ]
             return
+        without_rows = {dataset.name for dataset in datasets}
         for number, each in enumerate(finished.files):
             dataset = by_file.get(each.name) or (datasets[0] if len(datasets) == 1 else None)
             if dataset:
                 into = folder / str(number)
                 into.mkdir()
                 path = self._downloader.fetch(self._source.service, finished, each, into)
-                self._note(f"{dataset.name} file {number + 1}", path, dataset, into)
+                if self._note(f"{dataset.name} file {number + 1}", path, dataset, into):
+                    without_rows.discard(dataset.name)
+        self._seen.differences += [f"{name}: no file has its columns" for name in without_rows]
 
-    def _note(self, name: str, path: Path, dataset: Dataset, folder: Path) -> None:
+    def _note(self, name: str, path: Path, dataset: Dataset, folder: Path) -> bool:
+        """Note a file; tell whether it is the table, and no file beside it."""
         shape = shape_of(path, folder, set(dataset.columns), dataset.rename)
         self._seen.files[name] = shape
         if dataset.rename is not str and not shape.problem:
             matching = {dataset.rename(column) for column in shape.columns} & set(dataset.columns)
             if not matching:
-                return  # a file beside the table, such as the one with a report's filters
+                return False  # a file beside the table, such as the one with a report's filters
         optional = self._entry.optional_columns.get(dataset.name, ())
         self._seen.differences += differences.of_file(name, shape, dataset, optional)
+        return True

@@ -59,6 +59,24 @@ def test_a_server_may_give_fewer_than_requested(most):
     assert collect(page)[0] == list(range(25))
 
 
+@pytest.mark.parametrize("most", [4, LIMIT])
+@pytest.mark.parametrize("total", ["of the page", "so far", None])
+def test_a_total_that_counts_less_than_the_list_does_not_end_it(most, total):
+    def page(offset):
+        entries = [entry(number) for number in range(offset, min(305, offset + most))]
+        counted = {"of the page": len(entries), "so far": offset + len(entries), None: None}
+        return {"exports": entries, "pagination": {"limit": most, "totalResults": counted[total]}}
+
+    assert collect(page)[0] == list(range(305))
+
+
+def test_a_full_page_that_is_the_whole_list_is_not_an_error_where_offsets_are_ignored():
+    whole = [entry(number) for number in range(LIMIT)]
+    found, calls = collect(lambda _: {"exports": whole, "pagination": {"totalResults": LIMIT}})
+    assert found == list(range(LIMIT))
+    assert calls == 2
+
+
 def test_an_entry_that_comes_again_is_in_the_list_once():
     """A new one has arrived in front between two pages, and has moved the others."""
 

@@ -157,6 +157,35 @@ def test_an_extract_without_tables_or_with_parts_of_them_is_an_error(server, how
     assert activated(done) == []
 
 
+def test_an_extract_without_tables_is_not_used_again(server):
+    """Neither one that is there already, nor the one that is requested in its place."""
+    server.data_connector.add_extract({}, created=NOW - dt.timedelta(hours=1))
+    server.data_connector.listing = "readme_only"
+    first = run(server, TABLE)
+    assert first.code == 1
+    assert len(server.exports) == 1, first.stderr
+    server.data_connector.listing = "files"
+    second = run(server, TABLE, state=first.state, data_connector_extract="new")
+    assert second.code == 0, second.stderr
+    assert len(second.records(TABLE)) == rows(server, TABLE)
+    assert len(server.exports) == 2
+
+
+def test_an_extract_whose_zip_has_no_tables_is_not_used_again(server):
+    tables = {f"{name}.csv": "missing" for name in server.data_connector.registry}
+    server.data_connector.add_extract({}, created=NOW - dt.timedelta(hours=1))
+    server.data_connector.listing = "zip_only"
+    server.data_connector.zip_files = tables
+    first = run(server, TABLE)
+    assert first.code == 1
+    assert "lists no table of it" in first.stderr
+    server.data_connector.zip_files = {}
+    second = run(server, TABLE, state=first.state)
+    assert second.code == 0, second.stderr
+    assert len(second.records(TABLE)) == rows(server, TABLE)
+    assert len(server.exports) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "akin"),
     [

@@ -19,7 +19,7 @@ import pytest
 
 from end_to_end.warehouses import postgres_tables
 from support.processes import BIN, clean_environment
-from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 from tap_autodesk_exports.settings.config import environment_variables
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ STREAMS = {
     "insights": "insights_users",
     "tokenflex": "tokenflex_usage",
     "data_connector": "issues_issues",
+}
+NOON = dt.datetime.combine(dt.datetime.now(dt.UTC), dt.time(12), dt.UTC) - dt.timedelta(days=1)
+"""Where the clock of each server begins: both serve the same rows, also at midnight."""
+PERIOD = {
+    "start_date": f"{NOON - dt.timedelta(days=40):%Y-%m-%d}",
+    "end_date": f"{NOON - dt.timedelta(days=1):%Y-%m-%d}",
 }
 OF_THE_RUN = {"_export_id", "_exported_at"}
 PATIENCE = 60
@@ -92,7 +98,8 @@ def test_the_next_run_ends_as_an_undisturbed_one_and_requests_nothing_twice(  # 
 
 @contextlib.contextmanager
 def running(job_seconds: float):
-    with Sandbox(seed=9, scale=0.1, job_seconds=job_seconds) as sandbox:
+    clock = SandboxClock(NOON)
+    with Sandbox(seed=9, scale=0.1, job_seconds=job_seconds, clock=clock) as sandbox:
         yield sandbox
 
 
@@ -121,7 +128,7 @@ class Warehouse:
     def _begin(self, name: str, sandbox: Sandbox) -> list[str]:
         self._project.settings = {
             **sandbox.settings(),
-            "start_date": f"{dt.datetime.now(dt.UTC) - dt.timedelta(days=40):%Y-%m-%d}",
+            **PERIOD,
             "insights_export_scope": "all_teams",
             "data_connector_extract": "new",
         }

@@ -97,8 +97,8 @@ ROWS = (
     Row("a reset of the POST", fault("reset", "submit")),
     Row("a reset of the download", fault("reset", "file")),
     Row("the answer to the POST lost", fault("lost", "submit")),
-    Row("a look that stalls", fault("stall", LOOK, seconds=60), order={"timeout": 0.5}),
-    Row("a download that stalls", fault("stall_body", "file", seconds=60), order={"timeout": 0.5}),
+    Row("a look that stalls", fault("stall", LOOK, seconds=60), order={"timeout": 1.5}),
+    Row("a download that stalls", fault("stall_body", "file", seconds=60), order={"timeout": 1.5}),
     Row(
         "a POST that is executed after its time-out",
         fault("stall", "submit", seconds=1),

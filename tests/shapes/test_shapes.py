@@ -92,6 +92,24 @@ def test_another_spelling_of_columns_is_listed(server, shapes):
     assert not [line for line in report["differences"] if "unknown" in line or "missing" in line]
 
 
+def test_columns_that_are_all_new_are_listed_and_not_shown(server, shapes):
+    """A file without any known column may be one without a header, whose first row is a person."""
+    rows = "ann@example.test,Ann,Admin\nbob@example.test,Bob,Admin\n"
+    server.faults.add("words", api="insights", body=rows, times=None)
+    report = shapes(apis=["insights"])
+    assert sorted(report["differences"]) == [
+        f"insights_{name}: no file has its columns"
+        for name in ("subscriptions", "usage", "usage_report", "users")
+    ]
+    assert "ann" not in json.dumps(report)
+
+
+def test_a_table_that_the_extract_lacks_is_listed(server, shapes):
+    server.data_connector.zip_files = {"issues_issues.csv": "missing"}
+    report = shapes(apis=["data_connector"])
+    assert report["differences"] == ["issues_issues.csv: is not in the extract"]
+
+
 def test_it_holds_no_value_name_or_id(server, shapes):
     text = json.dumps(shapes())
     served = b"".join(one.path.read_bytes() for one in server.served if one.path)

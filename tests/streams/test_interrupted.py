@@ -349,6 +349,17 @@ def test_an_answer_that_is_lost_is_found_however_its_file_name_is_spelled(sandbo
     assert runs.requested == 1
 
 
+@pytest.mark.parametrize("names", ["twice", "upper", "underscores"])
+def test_what_a_lost_state_had_requested_is_found_however_its_file_name_is_spelled(sandbox, names):
+    sandbox.switch({"tokenflex": {"file_names": names}})
+    runs = Runs(sandbox, CASES[2])
+    first = runs.run()
+    again = runs.run()
+    assert again.code == 0, again.stderr
+    assert runs.requested == 1, again.stderr
+    assert rows(again, runs.case.stream) == rows(first, runs.case.stream)
+
+
 def test_an_insights_export_with_dates_is_found_though_others_look_alike(sandbox):
     """Its siblings of this run, and those of others that were requested at other times."""
     runs = Runs(sandbox, Case("insights", "insights_usage", CASES[0].config))

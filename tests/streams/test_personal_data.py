@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -35,7 +36,7 @@ def server() -> Iterator[Sandbox]:
 
 
 def load(server: Sandbox, **config: Any):
-    start = f"{server.clock.now().replace(day=1):%Y-%m-01}"
+    start = f"{server.clock.now() - dt.timedelta(days=35):%Y-%m-%d}"
     run = in_process.run(server, {"start_date": start, **config}, *STREAMS)
     assert run.code == 0, run.stderr
     return run

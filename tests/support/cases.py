@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from support.processes import TapRun
     from support.tap_process import Message, TapProcess, TapServer
 
-OF_THE_EXPORT = {"_export_id", "_exported_at", "last_sign_in"}
-"""Columns that differ from one export to the next; a sign-in is another one on another day."""
-
-
-def _period() -> dict[str, str]:
-    """Three weeks of a past month, so that every run of a test sees the same usage."""
-    first = (dt.datetime.now(dt.UTC).date().replace(day=1) - dt.timedelta(days=70)).replace(day=1)
-    return {"start_date": f"{first}", "end_date": f"{first + dt.timedelta(days=21)}"}
+OF_THE_EXPORT = {"_export_id", "_exported_at"}
+"""Columns that differ from one export to the next."""
+NOON = dt.datetime.combine(dt.datetime.now(dt.UTC), dt.time(12), dt.UTC) - dt.timedelta(days=1)
+"""Where the server's clock begins: all runs see the same day, also at midnight."""
+_FIRST = (NOON.replace(day=1) - dt.timedelta(days=70)).replace(day=1).date()
+PERIOD = {"start_date": f"{_FIRST}", "end_date": f"{_FIRST + dt.timedelta(days=21)}"}
+"""Three weeks of a past month, so that every run of a test sees the same usage."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +108,7 @@ class Bench:
         self.case = case
         self.job_seconds = 0.0
         self.sandbox = Sandbox(scale=0.1, job_seconds=lambda: self.job_seconds, secrets=SECRETS)
+        self.sandbox.clock.set(NOON)
         self.folder = folder
         self.tables: dict[str, dict[Any, Any]] = {name: {} for name in case.streams}
         self.state: Mapping[str, Any] | None = None
@@ -125,7 +125,7 @@ class Bench:
         self._asked_anew += "export_id" in bookmarks.get(self.case.snapshot, {})
         config = {
             **self.sandbox.settings(),
-            **_period(),
+            **PERIOD,
             "lookback_days": 0,  # what is loaded is not asked for again on purpose
             **self.case.config,
             **self.config,

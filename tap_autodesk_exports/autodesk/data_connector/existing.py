@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
-from tap_autodesk_exports.autodesk.data_connector.client import Job, Request
+from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request
+from tap_autodesk_exports.autodesk.data_connector.extracts import may_hold_tables
 from tap_autodesk_exports.autodesk.data_connector.scope import ALL, of_activities
 from tap_autodesk_exports.autodesk.data_connector.service import COMPLETION_STATUSES, STATUSES
 from tap_autodesk_exports.autodesk.http import NotFound
@@ -207,7 +208,8 @@ class ExistingExtracts:
             # A 404 is documented for the listing of an extract whose files are gone.
             with contextlib.suppress(NotFound, NotAvailable), of_one_export():
                 listing = self._client.data_listing(account, job.job_id)
-            self._files[job.job_id] = bool(listing)
+            names = [file.name for file in read_each(listing, File.read).items]
+            self._files[job.job_id] = may_hold_tables(names)
         return self._files[job.job_id]
 
     def _requests_of(self, account: str) -> dict[str, Request]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
+from tap_autodesk_exports.exports.export import NoFiles
 from tap_autodesk_exports.files.archive import Archive, ArchiveMember
 from tap_autodesk_exports.files.errors import FileError
 
@@ -206,7 +207,7 @@ class ExtractFiles:
         """Check that the extract holds any table: a job that succeeded has one for each.
 
         Raises:
-            TapError: It holds none.
+            NoFiles: It holds none.
         """
         if _has_tables(names):
             return
@@ -215,7 +216,7 @@ class ExtractFiles:
             "Autodesk lists no table of it, so nothing of it is loaded. Run again; if it happens "
             "again, give Autodesk's support this ID."
         )
-        raise TapError(msg)
+        raise NoFiles(msg)
 
     def damaged(self, name: str) -> None:
         """Use a table's own file from now on, where there is one, and not the ZIP."""
@@ -277,6 +278,11 @@ def _by_name(files: Iterable[ExportFile]) -> Mapping[str, ExportFile]:
         if name not in found or file.name == name:
             found[name] = file
     return found
+
+
+def may_hold_tables(names: Collection[str]) -> bool:
+    """Tell whether an extract whose listing has these names may hold tables: any, or the ZIP."""
+    return _has_tables(names) or ZIP in map(_base, names)
 
 
 def _has_tables(names: Iterable[str]) -> bool:

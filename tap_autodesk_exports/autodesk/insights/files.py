@@ -61,6 +61,7 @@ def report_file(
     expected: set[str],
     rename: Callable[[str], str],
     folder: Path,
+    log: Callable[[int, str], None] = logger.log,
 ) -> ReportFile | None:
     """Make one file of all that hold rows of a report; None where none does.
 
@@ -69,6 +70,7 @@ def report_file(
         expected: The report's columns.
         rename: Name in a header -> name of the column.
         folder: Where a file of several is written.
+        log: Called with the level and the sentence for each file that is left aside.
     """
     found = [expected & {rename(n) for n in read_header(each.path).names} for each in downloads]
     taken: list[Path] = []
@@ -80,15 +82,15 @@ def report_file(
         if not is_it:
             if len(names) >= FEW * most:
                 aside.append(each.name)
-            logger.log(
+            log(
                 logging.WARNING if len(names) >= FEW * most else logging.INFO,
-                "File '%s' of the export has %d of the report's columns and is left aside.",
-                each.name,
-                len(names),
+                f"File '{each.name}' of the export has {len(names)} of the report's columns and is "
+                "left aside.",
             )
         elif any(_is_copy(each.path, other) for other in taken):
-            logger.warning(
-                "File '%s' of the export is the same as another one and is left aside.", each.name
+            log(
+                logging.WARNING,
+                f"File '{each.name}' of the export is the same as another one and is left aside.",
             )
         else:
             taken.append(each.path)

@@ -27,6 +27,7 @@ from tap_autodesk_exports.exports.export import (
     NoFiles,
     PendingExport,
     Status,
+    known_status,
     status_of,
 )
 
@@ -94,13 +95,14 @@ class InsightsService:
         """Return the one export that looks like this one and was requested when it was."""
         marked = pending.mark if isinstance(pending.mark, list) else ()
         not_it = {*known, *map(str, marked), *self._of_this_run[_look(pending.spec)]}
-        found = [
+        # One that a new export has moved to the next page is listed twice, with other links.
+        found = {
             export.export_id
             for export in _like(pending.spec, self._since(pending))
             if export.export_id not in not_it and self._is_of_the_moment(export, pending)
-        ]
+        }
         # Two that look alike may differ in their dates: then neither is used.
-        return found[0] if len(found) == 1 else None
+        return found.pop() if len(found) == 1 else None
 
     def _is_of_the_moment(self, export: Export, pending: PendingExport) -> bool:
         """Tell whether an export may be the one that was requested at a certain moment."""
@@ -142,7 +144,7 @@ class InsightsService:
         for at, export in sorted(alike, key=lambda pair: pair[0], reverse=True):
             if export.export_id in wanted.loaded:
                 return None
-            status = STATUSES.get(export.status)
+            status = known_status(export.status, STATUSES)
             longest = {Status.PENDING: DAY, Status.READY: self._young}
             if export.export_id not in known and status in longest and now - at < longest[status]:
                 asked_at = canonical(at - time.ahead)
@@ -194,7 +196,8 @@ def _unready(entry: Mapping[str, Any] | None) -> Export | None:
     """Return what the list shows of an export, unless its files are there."""
     export = Export.read(entry) if entry else None
     # That the list shows the files as well is not documented.
-    return None if export and STATUSES.get(export.status) is Status.READY else export
+    is_ready = export and known_status(export.status, STATUSES) is Status.READY
+    return None if is_ready else export
 
 
 def _read(entries: Iterable[Any]) -> Sequence[Export]:

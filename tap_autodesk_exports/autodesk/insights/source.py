@@ -44,6 +44,7 @@ class InsightsSource(Source):
         self.service = InsightsService(self.client)
         self.teams = Teams(self.client, context.settings)
         self._left_aside: dict[str, str] = {}
+        self._logged: set[str] = set()
 
     # Planned
 
@@ -119,23 +120,28 @@ class InsightsSource(Source):
                 left_aside=aside.append,
             )
             downloads.append(Download(file.name, path))
-        report = report_file(downloads, expected, rename, folder)
+        report = report_file(downloads, expected, rename, folder, self._log_once)
         if report is None:
             raise FileError(Path(dataset.name), _without_rows(dataset, finished))
         # A usage report's list of filters is a sheet too (observed).
         may_have_rows = [] if cast("InsightsDataset", dataset).is_aggregated else aside
         for position in aside:
-            logger.log(
+            self._log_once(
                 logging.WARNING if may_have_rows else logging.INFO,
-                "Sheet %d of export %s does not have the report's columns and is left aside.",
-                position,
-                finished.export_id,
+                f"Sheet {position} of an export of '{dataset.name}' does not have the report's "
+                "columns and is left aside.",
             )
         if names := [*report.left_aside, *(f"sheet {position}" for position in may_have_rows)]:
             self._left_aside[dataset.name] = ", ".join(names)
         if spec.owner:
             return report.path
         return with_team_ids(report.path, self.teams, rename, folder / "of_all_teams.csv")
+
+    def _log_once(self, level: int, sentence: str) -> None:
+        """Log what is the same for each team and month."""
+        if sentence not in self._logged:
+            self._logged.add(sentence)
+            logger.log(level, "%s", sentence)
 
     @override
     def incomplete(self, dataset: Dataset) -> str | None:

@@ -26,6 +26,7 @@ from tap_autodesk_exports.exports.export import (
     PendingExport,
     QuotaUsedUp,
     Status,
+    known_status,
     status_of,
 )
 
@@ -43,12 +44,9 @@ TOO_MANY_REQUESTS = 429
 DAY = dt.timedelta(days=1)
 KEPT = dt.timedelta(days=30)
 """How long a pending export is looked for; how long the server keeps it is not documented."""
-_REST = (
-    r"(-(?P<base>[0-9a-f]{6}))?(-(?P<start>\d{8})-(?P<end>\d{8}))?"
-    r"-(?P<asked_at>\d{8}T\d{12})(\.csv)*"
-)
-"""What follows in a file name that this tap gave, once it is said what is inside; the server
-appends `.csv`."""
+_REST = r"(?P<base>[0-9a-f]{6})?((?P<start>\d{8})(?P<end>\d{8}))?(?P<asked_at>\d{8}t\d{12})"
+"""What follows in a file name that this tap gave, once it is said what is inside; as `_plain`
+returns it."""
 
 STATUSES = {
     "Requested": Status.PENDING,
@@ -103,7 +101,7 @@ class TokenFlexService:
         alike = {
             request: name
             for request in _read(self._listed.of(wanted.spec.owner))
-            if (name := re.fullmatch(re.escape(_what(wanted.spec)) + _REST, request.file_name))
+            if (name := re.fullmatch(_plain(_what(wanted.spec)) + _REST, _plain(request.file_name)))
         }
         newest = max(alike.values(), key=lambda name: name["asked_at"], default=None)
         is_unloaded = newest is not None and (newest["base"] or "") == wanted.base
@@ -119,7 +117,7 @@ class TokenFlexService:
         self, request: Request, name: re.Match[str], wanted: PendingExport, *, is_unloaded: bool
     ) -> PendingExport | None:
         """Read a request of this tap; None where it does not serve."""
-        status = STATUSES.get(request.status)
+        status = known_status(request.status, STATUSES)
         asked_at = _read_moment(name["asked_at"], _MOMENT)
         if asked_at is None:
             return None
