@@ -54,17 +54,17 @@ class TapAutodeskExports(CommandLine):
 
     def _discovered(self) -> Iterator[TapStream]:
         settings = self.session.settings
+        schemas = None if self.input_catalog is None else self._catalog_schemas
         for api in settings.apis:
             entry = SOURCES[api]
             yield from (ListingStream(self, self.session, listing) for listing in entry.listings)
-            for dataset in entry.datasets(settings, self._catalog_schemas()):
+            for dataset in entry.datasets(settings, schemas):
                 yield DatasetStream(self, self.session, dataset, self.output)
 
-    def _catalog_schemas(self) -> Mapping[str, Mapping[str, Any]] | None:
-        """Return the schemas of the user's catalog; None for discovery."""
-        if self.input_catalog is None:
-            return None
-        return {entry.tap_stream_id: entry.schema.to_dict() for entry in self.input_catalog.streams}
+    def _catalog_schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the schemas of the user's catalog."""
+        entries = self.input_catalog.streams if self.input_catalog else ()
+        return {entry.tap_stream_id: entry.schema.to_dict() for entry in entries}
 
     @override
     def setup_mapper(self) -> None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.listing import Listing
     from tap_autodesk_exports.settings import Settings
 
-    CatalogSchemas = Mapping[str, Mapping[str, Any]]
-    """Name of a stream in a catalog -> its JSON schema."""
+    CatalogSchemas = Callable[[], Mapping[str, Mapping[str, Any]]]
+    """Called where they are needed: name of a stream in a catalog -> its JSON schema."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Entry:
 
     Attributes:
         listings: What it answers at once.
-        datasets: Takes the settings and the user's catalog (None for discovery); returns what it
-            exports.
+        datasets: Takes the settings and what gives the schemas of the user's catalog (None for
+            discovery); returns what it exports.
         source: Makes its part of a run.
         check: Tries what a run needs, without requesting an export.
         expected: Endpoint -> the fields that it is expected to answer.

@@ -83,19 +83,26 @@ class Archive:
         self._path = path
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._copies: collections.Counter[str] = collections.Counter()
+        self._spellings: dict[str, str] = {}
         self._zip = open_zip(path)
         for member in sorted(self._zip.infolist(), key=lambda member: member.filename.count("/")):
             if not member.is_dir():
                 name = self._base_name(member)
                 self._members.setdefault(name, member)
+                self._spellings.setdefault(name.lower(), name)
                 self._copies[name.lower()] += 1
 
     def names(self) -> list[ArchiveMember]:
         """Return the members, in no particular order."""
-        return [
-            ArchiveMember(name, member.file_size, self._copies[name.lower()])
-            for name, member in self._members.items()
-        ]
+        return [self._member(name) for name in self._members]
+
+    def find(self, name: str) -> ArchiveMember | None:
+        """Return the member that has a name, whatever its case; None where there is none."""
+        found = self._spellings.get(name.lower())
+        return None if found is None else self._member(found)
+
+    def _member(self, name: str) -> ArchiveMember:
+        return ArchiveMember(name, self._members[name].file_size, self._copies[name.lower()])
 
     def extract(self, name: str, folder: Path) -> Path:
         """Unpack one member into `folder` and return its path; its checksum is checked.

@@ -22,7 +22,7 @@ OVERWRITTEN = (
 )
 
 
-def read_catalog(text: str, what: str) -> dict[str, Any]:
+def read_catalog(text: str, what: str) -> Catalog:
     """Return the catalog that a text holds.
 
     Args:
@@ -33,8 +33,10 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
         ConfigurationError: It is no JSON, no catalog, or that of another run of Meltano's.
     """
     catalog = _parsed(text, what)
+    found = Catalog()
     try:
-        for stream in Catalog.from_dict(catalog).streams:
+        found = Catalog.from_dict(catalog)
+        for stream in found.streams:
             stream.metadata.resolve_selection()
         is_one = all(map(_has_columns, catalog.get("streams", ())))
         wrong = [part for stream in catalog.get("streams", ()) for part in _odd_parts(stream)]
@@ -55,7 +57,7 @@ def read_catalog(text: str, what: str) -> dict[str, Any]:
         raise ConfigurationError(msg)
     if patterns := given_patterns():
         _check(catalog, Patterns(patterns), what)
-    return catalog
+    return found
 
 
 def _parsed(text: str, what: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 import click
 from singer_sdk import Tap
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_autodesk_exports.session import Session
+
+Read = TypeVar("Read")
+"""What is read from a file."""
 
 BATCH_IS_ON = (
     "Setting 'batch_config' is on: rows go out as files that the target must load. Known to load "
@@ -202,7 +205,7 @@ class CommandLine(Tap, abc.ABC):
             sys.exit(1)
 
 
-def _read(file: IO[str], what: str, read: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+def _read(file: IO[str], what: str, read: Callable[[str, str], Read]) -> Read:
     """Return what a file holds.
 
     Raises:

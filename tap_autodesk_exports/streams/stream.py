@@ -61,8 +61,9 @@ class TapStream(Stream):
             chosen = getattr(entry.metadata.get(()), "table_key_properties", None)
             if chosen and tuple(chosen) != tuple(self.primary_keys):
                 entry.key_properties = chosen
-            hashed = hashed_schema(entry.schema.to_dict(), self._hashing)
-            entry.schema = Schema.from_dict(hashed)
+            if self._hashing:
+                hashed = hashed_schema(entry.schema.to_dict(), self._hashing)
+                entry.schema = Schema.from_dict(hashed)
         super().apply_catalog(catalog)
 
     @property

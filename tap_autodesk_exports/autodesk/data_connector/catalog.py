@@ -23,13 +23,13 @@ from tap_autodesk_exports.tables.layout import EXPORT_ID, PROVENANCE, ROW_ID, ty
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_autodesk_exports.autodesk.data_connector.schema.registry import Registry
     from tap_autodesk_exports.settings import Settings
 
-    CatalogSchemas = Mapping[str, Mapping[str, Any]]
-    """Name of a stream in a catalog -> its JSON schema."""
+    CatalogSchemas = Callable[[], Mapping[str, Mapping[str, Any]]]
+    """Called where they are needed: name of a stream in a catalog -> its JSON schema."""
 
 SURE = frozenset({"verified", "documented"})
 """Confidences of a key in the registry that make it the stream's key."""
@@ -100,7 +100,7 @@ def datasets(settings: Settings, catalog: CatalogSchemas | None) -> Iterator[Tab
 
     Args:
         settings: The settings.
-        catalog: The user's catalog; None for discovery.
+        catalog: Gives the schemas of the user's catalog; None for discovery.
 
     Raises:
         TapError: The published schema could not be fetched.
@@ -125,7 +125,7 @@ def _registry(settings: Settings, catalog: CatalogSchemas | None) -> Registry:
         return renewed(known, published(settings.api_url, groups))
     others = {
         name: _of_catalog(name, schema)
-        for name, schema in catalog.items()
+        for name, schema in catalog().items()
         if name not in known and _is_table(name, schema)
     }
     return known | others

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import bisect
+import itertools
 import logging
 import re
 import threading
@@ -16,7 +17,7 @@ from tap_autodesk_exports.files.archive import Archive, ArchiveMember
 from tap_autodesk_exports.files.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.exports.export import ExportFile, ExportSpec, FinishedExport
     from tap_autodesk_exports.loading.dataset import Load
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[FinishedExport, ExportFile, Path], Path]
     """Fetches a file of an export into a folder."""
+    _Named = tuple[str, str, int | None]
+    """Base name in small letters, name, and size of a file."""
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -112,6 +115,7 @@ class ExtractFiles:
         self._finished = finished
         self._fetch = fetch
         self._files = _by_name(finished.files)
+        self._sorted = _sorted((each.name, each.size) for each in finished.files)
         self._folder = workspace.folder()
         self._archive: Archive | None = None
         self._as_zip = as_zip
@@ -135,7 +139,7 @@ class ExtractFiles:
         """
         file = f"{name}.csv"
         listed = self._files.get(file)
-        self._check_alone(name, [(each.name, each.size) for each in self._finished.files])
+        self._check_alone(name, self._sorted)
         in_zip = self._as_zip or (ZIP in self._files and not _has_tables(self._files))
         if in_zip and file not in self._damaged:
             member = self._unzipped(file, listed, folder)
@@ -164,11 +168,11 @@ class ExtractFiles:
         if isinstance(member, ArchiveMember):
             return archive.extract(member.name, folder)
         if listed is None:
-            inside = [(each.name, each.size) for each in archive.names()]
+            inside = _sorted((each.name, each.size) for each in archive.names())
             if member != LACKS:
                 raise self._in_several_files(file, [f"{file} (more than once in the ZIP)"])
             self._check_alone(file.removesuffix(".csv"), inside)
-            self._check_tables([*self._files, *(name for name, _ in inside)])
+            self._check_tables([*self._files, *(base for base, *_ in inside)])
             return None
         size = "" if listed.size is None else f" with {listed.size} bytes"
         logger.warning(
@@ -180,17 +184,17 @@ class ExtractFiles:
         )
         return None
 
-    def _check_alone(self, name: str, there: Iterable[tuple[str, int | None]]) -> None:
+    def _check_alone(self, name: str, there: Sequence[_Named]) -> None:
         """Check that a table is there as one file: parts, copies and packed files are not joined.
 
         Args:
             name: The table.
-            there: Names and sizes of the files.
+            there: The files, sorted.
 
         Raises:
             TapError: There are several, or one of another form.
         """
-        akin = {(_base(each), size): each for each, size in there if _is_akin(each, name)}
+        akin = {(base, size): each for base, each, size in _akin(there, name)}
         file = f"{name}.csv"
         if len(akin) > 1 or any(base != file for base, _ in akin):
             raise self._in_several_files(file, sorted(akin.values()))
@@ -289,24 +293,31 @@ def _has_tables(names: Iterable[str]) -> bool:
     return any(_TABLE.fullmatch(_base(name)) for name in names)
 
 
-@functools.lru_cache(maxsize=4096)
 def _base(name: str) -> str:
-    """Return a base name in small letters; each table asks it of all files of its extract."""
+    """Return a base name in small letters."""
     return PurePosixPath(name.replace("\\", "/")).name.lower()
 
 
-def _is_akin(file: str, table: str) -> bool:
-    """Tell whether a file is a table, by its name, or a part or a copy of it."""
-    base = _base(file)
-    return base.startswith(table) and re.fullmatch(_AKIN, base[len(table) :]) is not None
+def _sorted(files: Iterable[tuple[str, int | None]]) -> Sequence[_Named]:
+    """Return base name, name and size of files, sorted by the first."""
+    return sorted(((_base(name), name, size) for name, size in files), key=lambda each: each[0])
+
+
+def _akin(there: Sequence[_Named], table: str) -> Iterator[_Named]:
+    """Yield the files that are a table, by their names, or a part or a copy of it."""
+    first = bisect.bisect_left(there, table, key=lambda each: each[0])
+    for each in itertools.islice(there, first, None):
+        if not each[0].startswith(table):
+            return
+        if re.fullmatch(_AKIN, each[0][len(table) :]):
+            yield each
 
 
 def _member(archive: Archive, file: str, listed: ExportFile | None) -> ArchiveMember | str:
     """Return the member that is a table's file, or as a verb what is wrong with the ZIP."""
-    members = [member for member in archive.names() if member.name.lower() == file]
-    if not members:
+    member = archive.find(file)
+    if member is None:
         return LACKS
-    member = members[0]
     if member.copies > 1:
         return "has more than one of"
     if listed and PurePosixPath(listed.name).name != member.name:

@@ -59,6 +59,7 @@ class DataConnectorSource(Source):
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
         self._reported: set[str] = set()
+        self._looked_through: set[str] = set()
         self._deferred: set[str] = set()
 
     @property
@@ -116,6 +117,9 @@ class DataConnectorSource(Source):
 
     def _report_new_tables(self, finished: FinishedExport) -> None:
         """Name the files of selected service groups that belong to no known table, once."""
+        if finished.export_id in self._looked_through:
+            return
+        self._looked_through.add(finished.export_id)
         known = {*bundled(), *self._context.streams}
         groups = {table.service_group for table in self._tables}
         names = {file.name.removesuffix(".csv") for file in extract_files(finished)}
