@@ -12,9 +12,6 @@ from tap_autodesk_exports.errors import Stopped
 if TYPE_CHECKING:
     import threading
 
-CANONICAL_TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
-"""The one way in which this tap writes an instant: UTC, six fraction digits."""
-
 
 class Clock:
     """The real clock."""
@@ -49,8 +46,10 @@ def pause(clock: Clock, seconds: float, stop: threading.Event, *, jitter: float 
 
 
 def canonical(instant: dt.datetime) -> str:
-    """Write an aware instant in the canonical form."""
-    return instant.astimezone(dt.UTC).strftime(CANONICAL_TIMESTAMP)
+    """Write an aware instant in the one way of this tap: UTC, six fraction digits."""
+    # Not by `strftime`, which writes the year 1 with one digit.
+    plain = instant.astimezone(dt.UTC).replace(tzinfo=None)
+    return f"{plain.isoformat(timespec='microseconds')}Z"
 
 
 def instant(text: str | None) -> dt.datetime | None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BLOT = "***"
+OURS = ("tap-autodesk-exports", "tap_autodesk_exports", "singer_sdk")
+"""How the names of the loggers begin whose lines at DEBUG are known to hold no secret."""
 LONGEST_LINE = 32 << 10
 """Characters of a line of the log."""
 SHORTEST = 8
@@ -35,6 +37,10 @@ SHORTEST = 8
 SHORTEST_SIGNATURE = 20
 """Characters of a value in a link's query that may be its signature, and is no date or number."""
 KEPT_LINKS = 1000
+MOST_CAUSES = 10
+"""Errors of a chain that are shown."""
+LONGEST_REASON = 500
+"""Characters of an unexpected error's own text."""
 MOST_BACKSLASHES = 3
 """In a secret that is looked for in any mixture of escapes: each may be one, or belong to one, so
 that more of them would be looked for in too many ways. No token has any."""
@@ -99,6 +105,25 @@ def secrets_of_batches(config: Any) -> list[str]:  # noqa: ANN401
     return [value for value in found if isinstance(value, str)]
 
 
+def trace(error: BaseException) -> str:
+    """Return the traceback of an error and of its causes, without what their texts quote.
+
+    Libraries quote values of rows there, which may be personal: those that are hashed too.
+    """
+    blocks: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(blocks) < MOST_CAUSES:
+        text = _QUOTED.sub(BLOT, str(cause))[:LONGEST_REASON]
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        blocks.append(f"{frames}{type(cause).__name__}: {text}\n")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "Traceback (most recent call last):\n" + "caused\n".join(reversed(blocks))
+
+
+_QUOTED = re.compile("['\"`].*", re.DOTALL)
+"""A text from its first quotation mark on: quotes may hold quotes, or have no end."""
+
+
 class Redaction:
     """The secrets of this process, and the logs that must not tell them.
 
@@ -144,11 +169,14 @@ class Redaction:
 
         Called after the SDK has set logging up, also from the file that `SINGER_SDK_LOG_CONFIG`
         names: whatever a handler's formatter makes of a record, tracebacks included, is redacted.
+        What other libraries log at DEBUG is left out: those for buckets write whole requests, with
+        a session's token of which this tap knows nothing (observed: botocore).
         """
         named = logging.Logger.manager.loggerDict.values()
         loggers = [logging.getLogger(), *(x for x in named if isinstance(x, logging.Logger))]
         for handler in {handler for logger in loggers for handler in logger.handlers}:
             handler.setFormatter(_Redacting(handler.formatter or logging.Formatter(), self.redact))
+            handler.addFilter(_is_ours_or_matters)
         sys.excepthook = self._tell
         threading.excepthook = lambda args: self._tell(
             args.exc_type, args.exc_value, args.exc_traceback
@@ -158,9 +186,10 @@ class Redaction:
         self,
         kind: type[BaseException],
         error: BaseException | None,
-        trace: TracebackType | None,
+        frames: TracebackType | None,
     ) -> None:
-        sys.stderr.write(self.redact("".join(traceback.format_exception(kind, error, trace))))
+        found = error if error is not None else kind()
+        sys.stderr.write(self.redact(trace(found.with_traceback(frames))))
 
 
 class _Needle:
@@ -246,6 +275,10 @@ def _in_base64(secret: str) -> frozenset[str]:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
+
+
+def _is_ours_or_matters(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO or record.name.startswith(OURS)
 
 
 class _Redacting(logging.Formatter):

@@ -15,6 +15,7 @@ from tap_autodesk_exports.loading.report import Report, StreamOutcome
 from tap_autodesk_exports.progress.display import Display
 from tap_autodesk_exports.progress.facts import Facts, Running
 from tap_autodesk_exports.progress.heartbeat import Heartbeat
+from tap_autodesk_exports.redaction import trace
 from tap_autodesk_exports.run import Run
 from tap_autodesk_exports.sandbox.launch import launch
 from tap_autodesk_exports.settings import Settings
@@ -149,11 +150,15 @@ class Session:
             except MemoryError:
                 msg = "The system gives this process no more memory; allow it more than it has now."
                 self.fail(stream, TapError(msg))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 if why := getattr(error, "strerror", None):
                     msg = f"The system refused something that the stream needs: {why}."
                 else:
-                    logger.exception("A defect of this tap, or something that it did not expect")
+                    # Not with the error's own text, which may quote a value of a row.
+                    logger.error(  # noqa: TRY400
+                        "A defect of this tap, or something that it did not expect\n%s",
+                        trace(error),
+                    )
                     msg = f"Stopped by {type(error).__name__}; the log has the details."
                 self.fail(stream, TapError(msg))
 

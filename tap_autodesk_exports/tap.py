@@ -14,13 +14,13 @@ from typing_extensions import override
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.loading.state import usable
 from tap_autodesk_exports.session import Session
 from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
 from tap_autodesk_exports.streams.selection import is_meltanos_default
-from tap_autodesk_exports.streams.state import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from tap_autodesk_exports.redaction import (
     excerpt,
     secrets_of,
     secrets_of_batches,
+    trace,
     without_secrets,
 )
 
@@ -313,3 +315,66 @@ def test_what_a_folder_of_batches_holds_of_secrets_is_known(root):
 @pytest.mark.parametrize("config", [None, "x", [], {}, {"storage": "x"}, {"storage": {"root": 1}}])
 def test_a_folder_of_batches_may_be_anything(config):
     assert [text for text in secrets_of_batches(config) if text != "1"] == []
+
+
+def test_what_other_libraries_log_at_debug_is_left_out():
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    loggers = [
+        logging.getLogger(name)
+        for name in ("botocore.auth", "gcsfs", "tap-autodesk-exports.x", "singer_sdk.y")
+    ]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        Redaction(list).guard()
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+            logger.debug("x-amz-security-token of %s", logger.name)
+            logger.info("as it goes with %s", logger.name)
+    finally:
+        root.removeHandler(handler)
+        for logger in loggers:
+            logger.setLevel(logging.NOTSET)
+    said = out.getvalue()
+    assert [name for name in ("botocore.auth", "gcsfs") if f"token of {name}" in said] == []
+    assert all(f"as it goes with {logger.name}" in said for logger in loggers)
+    assert "token of tap-autodesk-exports.x" in said
+    assert "token of singer_sdk.y" in said
+
+
+CELL = "zoe.planted@firm-example.test"
+
+
+def _quoted_by_a_database():
+    import duckdb
+
+    duckdb.sql(f"SELECT CAST('{CELL}' AS DATE)").fetchall()
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        _quoted_by_a_database,
+        lambda: int(CELL),
+        lambda: {}[CELL],
+        lambda: {}[f"two\nlines, {CELL}"],
+        lambda: json.loads('"')[CELL],
+        lambda: bytes.fromhex(CELL),
+    ],
+)
+def test_the_traceback_of_a_defect_quotes_no_value(fail):
+    def fail_again():
+        try:
+            fail()
+        except Exception as error:
+            msg = f"because of {str(error)!r}"
+            raise RuntimeError(msg) from error
+
+    for each in (fail, fail_again):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - of any kind
+            each()
+        said = trace(caught.value)
+        assert "planted" not in said
+        assert f"{type(caught.value).__name__}: " in said
+        assert "test_redaction.py" in said

@@ -207,7 +207,7 @@ class AdbcDestination:
                 made = dbapi.connect(self._driver.connect(self._address))
                 connection = _Connection(made, self._driver, self.title)
                 undo.callback(connection.close)
-                connection.schema = self._schema or str(connection.rows(self._driver.schema)[0][0])
+                connection.schema = self._schema or connection.default_schema()
             except _errors() as error:
                 msg = (
                     f"{self.title} cannot be reached ({_reason(error)}): check the address, the "
@@ -284,9 +284,24 @@ class _Connection:
             cursor.adbc_statement.execute_update()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a small query."""
-        with self._lock:
-            return self._rows(query)
+        """Return the rows of a small query.
+
+        Raises:
+            DestinationError: The database does not answer it.
+        """
+        try:
+            with self._lock:
+                return self._rows(query)
+        except _errors() as error:
+            msg = (
+                f"{self.title} cannot be read ({_reason(error)}): check that it is there, and that "
+                "the user may read and write the tables."
+            )
+            raise DestinationError(msg) from None
+
+    def default_schema(self) -> str:
+        """Return the schema in which tables are made where none is named."""
+        return str(self._rows(self._driver.schema)[0][0])
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415

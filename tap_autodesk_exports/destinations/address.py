@@ -11,6 +11,7 @@ from tap_autodesk_exports.destinations.duckdb_file import DuckDBFile
 from tap_autodesk_exports.destinations.files import FORMATS, folder_of_parquet, one_file
 from tap_autodesk_exports.destinations.storage import Bucket, LocalFolder, usable
 from tap_autodesk_exports.redaction import without_secrets
+from tap_autodesk_exports.settings.storages import EXTRAS
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.destinations.destination import Destination
@@ -23,7 +24,7 @@ DRIVERS = {
     "bigquery": adbc.BIGQUERY,
 }
 DUCKDB = ".duckdb"
-STORAGES = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "file": ""}
+STORAGES = {**EXTRAS, "file": ""}
 """Scheme -> the extra that it needs."""
 FORMS = (
     "a file (x.csv, x.jsonl, x.jsonl.gz, x.parquet), a folder for Parquet files (with a slash at "

@@ -133,32 +133,50 @@ class DuckDBFile:
         return SqlStore(self, layout)
 
     def execute(self, statement: str) -> None:
-        """Run a statement."""
-        with self._lock:
-            self._open.execute(statement)
+        """Run a statement.
+
+        Raises:
+            DestinationError: It was refused.
+        """
+        import duckdb  # noqa: PLC0415
+
+        try:
+            with self._lock:
+                self._open.execute(statement)
+        except duckdb.Error as error:
+            raise _refused(self.title, error) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._lock:
-            found: list[tuple[Any, ...]] = self._open.execute(query).fetchall()
-            return found
+        """Return the rows of a query.
+
+        Raises:
+            DestinationError: The file does not answer it.
+        """
+        import duckdb  # noqa: PLC0415
+
+        try:
+            with self._lock:
+                found: list[tuple[Any, ...]] = self._open.execute(query).fetchall()
+        except duckdb.Error as error:
+            msg = (
+                f"{self.title} cannot be read ({_kind(error)} error): look whether somebody else "
+                "has changed its tables, or name another file."
+            )
+            raise DestinationError(msg) from None
+        return found
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is done inside, or nothing of it."""
-        import duckdb  # noqa: PLC0415
-
         # One thread at a time: the connection has one transaction.
         with self._lock:
             try:
                 self.execute("BEGIN")
                 yield
                 self.execute("COMMIT")
-            except BaseException as error:
-                with contextlib.suppress(duckdb.Error):
+            except BaseException:
+                with contextlib.suppress(DestinationError):
                     self.execute("ROLLBACK")
-                if isinstance(error, duckdb.Error):
-                    raise _refused(self.title, error) from None
                 raise
 
     def table(self, name: str) -> str:
@@ -189,8 +207,12 @@ class DuckDBFile:
 
 def _refused(title: str, error: Exception) -> DestinationError:
     """Return the sentence for what DuckDB refused, without values of rows."""
-    kind = type(error).__name__.removesuffix("Exception")
     return DestinationError(
-        f"{title} did not take the rows ({kind} error), so nothing of the load was kept. Look "
-        "whether the disk is full or something else has the file open, and run again."
+        f"{title} did not take the rows ({_kind(error)} error), so nothing of the load was kept. "
+        "Look whether the disk is full or something else has the file open, and run again."
     )
+
+
+def _kind(error: Exception) -> str:
+    """Return what kind of an error it is: its text may hold values."""
+    return type(error).__name__.removesuffix("Exception")

@@ -103,14 +103,12 @@ class FileDestination:
 
     def _recover(self, coming: bytes) -> None:
         """Take the state that was about to be written, where its file is in place already."""
-        try:
-            found = read_json(coming)
-            stream, files = found["stream"], found["files"]
-        except (ValueError, KeyError, TypeError):  # it was cut
-            stream, files = None, {}
-        name = self.name_of(stream) if stream else ""
-        if stream and self._is_in_place(name, files[stream]):
-            self.storage.write(self._state_name, coming)
+        found = _object(coming)
+        stream = found.get("stream")
+        if isinstance(stream, str) and isinstance(found.get("state"), dict):
+            facts = _facts(found.get("files")).get(stream)
+            if facts and self._is_in_place(self.name_of(stream), facts):
+                self.storage.write(self._state_name, coming)
         self.storage.remove(self._next_name)
 
     def _is_in_place(self, name: str, facts: Mapping[str, Any]) -> bool:
@@ -127,16 +125,18 @@ class FileDestination:
         content = self.storage.read(self._state_name)
         if content is None:
             return None
-        try:
-            found = read_json(content)
-            state, self._files = found["state"], found["files"]
-        except (ValueError, KeyError, TypeError):
+        found = _object(content)
+        state = found.get("state")
+        if not isinstance(state, dict):
             return "no state"  # which its reader reports
+        self._files = _facts(found.get("files"))
+        bookmarks = state.get("bookmarks")
         for stream in list(self._files):
             if self.storage.size(self.name_of(stream)) is None:
                 logger.warning("%s: its file is gone, so all of it is loaded again.", stream)
                 del self._files[stream]
-                state.get("bookmarks", {}).pop(stream, None)
+                if isinstance(bookmarks, dict):
+                    bookmarks.pop(stream, None)
         return json.dumps(state, ensure_ascii=False)
 
     def write_state(self, text: str) -> None:
@@ -198,6 +198,24 @@ class FileDestination:
     def store(self, layout: Layout) -> FileStore:
         """Return the file of a stream."""
         return FileStore(self, layout)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """Return the object that a file holds; an empty one where it was cut or damaged."""
+    try:
+        found = read_json(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _facts(files: Any) -> Files:  # noqa: ANN401
+    """Return the facts of those files that have them; the others are nobody's."""
+    return {
+        stream: facts
+        for stream, facts in (files.items() if isinstance(files, dict) else ())
+        if isinstance(facts, dict) and {"size", "sha256"} <= facts.keys()
+    }
 
 
 def one_file(path: Path, suffix: str) -> FileDestination:

@@ -64,7 +64,12 @@ def of_records(
 
     Returns:
         The files, and the number of rows.
+
+    Raises:
+        TapError: A number has no room, a text is none, or a record is too large.
     """
+    import duckdb  # noqa: PLC0415 - takes a third of a second
+
     key = [name for name, own in layout.names.items() if own in layout.key]
     rows = {tuple(record[name] for name in key): record for record in records}
     if not rows:
@@ -75,8 +80,15 @@ def of_records(
             for name, type_ in layout.columns.items():
                 if type_ is Type.NUMBER:
                     _check_exact(name, record.get(name), numbers)
-            file.write(json.dumps({name: _text(record.get(name)) for name in layout.columns}))
-            file.write("\n")
+            texts = {name: _text(record.get(name)) for name in layout.columns}
+            try:
+                file.write(json.dumps(texts, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError:
+                msg = (
+                    "A text of the list ends in half of a character, as one does that was cut "
+                    "inside of an emoji, and nothing can keep it: correct it at Autodesk."
+                )
+                raise TapError(msg) from None
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
     outputs = ", ".join(
         f"{sql_value(identifier(name), type_, numbers)} AS {identifier(name)}"
@@ -89,6 +101,10 @@ def of_records(
             f"COPY (SELECT {outputs} FROM read_json({literal(str(lines))}, columns = {{{columns}}},"
             f" format = 'newline_delimited')) TO {literal(str(path))} (FORMAT parquet)"
         )
+    except duckdb.Error as error:
+        kind = type(error).__name__.removesuffix("Exception")
+        msg = f"The list cannot be written ({kind} error): one of its records may be too large."
+        raise TapError(msg) from None
     finally:
         database.close()
     return [path], len(rows)
@@ -99,8 +115,11 @@ def _check_exact(name: str, value: Any, numbers: ParquetNumbers) -> None:  # noq
     if value is None or not numbers.digits:
         return
     number = Decimal(value)
-    fits = abs(number) < Decimal(10) ** (numbers.digits - numbers.scale)
-    if fits and number.scaleb(numbers.scale) % 1 == 0:
+    # Not by calculating, which rounds to 28 digits.
+    _, digits, exponent = number.as_tuple()
+    zeros = len(digits) - len(bytes(digits).rstrip(b"\0"))
+    fits = number.adjusted() < numbers.digits - numbers.scale
+    if not number or (fits and -int(exponent) - zeros <= numbers.scale):
         return
     msg = (
         f"Column '{name}' holds a number that {numbers} cannot store without a change: set "
@@ -109,13 +128,19 @@ def _check_exact(name: str, value: Any, numbers: ParquetNumbers) -> None:  # noq
     raise TapError(msg)
 
 
+_MOST_ZEROS = 100
+
+
 def _text(value: Any) -> str | None:  # noqa: ANN401
     match value:
         case None | str():
             return value
         case bool():
             return str(value).lower()
-        case int() | Decimal():
+        case int():
             return str(value)
+        case Decimal():
+            # Without an exponent, unless that took very many zeros: such a number stays text.
+            return format(value, "f") if abs(value.adjusted()) < _MOST_ZEROS else str(value)
         case _:  # a list
             return json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tap_autodesk_exports.destinations.destination import STATE_NAME, DestinationError
 from tap_autodesk_exports.destinations.layout import identifier, literal
+from tap_autodesk_exports.tables.layout import PROVENANCE
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -175,10 +176,27 @@ class SqlStore:
             columns = ", ".join(f"{identifier(name)} {sql}" for name, sql in types.items())
             self._database.execute(f"CREATE TABLE {table} ({columns})")
             return True
+        self._check_ours(table, found)
         for name, sql in types.items():
             if name not in found:
                 self._database.execute(f"ALTER TABLE {table} ADD COLUMN {identifier(name)} {sql}")
         return False
+
+    def _check_ours(self, table: str, found: Mapping[str, str]) -> None:
+        """Refuse a table with rows and without any of the columns that all our rows have.
+
+        A snapshot would delete them, and nothing could bring them back.
+
+        Raises:
+            DestinationError: It is such a table.
+        """
+        ours = {self._layout.names.get(name, name) for name in PROVENANCE}
+        if ours.isdisjoint(found) and self._database.rows(f"SELECT 1 FROM {table} LIMIT 1"):
+            msg = (
+                f"Table '{self._layout.stream}' has rows that no export has written, and an export "
+                "would delete them: rename the table, or export into another schema (`--schema`)."
+            )
+            raise DestinationError(msg)
 
     def _add_key(self, table: str) -> None:
         key = ", ".join(map(identifier, self._layout.key))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.loading.state import usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,13 +54,15 @@ class KeptState:
     def read(self, text: str | None) -> None:
         """Begin with the state that the destination has; None where it has none.
 
+        Parts of it that cannot be read are named in the log and ignored.
+
         Raises:
             DestinationError: It is no state.
         """
-        state = _read(text)
-        self.exports = list(state.get("exports") or ())
-        self.bookmarks = state.get("bookmarks") or {}
-        self.names = state.get("names") or {}
+        state = usable(_read(text))
+        self.exports = state["exports"]
+        self.bookmarks = state["bookmarks"]
+        self.names = _names(state.get("names"))
         self._committed = copy.deepcopy(self.bookmarks)
         self._published = {_key(entry): entry for entry in self.exports}
 
@@ -136,6 +139,16 @@ def _key(entry: Mapping[str, Any]) -> str:
     spec = entry.get("spec")
     parts = spec if isinstance(spec, dict) else {}
     return "/".join(str(parts.get(name, "")) for name in ("api", "name", "owner", "slot"))
+
+
+def _names(found: Any) -> dict[str, dict[str, str]]:  # noqa: ANN401
+    """Return the names of columns that a state holds, without what can be none."""
+    streams = found if isinstance(found, dict) else {}
+    return {
+        stream: {column: own for column, own in names.items() if own and isinstance(own, str)}
+        for stream, names in streams.items()
+        if isinstance(names, dict)
+    }
 
 
 def _read(text: str | None) -> State:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -103,30 +105,46 @@ def list_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Return a value in the type that its schema asks for; None where it does not fit."""
-    names = schema["type"]
+    names, form = schema["type"], schema.get("format")
+    is_text = "string" in names and form is None
     match value:
         case bool():
             return value if "boolean" in names else None
         case int() | Decimal():
-            return value if "number" in names else _text(value, names)
-        case str() if schema.get("format") == "date-time":
-            at = instant(value)
-            return canonical(at) if at else None
+            return value if "number" in names else str(value) if is_text else None
+        case str() if form:
+            return _time(value, form)
         case str():
-            return value if "string" in names else _number(value, names)
+            return value if is_text else _number(value, names)
         case list():
             return [_item(item) for item in value] if "array" in names else None
         case _:
-            return compact(value) if "string" in names else None
+            return compact(value) if is_text else None
 
 
-def _text(value: int | Decimal, names: list[str]) -> str | None:
-    return str(value) if "string" in names else None
+def _time(value: str, form: str) -> str | None:
+    """Return a date or an instant as RECORD messages write it; None where it is none.
+
+    An instant has six fraction digits, and a date no time of day: no other value loses any.
+    """
+    at = instant(value)
+    if at is None or _FINER.search(value):
+        return None
+    if form == "date-time":
+        return canonical(at)
+    return at.date().isoformat() if at.time() == dt.time() else None
+
+
+_FINER = re.compile(r"[.,][0-9]{6}[0-9]*[1-9]")
+"""A fraction of a second with more than six digits."""
 
 
 def _number(value: str, names: list[str]) -> int | None:
     """Return a number that the API wrote as text: sizes and years occur in both forms."""
-    return int(value) if "number" in names and value.isdecimal() else None
+    return int(value) if "number" in names and _DIGITS.fullmatch(value) else None
+
+
+_DIGITS = re.compile("[0-9]{1,100}")
 
 
 def _item(item: Any) -> str | None:  # noqa: ANN401

@@ -14,6 +14,7 @@ from tap_autodesk_exports.exports.export import QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import prepare
+from tap_autodesk_exports.redaction import trace
 
 if TYPE_CHECKING:
     import threading
@@ -107,8 +108,10 @@ class Schedule:
             plan = self._sources[api].plan(selected)
         except TapError as error:
             plan = dict.fromkeys((each.name for each in selected), error)
-        except Exception as error:
-            logger.exception("Planning the exports of %s failed unexpectedly", api)
+        except Exception as error:  # noqa: BLE001
+            logger.error(  # noqa: TRY400
+                "Planning the exports of %s failed unexpectedly\n%s", api, trace(error)
+            )
             failure = TapError(
                 f"The exports could not be planned ({type(error).__name__}); the log has the "
                 "details. Run again; if it fails again, report it with the log."

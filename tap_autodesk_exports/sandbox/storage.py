@@ -154,7 +154,8 @@ class Storage(StorageBehaviour):
             return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
         expires = flask.request.args.get("Expires", "0")
         signature = flask.request.args.get("Signature", "")
-        if not hmac.compare_digest(signature, self._signature(api, key, expires)):
+        right = self._signature(api, key, expires)
+        if not hmac.compare_digest(signature.encode(errors="replace"), right.encode()):
             return _error(403, "SignatureDoesNotMatch", "The request signature does not match.")
         if self._clock.now().timestamp() > float(expires):
             return _error(403, "AccessDenied", "Request has expired")

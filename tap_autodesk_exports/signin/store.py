@@ -26,6 +26,7 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.redaction import secrets_of, without_secrets
+from tap_autodesk_exports.settings.storages import missing_extra
 from tap_autodesk_exports.signin.endpoint import Token
 from tap_autodesk_exports.signin.errors import SignInError, StoreError
 from tap_autodesk_exports.workspace import own_name
@@ -87,6 +88,12 @@ class TokenStore:
                 "like, and install the package for it."
             )
             raise ConfigurationError(msg) from None
+        if extra := missing_extra(location):
+            msg = (
+                f"Setting 'token_store' ({self.location}) needs a package that is not installed: "
+                f"install 'tap-autodesk-exports[{extra}]'."
+            )
+            raise ConfigurationError(msg)
         self._remote = place.protocol not in {"", "file", "local"}
         self._place = place if self._remote else self._path
         self._next = self._path.with_name(f".{self._path.name}.next")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 from tap_autodesk_exports.errors import ConfigurationError, TapError
+from tap_autodesk_exports.settings.storages import missing_extra
 from tap_autodesk_exports.streams.sdk import BatchConfig, discard_files
 from tap_autodesk_exports.tables.encoding import Encoding
 
@@ -52,6 +53,12 @@ def check_batches(config: Mapping[str, Any]) -> None:
         msg = f"Setting 'batch_config' is not what the Singer SDK wants: {_EXAMPLE}."
         raise ConfigurationError(msg)
     batch_encoding(batches)
+    if extra := missing_extra(storage.root):
+        msg = (
+            "The storage that 'storage.root' of the setting 'batch_config' names needs a package "
+            f"that is not installed: install 'tap-autodesk-exports[{extra}]'."
+        )
+        raise ConfigurationError(msg)
 
 
 def batch_encoding(config: BatchConfig) -> Encoding:

@@ -162,7 +162,7 @@ class DatasetStream(TapStream):
         are; without a version they would be deleted as those of an older one.
         """
         if self._sends_batches and self._stream_version is not None:
-            return {TABLE_VERSION: (Type.NUMBER, str(self._stream_version))}
+            return {TABLE_VERSION: (Type.INTEGER, str(self._stream_version))}
         return {}
 
     def rows(self, table: Table, after: After) -> Iterable[Record]:

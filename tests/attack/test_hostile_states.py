@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from support.attack import STREAMS
+from support.attack import COMPANION, STREAMS
 
 pytestmark = pytest.mark.kind(7)
 
@@ -319,3 +319,31 @@ def test_an_id_of_the_state_leads_nowhere_else(lab, api, name):
         assert "/etc/" not in request.path
         assert "X-Evil" not in dict(request.headers)
         assert ".." not in request.path.split("/")
+
+
+KEPT = {
+    "bookmarks that are a list": ("state", "bookmarks", []),
+    "bookmarks that are a number": ("state", "bookmarks", 5),
+    "a bookmark that is text": ("state", "bookmarks", {"insights_users": "x"}),
+    "exports that are true": ("state", "exports", True),
+    "names that are a list": ("state", "names", [[]]),
+    "names that are no text": ("state", "names", {"insights_users": {"email": 5}}),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.short("bookmarks that are a list")
+def test_a_state_that_a_destination_keeps_is_survived(lab, name):
+    """The state that a destination keeps is survived in the same way."""
+    folder = lab.folder / "all"
+    arguments = ("export", "insights_users", "--to", f"{folder}/")
+    lab.run(lab.config("insights"), *arguments, program=COMPANION).assert_ok()
+    path = folder / "_autodesk_exports_state.json"
+    kept = json.loads(path.read_text("utf-8"))
+    *parents, last, value = KEPT[name]
+    place = kept
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    path.write_text(json.dumps(kept), "utf-8")
+    lab.run(lab.config("insights"), *arguments, program=COMPANION).assert_ok()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from support import hostile
-from support.attack import POINTS, STREAMS, TAP
+from support.attack import COMPANION, POINTS, STREAMS, TAP
 
 pytestmark = pytest.mark.kind(8)
 
@@ -292,3 +295,23 @@ def test_a_run_that_fails_deletes_nothing_of_the_folder_it_runs_in(lab):
     lab.front.on("* *", hostile.answer(500, b"{}"))
     lab.run(lab.config(API), streams=STREAMS[API], cwd=place, program=TAP)
     assert listing(place) == before
+
+
+@pytest.mark.parametrize("kind", ["DuckDB", "SQLite"])
+def test_a_table_of_somebody_else_keeps_its_rows(lab, kind):
+    """An export deletes no rows of a table that no export has written, however it is called."""
+    path = lab.folder / f"warehouse.{kind.lower()}"
+    connect = duckdb.connect if kind == "DuckDB" else sqlite3.connect
+    with contextlib.closing(connect(str(path))) as database:
+        database.execute("CREATE TABLE insights_users (email TEXT, note TEXT)")
+        database.execute("INSERT INTO insights_users VALUES ('a', 'precious')")
+        database.commit()
+    to = str(path) if kind == "DuckDB" else f"sqlite:///{path}"
+    run = lab.run(
+        lab.config(API), "export", "insights_users", "--to", to, "--full-refresh",
+        program=COMPANION,
+    )  # fmt: skip
+    run.assert_sentence("no export has written")
+    with contextlib.closing(connect(str(path))) as database:
+        found = database.execute("SELECT * FROM insights_users").fetchall()
+    assert found == [("a", "precious")]

@@ -384,3 +384,12 @@ def test_odd_requests_do_not_end_it(door):
             connection.shutdown(socket.SHUT_WR)
             assert CELL.encode() not in connection.recv(65536)
     assert door.ask("GET", "/sandbox/settings", **door.bearer(door.token))[0] == 200
+
+
+@pytest.mark.parametrize("value", ["%e2%98%83", "%ed%a0%80", "", "nan", "%00"])
+def test_a_link_with_another_signature_is_refused(door, value):
+    """A link whose signature or end is another one is refused, whatever stands there."""
+    for query in (f"Expires=9999999999&Signature={value}", f"Expires={value}&Signature=00"):
+        status, _, text = door.ask("GET", f"/storage/data_connector/x/admin_roles.csv?{query}")
+        assert status == 403
+        assert_shut(door, status, text)

@@ -12,6 +12,7 @@ import pytest
 
 from destinations.conftest import STREAM, place
 from support.exported import in_postgres
+from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.destinations.layout import STYLES, column_names
 
 if TYPE_CHECKING:
@@ -164,3 +165,36 @@ def test_instants_are_in_utc(tmp_path, postgres, source: Source):
     with postgres.connect() as connection:
         (found,) = in_postgres(connection, STREAM, where.wishes["schema"])
     assert found["created_at"].isoformat() == "2026-02-01T01:30:00.250000+00:00"
+
+
+# Tables that are somebody else's
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb", "sqlite"])
+def test_rows_that_no_export_has_written_are_not_deleted(kind, tmp_path, postgres, source: Source):
+    where = place(kind, tmp_path, postgres)
+    source.write([{"id": ID, "name": "a"}], "admin_roles")
+    assert where.load(source, "admin_roles").code == 0  # the schema, or the file, is there
+    execute(kind, where, postgres, "CREATE TABLE {} (id text, mine text)")
+    execute(kind, where, postgres, "INSERT INTO {} VALUES ('1', 'precious')")
+    source.write([{"id": ID}])
+    for more in ({}, {"full_refresh": True}):
+        run = where.load(source, **more)
+        assert run.code == 1
+        assert f"Table '{STREAM}' has rows that no export has written" in run.log
+        assert where.rows() == [{"id": "1", "mine": "precious"}]
+    execute(kind, where, postgres, "DELETE FROM {}")
+    assert where.load(source).code == 0
+    assert [(row["id"], row["mine"]) for row in where.rows()] == [(ID, None)]
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb", "sqlite"])
+def test_a_table_in_place_of_the_state_is_a_sentence(kind, tmp_path, postgres, source: Source):
+    where = place(kind, tmp_path, postgres)
+    assert where.load(source).code == 0
+    schema = f'"{where.wishes["schema"]}".' if kind == "postgres" else ""
+    state = f"{schema}_autodesk_exports_state"
+    execute(kind, where, postgres, f"DROP TABLE {state}")
+    execute(kind, where, postgres, f"CREATE TABLE {state} (mine text)")
+    with pytest.raises(DestinationError, match="cannot be read"):
+        where.load(source)

@@ -8,8 +8,9 @@ import pytest
 
 from support import in_process
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.loading.state import usable
 from tap_autodesk_exports.sandbox import Sandbox
-from tap_autodesk_exports.streams.state import read_state, usable
+from tap_autodesk_exports.streams.state import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -247,6 +247,18 @@ def test_numbers_in_parquet_have_the_type_of_the_setting(server, run_tap, tmp_pa
     assert pyarrow.parquet.read_schema(path).field("value").type == type_
 
 
+@pytest.mark.parametrize("numbers", ["decimal(10,2)", "decimal(38,38)", "text"])
+def test_the_version_of_a_row_is_an_integer_whatever_type_numbers_have(
+    server, run_tap, tmp_path, numbers
+):
+    config = {**server.settings(), **CONFIG, "parquet_numbers": numbers}
+    config["emit_activate_version_messages"] = True
+    run = run_tap({**config, **batch_config(tmp_path / "files", size=2048, format="parquet")})
+    assert "_sdc_table_version" not in run.stderr
+    (path,) = paths(run, "admin_users")
+    assert pyarrow.parquet.read_schema(path).field("_sdc_table_version").type == pa.int64()
+
+
 @pytest.mark.parametrize(("setting", "format_"), [("text", None), ("time", "time")])
 def test_a_time_of_day_has_the_format_that_the_setting_says(server, setting, format_):
     config = {**server.settings(), "apis": ["data_connector"], "time_columns": setting}
