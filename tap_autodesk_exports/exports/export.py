@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 MOST_GIVEN_UP = 20
 """IDs of exports of no use that an entry of the ledger remembers; older ones are gone by then."""
-YOUNG = dt.timedelta(hours=1)
-"""Up to this age a finished export is used that a run requested whose state was lost: longer than
-an orchestrator waits until it tries again, and no older than a user expects rows to be."""
+YOUNG = dt.timedelta(hours=23)
+"""Up to this age a finished export is used that a run requested whose state was lost: a day, less
+an hour so that a daily run that never has a state requests its exports every day."""
 ENDS_WITHIN = dt.timedelta(days=1)
 """How far before its request an export of all there is may end: some APIs take days, not times."""
 JITTER = 0.1
