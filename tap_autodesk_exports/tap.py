@@ -20,7 +20,7 @@ from tap_autodesk_exports.stdout import OutputFailed
 from tap_autodesk_exports.streams.command_line import CommandLine
 from tap_autodesk_exports.streams.dataset_stream import DatasetStream
 from tap_autodesk_exports.streams.listing_stream import ListingStream
-from tap_autodesk_exports.streams.selection import is_meltanos_default
+from tap_autodesk_exports.streams.selection import is_meltanos_default, unused_maps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
     from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.streams.stream import TapStream
+
+NO_STREAM = (
+    "Setting 'stream_maps' names what no stream is called, so that map does nothing: %s. "
+    "`tap-autodesk-exports --config … --discover` lists the streams."
+)
 
 
 class TapAutodeskExports(CommandLine):
@@ -86,6 +91,8 @@ class TapAutodeskExports(CommandLine):
         }
         with _naming_the_maps(self.config):
             self.mapper.register_raw_streams_from_catalog(Catalog(selected))
+        if unused := unused_maps(self.config.get("stream_maps") or {}, streams):
+            self.logger.warning(NO_STREAM, ", ".join(unused))
 
     def _selected(self) -> Sequence[Selected]:
         """Return the selected streams that need exports; in a dry run, those of the default."""

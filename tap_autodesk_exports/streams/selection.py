@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tap_autodesk_exports.json_reading import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 VARIABLE = "MELTANO_EXTRACT__SELECT"
 """Meltano hands a plugin's `select` over in it; a definition's own is lost by `--from-ref`."""
@@ -28,6 +28,16 @@ def given_patterns() -> list[str]:
     patterns = _selected()
     is_given = isinstance(patterns, list) and patterns != EVERYTHING
     return [str(pattern) for pattern in patterns] if is_given else []
+
+
+def unused_maps(maps: Mapping[str, Any], streams: Collection[str]) -> list[str]:
+    """Return the names in setting `stream_maps` that are of no stream."""
+    sources = {
+        name: each["__source__"] if isinstance(each, dict) and "__source__" in each else name
+        for name, each in maps.items()
+        if name != "__else__"
+    }
+    return [name for name, source in sources.items() if not fnmatch.filter(streams, str(source))]
 
 
 def _selected() -> Any:  # noqa: ANN401

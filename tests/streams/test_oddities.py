@@ -213,3 +213,4 @@ def test_a_map_of_a_stream_that_is_not_selected_does_nothing(server, maps):
     assert run.code == 0, run.stderr
     assert run.records("tokenflex_contracts")
     assert "Traceback" not in run.stderr
+    assert ("'stream_maps' names what no stream is called" in run.stderr) == ("no_stream" in maps)
