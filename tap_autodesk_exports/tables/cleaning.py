@@ -8,6 +8,7 @@ must not leave with the rows: signed links, and hashed names in JSON texts.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.files.csv_dialect import rows, write_row
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Cell = bytes | None
 
 _MARK = MARK.encode()
+_ESCAPE = re.compile(r"\\u[0-9a-f]{4}|\\.")
 
 
 class Cleaner:
@@ -137,4 +139,8 @@ class Cleaner:
 
 
 def _json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """Return a text as JSON, letter for letter as DuckDB writes it: rows are sorted by it."""
+    found = json.dumps(text, ensure_ascii=False)
+    if "\\u" not in found:
+        return found
+    return _ESCAPE.sub(lambda escape: escape[0][:2] + escape[0][2:].upper(), found)

@@ -528,6 +528,13 @@ SOUP = st.lists(
     first=1,
     road=Road(2, 100, -1),
 )
+@example(  # what JSON escapes, in an unknown column of rows that share their key
+    data=b"s,n,new,b\n,,4,\n,,\x0b,\n",
+    schema=TableSchema((Column("n", Type.NUMBER),)),
+    block=1,
+    first=1,
+    road=Road(2, 0, 0),
+)
 def test_both_roads_and_the_referee_agree_or_refuse_alike(  # noqa: PLR0913, PLR0917
     engine: Engine, data: bytes, schema: TableSchema, block: int, first: int, road: Road
 ) -> None:
