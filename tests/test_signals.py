@@ -11,7 +11,8 @@ RUN = """
 import logging, os, sys, threading, time
 from tap_autodesk_exports import signals
 logging.basicConfig(level="INFO", stream=sys.stderr)
-signals.GRACE, signals.PATIENCE = 0.3, float(sys.argv[2])
+signals.GRACE = 0.3 if sys.argv[4] == "hangs" else 20.0
+signals.PATIENCE = float(sys.argv[2])
 if sys.argv[1] == "woken":
     signals._Blocked = signals._Woken
 stop = threading.Event()
