@@ -94,7 +94,7 @@ class Clean:
     tables: Mapping[str, Mapping[Any, Any]]
     asked: int
     header: int
-    """Bytes of the header of the first stream's file."""
+    """Bytes of the longer of the files' headers: which file is fetched first depends on the run."""
 
 
 class Bench:
