@@ -49,7 +49,7 @@ GIVEN_UP = 120.0
 """Seconds in which a storage that could not be reached is not tried again."""
 MOST_REDIRECTS = 5
 LONGEST_NAME = 120
-_WITHOUT_END = "nothing says where it ends, and it did not come the same twice"
+_UNCERTAIN = "nothing shows that it is whole, and it has not come the same twice"
 DAY = 24 * 3600.0
 
 
@@ -135,7 +135,7 @@ class Downloader:
                             self.files += 1
                             self.bytes += part.size
                             return part.path.replace(path)
-                    broken = Broken(_WITHOUT_END)
+                    broken = Broken(_UNCERTAIN)
                     patience.tries = max(patience.tries, 2)
                 except Broken as error:
                     broken = error

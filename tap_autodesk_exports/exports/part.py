@@ -201,9 +201,9 @@ class Part:
             if self._listed not in {self.size, sent}:
                 raise Broken(_unlike_the_listing(self.size, self._listed))
             return True
-        if version.total is not None or version.checksums:
+        if version.checksums or (version.has_end and not _may_be_cut(self.path)):
             return True
-        return self._is_confirmed() or (version.has_end and not _may_be_cut(self.path))
+        return self._is_confirmed()
 
     def _is_confirmed(self) -> bool:
         """Tell whether the same came before."""
@@ -269,7 +269,8 @@ def _window(data: bytes, encoding: str) -> int:
 def _may_be_cut(path: Path) -> bool:
     """Tell whether a text file may have been cut: its last line has no end.
 
-    A ZIP, and so a workbook, shows at its end whether it is whole.
+    A storage that has a part of a file only announces the size of that part, so that it proves
+    nothing. A ZIP, and so a workbook, shows at its end whether it is whole.
     """
     with path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:

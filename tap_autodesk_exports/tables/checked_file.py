@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.files import csv_dialect
+from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.redaction import excerpt
 from tap_autodesk_exports.tables.alternatives import Alternatives
 from tap_autodesk_exports.tables.cleaning import Cleaner
 from tap_autodesk_exports.tables.engine import one_row
@@ -18,6 +20,7 @@ from tap_autodesk_exports.tables.keys import unique
 from tap_autodesk_exports.tables.layout import EXPORT_ID, EXPORTED_AT, match_header
 from tap_autodesk_exports.tables.reading import CsvFile, read
 from tap_autodesk_exports.tables.rows import Rows
+from tap_autodesk_exports.tables.spelling import same_letters
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -57,13 +60,16 @@ class CheckedFile:
             engine: Reads it; `close` leaves nothing behind in its folder.
 
         Raises:
-            FileError: The file is empty, or its header is damaged or has no column of the schema.
+            FileError: The file is empty, or its header is damaged, is cut off in the name of a
+                column, or has no column of the schema.
         """
         self._path = path
         self._schema = schema
         self._engine = engine
         self._header = header = csv_dialect.read_header(path)
         self._match = match_header(path, header.names, schema)
+        if not header.newline:
+            self._check_end_of_header()
         self._constants = {
             **schema.constants,
             EXPORT_ID: (Type.STRING, export_id),
@@ -76,6 +82,19 @@ class CheckedFile:
         self._folder = Path(tempfile.mkdtemp(prefix="table-", dir=engine.folder))
         self._closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._cleaner = Cleaner(path, schema, header, self._match, self._folder)
+
+    def _check_end_of_header(self) -> None:
+        """Check that a file that has a header alone, without a line end, is not cut off within it.
+
+        Raises:
+            FileError: Its last name is the beginning of a column that is not there.
+        """
+        last = self._match.names[-1]
+        letters = same_letters(last)
+        is_cut = letters and any(same_letters(name).startswith(letters) for name in self.missing)
+        if is_cut and last not in self._match.known:
+            problem = f"is cut off in its header, at '{excerpt(last, 60)}'. Ask for a new export."
+            raise FileError(self._path, problem)
 
     @property
     def unknown(self) -> tuple[str, ...]:

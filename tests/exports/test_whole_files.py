@@ -345,18 +345,32 @@ def chunked(body):
     return head(**CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 
 
-@pytest.mark.parametrize("last", [FILE[:-4], FILE[:HALF], b"id,name"])
-def test_a_last_line_without_an_end_is_not_trusted_where_no_size_is_known(storage, last):
-    begun = storage(chunked(last), chunked(FILE))
+SAID = {"an end": chunked, "a length": answer}
+"""What a storage says of where its file ends, which may be where it cut it."""
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
+@pytest.mark.parametrize("last", [FILE[:-4], FILE[:HALF], b"id,name", b"id,na", b""])
+def test_a_last_line_without_an_end_is_not_trusted_where_no_size_is_listed(storage, last, said):
+    begun = storage(said(last), said(FILE))
     assert begun.fetch() == FILE
     assert len(begun.requests) == 2
 
 
-def test_a_file_without_a_last_line_end_counts_when_the_same_comes_twice(storage):
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
+def test_a_file_without_a_last_line_end_counts_when_the_same_comes_twice(storage, said):
     unended = FILE[:-1]
-    begun = storage(chunked(unended), chunked(unended))
+    begun = storage(said(unended), said(unended))
     assert begun.fetch() == unended
     assert len(begun.requests) == 2
+
+
+def test_a_checksum_is_enough(storage):
+    unended = FILE[:-1]
+    sha256 = b64(hashlib.sha256(unended).digest())
+    begun = storage(answer(unended, x_amz_checksum_sha256=sha256))
+    assert begun.fetch() == unended
+    assert len(begun.requests) == 1
 
 
 def test_a_body_that_ends_with_the_connection_counts_when_the_same_comes_twice(storage):
@@ -369,8 +383,8 @@ def test_a_body_that_ends_with_the_connection_counts_when_the_same_comes_twice(s
 
 @pytest.mark.parametrize(
     "given",
-    [chunked(FILE), whole(), answer(FILE[:-1]), chunked(b"PK\x03\x04 a ZIP")],
-    ids=["an end", "a length", "a length and no last line end", "a ZIP"],
+    [chunked(FILE), whole(), chunked(b"PK\x03\x04 a ZIP"), answer(b"PK\x03\x04 a ZIP")],
+    ids=["an end", "a length", "a ZIP", "a length of a ZIP"],
 )
 def test_what_has_an_end_is_fetched_once(storage, given):
     begun = storage(given)
@@ -387,7 +401,7 @@ def test_a_listed_size_is_enough(storage):
 
 def test_a_file_that_never_comes_twice_is_not_used(storage):
     number = iter(range(100))
-    with pytest.raises(DownloadError, match="nothing says where it ends"):
+    with pytest.raises(DownloadError, match="nothing shows that it is whole"):
         storage(lambda _: head() + FILE + b"%d" % next(number)).fetch()
     assert next(number) == download.TRIES
 
@@ -443,7 +457,7 @@ def test_a_large_file_may_break_more_often_than_it_is_tried(storage):
 
     def next_megabyte(request):
         at = int(request.headers.get("range", "bytes=0-")[6:-1])
-        body = bytes(1 << 20)
+        body = bytes((1 << 20) - 1) + b"\n"
         if at == 0:
             return head(Content_Length=size, **VERSION) + body
         span = f"bytes {at}-{size - 1}/{size}"

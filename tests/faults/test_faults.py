@@ -55,6 +55,12 @@ def answer(status: int, endpoint: str, **fields: Any) -> dict[str, Any]:
 
 ALWAYS = {"times": None}
 AGAIN = {"insights": 1, "data_connector": 1}
+CUTS = {
+    "within its header": lambda header: header // 2,
+    "behind its header": lambda header: header - 1,
+    "within a row": lambda header: header + 8,
+}
+"""Where a file ends -> bytes that are left of it, by those of its header with the line end."""
 PAGE = "is an HTML or XML page, not a table"
 
 ROWS = (
@@ -109,7 +115,8 @@ ROWS = (
     Row("a link that is gone", answer(410, "file"), 0, "the link had expired"),
     Row("links that always expire", fault("expired_link", "file", **ALWAYS), 1, "stays pending"),
     Row("a truncated body", fault("truncate", "file"), 0, "Trying again"),
-    Row("a wrong length", fault("wrong_length", "file"), 0),
+    # A storage that has a part of a file only, and says that this is all of it
+    *(Row(f"a file cut {where}", fault("wrong_length", "file", cut=where)) for where in CUTS),
     Row("a page in place of a file", fault("html", "file"), 0),
     Row("an XML error in place of a file", fault("xml", "file"), 0),
     Row("a ZIP in place of a file", fault("zip", "file"), 0),
@@ -163,8 +170,8 @@ def case(request):
 def test_the_next_run_ends_as_if_nothing_had_happened(bench, clean, api, row):
     where = {"look": bench.case.look, "link": bench.case.link[0]}
     named = {**row.fault, "endpoint": where.get(row.fault["endpoint"], row.fault["endpoint"])}
-    if named["effect"] == "wrong_length":
-        named["after_bytes"] = clean.header + 8  # into the first row, behind no last column
+    if cut := named.pop("cut", None):
+        named["after_bytes"] = CUTS[cut](clean.header)
     met = bench.fault(**named)
     bench.config = dict(row.config)
     first = bench.run(**row.order)

@@ -248,6 +248,17 @@ def test_missing_columns_are_null_and_named(table) -> None:
     assert records(rows, "id", "amount", "at") == [{"id": "x", "amount": 1, "at": None}]
 
 
+@pytest.mark.parametrize("header", ["id,amount,do", "id,amount,d", "id,amount,D_O"])
+def test_a_header_that_is_cut_in_a_name_is_no_empty_table(table, header) -> None:
+    with pytest.raises(FileError, match=r"is cut off in its header, at '[dD].*new export"):
+        table(header)
+
+
+@pytest.mark.parametrize("text", ["id,amount,do\n", "id,amount,new", "id,amount", "id,do\nx,y"])
+def test_a_header_with_an_end_or_of_whole_names_is_not_cut(table, text) -> None:
+    assert table(text).count() == text.count("x,y")
+
+
 def test_unknown_and_repeated_and_nameless_columns_are_rescued(table) -> None:
     rows = table('id,new,id,,id,"a""b"\n1,2,3,4,5,6\n1,,,,"",\n')
     assert rows.unknown == ("new", "id#2", "column_4", "id#3", 'a"b')
