@@ -13,7 +13,7 @@ from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 MOST_GIVEN_UP = 20
@@ -120,6 +120,43 @@ class ExportSpec:
 def _digest(value: Any, length: int) -> str:  # noqa: ANN401
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What the bookmarks that an export moves say was loaded.
+
+    Attributes:
+        marks: IDs of exports, ends of windows.
+        taken_at: When the newest loaded snapshot was taken; None without one.
+        end: Up to where everything is loaded that goes by date; empty where some of it is not
+            loaded at all, None where nothing goes by date.
+    """
+
+    marks: tuple[str, ...] = ()
+    taken_at: str | None = None
+    end: str | None = None
+
+    @classmethod
+    def of(cls, parts: Iterable[Loaded]) -> Loaded:
+        """Put together what several bookmarks say."""
+        parts = list(parts)
+        return cls(
+            tuple(sorted({mark for part in parts for mark in part.marks})),
+            max((part.taken_at for part in parts if part.taken_at), default=None),
+            min((part.end for part in parts if part.end is not None), default=None),
+        )
+
+    def overtakes(self, pending: PendingExport, wanted: ExportSpec) -> bool:
+        """Tell whether an export is older than what was loaded: rows would go back in time.
+
+        Its snapshots were requested before the loaded ones were taken, or its dates end before the
+        bookmark, and are not all that is wanted.
+        """
+        if self.taken_at and pending.asked_at < self.taken_at:
+            return True
+        end = pending.spec.end
+        return bool(end and wanted.end and self.end and end < wanted.end and end <= self.end)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +277,11 @@ class FinishedExport:
         """When the source took the snapshot, canonical; or else when it was requested."""
         at = instant(self.status.exported_at)
         return canonical(at) if at else self.pending.asked_at
+
+    @property
+    def taken_at(self) -> str:
+        """The same, but never later than the request: what was requested before it is older."""
+        return min(self.exported_at, self.pending.asked_at)
 
 
 class ExportService(Protocol):

@@ -25,6 +25,7 @@ from tap_autodesk_exports.exports.export import (
     ExportSpec,
     ExportStatus,
     FinishedExport,
+    Loaded,
     NoFiles,
     NotAvailable,
     NotFinished,
@@ -55,6 +56,7 @@ NAMES_FILES_WITHIN = 30.0
 STUCK = dt.timedelta(days=1)
 """An export that an earlier run requested so long ago, and that is still being made, never ends: it
 is requested again, unless the settings say to wait for longer. Documented: jobs take minutes."""
+NOTHING = Loaded()
 STOP_NOTICED = 0.5
 """Seconds after which whoever waits for an export notices that the run is being ended."""
 LAST_REQUESTS = 3.0
@@ -92,7 +94,7 @@ class Runner:
         self._longest_pause = longest_pause
         self._timeout = timeout
         self._futures: dict[str, Future[FinishedExport]] = {}
-        self._loaded: dict[str, tuple[str, ...]] = {}
+        self._loaded: dict[str, Loaded] = {}
         self._replacing = threading.Lock()
         self._slots = {name: threading.Semaphore(at_once) for name in services}
         self._submissions = {
@@ -102,15 +104,15 @@ class Runner:
 
     # Begun
 
-    def start(self, spec: ExportSpec, loaded: Iterable[str] = ()) -> None:
+    def start(self, spec: ExportSpec, loaded: Loaded = NOTHING) -> None:
         """Begin the life of an export, unless one for the same part is under way already.
 
         Args:
             spec: What is wanted.
-            loaded: What the bookmarks that it moves say was loaded (see `PendingExport.loaded`).
+            loaded: What the bookmarks that it moves say was loaded.
         """
         if spec.key not in self._futures:
-            self._loaded[spec.key] = tuple(sorted(set(loaded)))
+            self._loaded[spec.key] = loaded
             self._begin(spec, again=False)
 
     def _begin(self, spec: ExportSpec, *, again: bool) -> None:

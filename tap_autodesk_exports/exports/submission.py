@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.clock import canonical, instant, pause
 from tap_autodesk_exports.errors import Stopped, TapError
-from tap_autodesk_exports.exports.export import JITTER, ExportSpec, PendingExport
+from tap_autodesk_exports.exports.export import JITTER, ExportSpec, Loaded, PendingExport
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
@@ -58,7 +58,7 @@ class Submission:
         self._requested: set[str] = set()
         self._failures = _Failures()
 
-    def begin(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport:
+    def begin(self, spec: ExportSpec, loaded: Loaded) -> PendingExport:
         """Return the export: a certain one, one that is pending, one that is there, or a new one.
 
         Args:
@@ -70,17 +70,17 @@ class Submission:
         """
         if spec.existing:
             return PendingExport(spec, canonical(self._clock.now()), id=spec.existing)
-        if pending := self._pending(spec):
+        if pending := self._pending(spec, loaded):
             return pending
         with self._lock:
             self._search_unanswered(spec)
             return (
-                self._pending(spec) or self._existing(spec, loaded) or self._request(spec, loaded)
+                self._pending(spec, loaded)
+                or self._existing(spec, loaded)
+                or self._request(spec, loaded)
             )
 
-    def again(
-        self, spec: ExportSpec, loaded: tuple[str, ...], *, failed: bool = False
-    ) -> PendingExport:
+    def again(self, spec: ExportSpec, loaded: Loaded, *, failed: bool = False) -> PendingExport:
         """Request an export in place of one that is of no use.
 
         Args:
@@ -100,7 +100,7 @@ class Submission:
 
     # Resumed
 
-    def _pending(self, spec: ExportSpec) -> PendingExport | None:
+    def _pending(self, spec: ExportSpec, loaded: Loaded) -> PendingExport | None:
         """Return the export that an earlier run requested, if it serves."""
         pending = self._ledger.pending(spec.key)
         if pending is None or pending.id is None:
@@ -114,6 +114,14 @@ class Submission:
                 pending.id,
             )
             self._ledger.drop(spec.key)
+            return None
+        if loaded.overtakes(pending, spec):
+            logger.info(
+                "The %s requested at %s is older than what was loaded since and is ignored.",
+                spec.title,
+                pending.asked_at,
+            )
+            self._ledger.give_up(pending)  # else it would be found on the server
             return None
         logger.info("Resuming the %s requested at %s.", spec.title, pending.asked_at)
         return pending
@@ -165,11 +173,11 @@ class Submission:
         self._ledger.note(pending)
         return pending
 
-    def _existing(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport | None:
+    def _existing(self, spec: ExportSpec, loaded: Loaded) -> PendingExport | None:
         """Return an export that a run requested whose state was lost."""
         wanted = self._wanted(spec, loaded)
         pending = self._service.find_existing(wanted, self._ledger.known_ids())
-        if pending is None:
+        if pending is None or loaded.overtakes(pending, spec):
             return None
         logger.warning(
             "The server has the %s already (%s, requested at %s), which the state does not know: "
@@ -183,15 +191,14 @@ class Submission:
 
     # Requested
 
-    def _wanted(self, spec: ExportSpec, loaded: tuple[str, ...]) -> PendingExport:
+    def _wanted(self, spec: ExportSpec, loaded: Loaded) -> PendingExport:
         """Return the export as it would be requested now."""
         before = self._ledger.before(spec.key)
         given_up = before.all_given_up if before else ()
-        return PendingExport(spec, canonical(self._clock.now()), given_up=given_up, loaded=loaded)
+        now = canonical(self._clock.now())
+        return PendingExport(spec, now, given_up=given_up, loaded=loaded.marks)
 
-    def _request(
-        self, spec: ExportSpec, loaded: tuple[str, ...], *, keep: bool = True
-    ) -> PendingExport:
+    def _request(self, spec: ExportSpec, loaded: Loaded, *, keep: bool = True) -> PendingExport:
         """Request an export; it is in the state before and after."""
         self._failures.check(self._clock.monotonic())
         before = self._ledger.before(spec.key)

@@ -5,8 +5,8 @@ replace the whole table: their version until it is activated, 0 then.
 
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
 filtered; `last_export_id` of what is dated, since two runs may end at the same date, and of what
-is loaded again; `export_id` and `columns` of a snapshot that was sent; `version_is_open` where its
-rows were sent and ACTIVATE_VERSION was not. A `Source` may add others.
+is loaded again; `export_id`, `columns` and `taken_at` of a snapshot that was sent;
+`version_is_open` where its rows were sent and ACTIVATE_VERSION was not. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
+from tap_autodesk_exports.exports.export import Loaded
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
 IDENTITY, REPLACING = "identity", "replacing"
-LAST_EXPORT = "last_export_id"
-_KEPT = frozenset({"context", "start", "partitions"})
+LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
+_KEPT = frozenset({"context", "start", "partitions", TAKEN})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
 State = dict[str, Any]
@@ -190,15 +191,23 @@ class Bookmarks:
 
     # What was sent before
 
-    def loaded(self, partition: Mapping[str, str]) -> list[str]:
+    def loaded(self, partition: Mapping[str, str]) -> Loaded:
         """Return what a partition says was loaded last: an export's ID, the end of a window."""
-        states = (
-            [state for state in self.states.known_partitions() if state["context"] == partition]
-            if partition
-            else [self.states.of({})]
-        )
+        known, own = self.states.known_partitions(), self.states.of({})
+        mine = [state for state in known if state["context"] == partition]
         names = ("export_id", LAST_EXPORT, "replication_key_value")
-        return [str(state[name]) for state in states for name in names if state.get(name)]
+        marks = [
+            str(state[name])
+            for state in (mine if partition else [own])
+            for name in names
+            if state.get(name)
+        ]
+        if self.replication.is_dated:
+            end = self.position(partition)
+            return Loaded(tuple(marks), end=canonical(end) if end else "")
+        # The same rows may have been loaded for all together, or one by one.
+        taken = [instant(str(s.get(TAKEN))) for s in (own, *(mine if partition else known))]
+        return Loaded(tuple(marks), max((canonical(at) for at in taken if at), default=None))
 
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""
@@ -237,6 +246,7 @@ class Bookmarks:
             state["replication_key_value"] = self._later(before, end) if before else end
         if not replication.is_dated:
             state["export_id"] = finished.export_id
+            state[TAKEN] = finished.taken_at
             state["columns"] = self._selection
             if not replication.is_filtered:
                 # All rows of a snapshot were sent; an earlier bookmark means nothing now.

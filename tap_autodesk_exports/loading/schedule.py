@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import QuotaUsedUp
+from tap_autodesk_exports.exports.export import Loaded, QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import prepare
@@ -90,16 +90,16 @@ class Schedule:
                 by_api.setdefault(each.dataset.api, []).append(each)
         for api, selected in by_api.items():
             self._plan(api, selected)
-        loaded: dict[str, list[str]] = defaultdict(list)
+        loaded: dict[str, list[Loaded]] = defaultdict(list)
         for name, each in self._selected.items():
             for load in self._loads.get(name, ()):
                 self._unsettled[load.spec.key] += 1
                 self._unfinished[load.spec.key] += 1
-                loaded[load.spec.key] += each.bookmarks.loaded(load.partition)
+                loaded[load.spec.key].append(each.bookmarks.loaded(load.partition))
         for name in self._selected:
             for load in self._loads.get(name, ()):
                 if load.error is None:
-                    self._runner.start(load.spec, loaded[load.spec.key])
+                    self._runner.start(load.spec, Loaded.of(loaded[load.spec.key]))
 
     def _plan(self, api: str, selected: Sequence[Selected]) -> None:
         """Plan one API; whatever goes wrong is the failure of this API's datasets alone."""

@@ -16,6 +16,7 @@ from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import (
     ExportError,
     ExportSpec,
+    Loaded,
     NoFiles,
     NotAvailable,
     NotFinished,
@@ -71,7 +72,7 @@ class World:
         """Run to the end, and return the export, or raise why there is none."""
         runner = self.begin(**settings)
         try:
-            runner.start(spec, loaded)
+            runner.start(spec, Loaded.of([Loaded(tuple(loaded))]))
             return runner.result(spec)
         finally:
             self.state = as_json(runner.ledger.entries())

@@ -25,6 +25,7 @@ from tap_autodesk_exports.autodesk.data_connector.needed import NeededJob, affor
 from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, using
 from tap_autodesk_exports.autodesk.data_connector.service import is_requested_for
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.exports.export import Loaded
 from tap_autodesk_exports.loading.dataset import Load
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ class ExtractPlanner:
 
         Then it holds the dates as well, and is found by what it was requested for.
         """
-        loaded = {text for each in self._selected for text in each.bookmarks.loaded(job.partition)}
+        loaded = Loaded.of(each.bookmarks.loaded(job.partition) for each in self._selected)
         is_for_it = is_requested_for(extract.request, self._spec(job))
-        return is_for_it and extract.job.job_id not in loaded
+        return is_for_it and extract.job.job_id not in loaded.marks
 
     # The jobs that the quotas allow
 
@@ -246,4 +247,11 @@ class ExtractPlanner:
 
     def _is_pending(self, job: NeededJob) -> bool:
         """Tell whether a job was requested by an earlier run, so that it costs nothing more."""
-        return self._ledger.pending(self._spec(job).key) is not None
+        spec = self._spec(job)
+        pending = self._ledger.pending(spec.key)
+        loaded = Loaded.of(
+            each.bookmarks.loaded(job.partition)
+            for each in self._selected
+            if each.dataset in job.tables
+        )
+        return pending is not None and not loaded.overtakes(pending, spec)
