@@ -7,9 +7,12 @@ import logging
 import zlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from tap_autodesk_exports.autodesk.data_connector.scope import ALL
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -25,22 +28,53 @@ class ProjectChunk:
     project_ids: tuple[str, ...]
 
 
-WHOLE = ProjectChunk("", ())
-"""All projects."""
-
-
-def chunks_of(project_ids: Sequence[str]) -> list[ProjectChunk]:
-    """Cut a list of projects into chunks.
+def chunk_of(project_ids: Sequence[str], status: str) -> ProjectChunk:
+    """Return some projects of a status as one chunk; none are all that there are.
 
     A chunk is named by its projects, so that its bookmarks are never taken for those of others.
     """
-    if not project_ids:
-        return [WHOLE]
+    words = [] if status == ALL else [status]
+    if project_ids:
+        words += ["projects", f"{zlib.crc32(' '.join(project_ids).encode()):08x}"]
+    return ProjectChunk(" ".join(words), tuple(project_ids))
+
+
+def chunks_of(project_ids: Sequence[str], status: str) -> list[ProjectChunk]:
+    """Cut a list of projects into chunks."""
     return [
-        ProjectChunk(f"projects {zlib.crc32(' '.join(chunk).encode()):08x}", tuple(chunk))
-        for at in range(0, len(project_ids), PROJECTS_A_REQUEST)
-        if (chunk := project_ids[at : at + PROJECTS_A_REQUEST])
+        chunk_of(project_ids[at : at + PROJECTS_A_REQUEST], status)
+        for at in range(0, max(1, len(project_ids)), PROJECTS_A_REQUEST)
     ]
+
+
+def left_out(
+    chunks: Sequence[ProjectChunk], status: str, accounts: Container[str], bookmarks: Bookmarks
+) -> str | None:
+    """Say whose projects were loaded before and are no part of this run; None where all are."""
+    for context in bookmarks.loaded_partitions():
+        account = context.get("account_id")
+        if account in accounts and not _hold(chunks, status, context.get("part", "")):
+            return (
+                f"projects of account {account} were loaded before that are no part of this run "
+                "(a run with `--full-refresh` forgets them)"
+            )
+    return None
+
+
+def _hold(chunks: Sequence[ProjectChunk], status: str, earlier: str) -> bool:
+    """Tell whether chunks hold all projects of an earlier one.
+
+    One to which projects were added at the end, as documented, holds what it held before.
+    """
+    first = earlier.partition(" ")[0]
+    status_before = first if first in {"active", "archived"} else ALL
+    if status not in {ALL, status_before}:
+        return False
+    return any(
+        not chunk.project_ids or chunk_of(chunk.project_ids[:size], status_before).name == earlier
+        for chunk in chunks
+        for size in range(min(1, len(chunk.project_ids)), len(chunk.project_ids) + 1)
+    )
 
 
 def partition_of(account: str, part: str) -> dict[str, str]:

@@ -85,6 +85,9 @@ class ExtractPlanner:
         ]
         self._ranges = DateRanges(dated, self._settings, self._now)
         self._reuse = Reuse(self._settings, client, existing, self._snapshots, self._ranges)
+        self._chunks = chunks_of(
+            self._settings.data_connector_project_ids, self._settings.data_connector_project_status
+        )
         self._plan: Plan = {}
         self.deferred: set[str] = set()
 
@@ -105,9 +108,8 @@ class ExtractPlanner:
     def _needed(self, account: str) -> list[NeededJob]:
         """Return the jobs that an account needs; plan what exists already."""
         jobs: list[NeededJob] = []
-        chunks = chunks_of(self._settings.data_connector_project_ids)
-        warn_of_new_chunks(account, chunks, self._selected)
-        for chunk in chunks:
+        warn_of_new_chunks(account, self._chunks, self._selected)
+        for chunk in self._chunks:
             partition = partition_of(account, chunk.name)
             try:
                 jobs += self._jobs(partition, chunk)

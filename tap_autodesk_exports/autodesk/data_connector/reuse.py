@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
-from tap_autodesk_exports.autodesk.data_connector.chunks import WHOLE, ProjectChunk, partition_of
+from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk, chunk_of, partition_of
 from tap_autodesk_exports.autodesk.data_connector.existing import Wanted
 from tap_autodesk_exports.autodesk.data_connector.pinned_job import error_for, pinned
 from tap_autodesk_exports.errors import ConfigurationError, TapError
@@ -61,7 +61,10 @@ class Reuse:
 
         A table that it does not cover fails alone.
         """
-        partition = partition_of(account, WHOLE.name)
+        projects = chunk_of(
+            self._settings.data_connector_project_ids, self._settings.data_connector_project_status
+        )
+        partition = partition_of(account, projects.name)
         tables = [*self._snapshots, *self._ranges.tables]
         try:
             job_id = str(self._settings.data_connector_job_id)
@@ -69,7 +72,6 @@ class Reuse:
         except TapError as error:
             yield tables, failed(partition, error)
             return
-        projects = ProjectChunk("", self._settings.data_connector_project_ids)
         for table in tables:
             since = self._ranges.start_of(table, partition) if table.is_dated else None
             wanted = self.wanted(projects, [table.service_group], since)
@@ -100,7 +102,7 @@ class Reuse:
     ) -> Loads:
         """Yield the load of snapshots, or of a dated table, from an extract that exists."""
         groups = {table.service_group for table in tables}
-        spec = using(self.spec(partition, WHOLE, groups), extract)
+        spec = using(self.spec(partition, ProjectChunk("", ()), groups), extract)
         table = tables[0]
         period = extract.period(table.service_group) if table.is_dated and not error else None
         if period:

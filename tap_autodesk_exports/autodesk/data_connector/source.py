@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
+from tap_autodesk_exports.autodesk.data_connector.chunks import chunks_of, left_out
 from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
 from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
@@ -61,6 +62,7 @@ class DataConnectorSource(Source):
         self._reported: set[str] = set()
         self._looked_through: set[str] = set()
         self._deferred: set[str] = set()
+        self._left_out: dict[str, str] = {}
 
     @property
     def accounts(self) -> Sequence[str]:
@@ -83,6 +85,11 @@ class DataConnectorSource(Source):
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
         if any(table.is_dated for table in self._tables):
             self._ask_the_time()
+        status = self._settings.data_connector_project_status
+        chunks = chunks_of(self._settings.data_connector_project_ids, status)
+        for each in selected:
+            if why := left_out(chunks, status, self.accounts, each.bookmarks):
+                self._left_out[each.name] = why
         planner = ExtractPlanner(self._context, self.client, self._existing, self._quota, selected)
         plan = planner.plan(self.accounts)
         self._deferred = planner.deferred
@@ -163,7 +170,9 @@ class DataConnectorSource(Source):
 
     @override
     def incomplete(self, dataset: Dataset) -> str | None:
-        return "later runs load more date ranges of it" if dataset.name in self._deferred else None
+        if dataset.name in self._deferred:
+            return "later runs load more date ranges of it"
+        return self._left_out.get(dataset.name)
 
     @override
     def damaged(self, dataset: Dataset, finished: FinishedExport) -> None:

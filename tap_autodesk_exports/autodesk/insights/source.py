@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,6 +60,10 @@ class InsightsSource(Source):
         dataset = cast("InsightsDataset", selected.dataset)
         for team in teams.items:
             partition = {"team_id": team} if team else {}
+            if dataset.is_aggregated and (filters := self._settings.insights_usage_report_filters):
+                # What was loaded through a filter says nothing of what it left out.
+                text = json.dumps(filters, sort_keys=True, default=str)
+                partition["filters"] = f"{zlib.crc32(text.encode()):08x}"
             for window in self._windows(dataset, selected.bookmarks, partition):
                 yield Load(self._spec(dataset, team, window), partition)
         for number, error in enumerate(teams.errors):

@@ -1,0 +1,166 @@
+"""Settings that change between two runs: nothing is left out, and nothing removed that is there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support import in_process
+from tap_autodesk_exports.autodesk.data_connector.chunks import chunks_of, left_out
+from tap_autodesk_exports.loading.bookmarks import Bookmarks, DictStates, Replication
+from tap_autodesk_exports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from support.processes import TapRun
+
+NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
+DAY = 24 * 3600
+PROJECT = "bim360_project_id"
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.3, job_seconds=0) as sandbox:
+        sandbox.clock.set(NOW)
+        yield sandbox
+
+
+def projects(server: Sandbox, *statuses: str) -> list[str]:
+    world = server.data_connector.tables[server.account_id].world
+    return [each.id for each in world.projects if not statuses or each.status in statuses]
+
+
+def without_export(run: TapRun, stream: str, *names: str) -> set[tuple[Any, ...]]:
+    own = {"_export_id", "_exported_at", *names}
+    return {
+        tuple(sorted((name, str(value)) for name, value in row.items() if name not in own))
+        for row in run.records(stream)
+    }
+
+
+# Bookmarks
+
+
+@pytest.mark.parametrize("stream", ["cdcissues_issues", "activities_issues_activities"])
+@pytest.mark.parametrize("first", ["active", "archived"])
+def test_projects_of_another_status_are_read_from_the_start(server, stream, first):
+    config = {"apis": ["data_connector"], "start_date": "2026-03-20"}
+    narrow = {**config, "data_connector_project_status": first}
+    before = in_process.run(server, narrow, stream)
+    assert before.code == 0, before.stderr
+    server.clock.advance(DAY)
+    run = in_process.run(server, config, stream, state=before.state)
+    assert run.code == 0, run.stderr
+    whole = in_process.run(server, config, stream)
+    assert without_export(run, stream) == without_export(whole, stream)
+    assert {row[PROJECT] for row in run.records(stream)} - {
+        row[PROJECT] for row in before.records(stream)
+    }
+
+
+@pytest.mark.parametrize("scope", ["all_teams", "per_team"])
+def test_a_usage_report_with_other_filters_is_read_from_the_start(server, scope):
+    stream = "insights_usage_report"
+    config = {
+        "apis": ["insights"],
+        "insights_export_scope": scope,
+        "start_date": "2026-01-01",
+        "lookback_days": 0,
+    }
+    flex = {"insights_usage_report_filters": {"source": ["flex"]}}
+    before = in_process.run(server, {**config, **flex}, stream)
+    assert before.code == 0, before.stderr
+    server.clock.advance(DAY)
+    run = in_process.run(server, config, stream, state=before.state)
+    assert run.code == 0, run.stderr
+    assert {row["window_start"][:7] for row in run.records(stream)} == {
+        f"2026-0{month}" for month in range(1, 7)
+    }
+    # The same filters again go on where they were.
+    server.clock.advance(DAY)
+    again = in_process.run(server, {**config, **flex}, stream, state=run.state)
+    assert {row["window_start"][:7] for row in again.records(stream)} == {"2026-06"}
+
+
+# Rows that are gone
+
+
+def narrowings(server: Sandbox) -> Mapping[str, tuple[dict[str, Any], dict[str, Any]]]:
+    ids = projects(server)
+    active = {"data_connector_project_status": "active"}
+    return {
+        "fewer": (
+            {"data_connector_project_ids": ids[:4]},
+            {"data_connector_project_ids": ids[:2]},
+        ),
+        "some of all": ({}, {"data_connector_project_ids": ids[:2]}),
+        "others": (
+            {"data_connector_project_ids": ids[:2]},
+            {"data_connector_project_ids": ids[2:4]},
+        ),
+        "active ones": ({}, active),
+    }
+
+
+@pytest.mark.parametrize("how", ["fewer", "some of all", "others", "active ones"])
+def test_rows_of_projects_that_are_no_part_of_a_run_are_not_removed(server, how):
+    config = {"apis": ["data_connector"], "emit_activate_version_messages": True}
+    one, other = narrowings(server)[how]
+    first = in_process.run(server, {**config, **one}, "issues_issues")
+    assert first.of_type("ACTIVATE_VERSION")
+    server.clock.advance(2 * DAY)
+    run = in_process.run(server, {**config, **other}, "issues_issues", state=first.state)
+    assert run.code == 0, run.stderr
+    assert run.records("issues_issues")
+    assert run.of_type("ACTIVATE_VERSION") == []
+    (line,) = [line for line in run.stderr.splitlines() if "not removed" in line]
+    assert "no part of this run" in line
+    # With the projects of the first run, they are.
+    server.clock.advance(2 * DAY)
+    both = {**config, "data_connector_project_ids": projects(server)} if how == "others" else one
+    last = in_process.run(server, {**config, **both}, "issues_issues", state=run.state)
+    assert bool(last.of_type("ACTIVATE_VERSION")) == (how != "others")
+
+
+def test_a_project_that_is_added_at_the_end_holds_no_delete_back(server):
+    ids = projects(server)
+    config: dict[str, Any] = {"apis": ["data_connector"], "emit_activate_version_messages": True}
+    state = None
+    for count in (1, 2, 4, 0):
+        config["data_connector_project_ids"] = ids[:count]
+        run = in_process.run(server, config, "issues_issues", state=state)
+        assert run.code == 0, run.stderr
+        assert run.of_type("ACTIVATE_VERSION"), run.stderr
+        state = run.state
+        server.clock.advance(2 * DAY)
+
+
+def test_which_projects_are_left_out():
+    ids = [f"{number}" for number in range(120)]
+
+    def is_whole(now: tuple[list[str], str], *before: tuple[list[str], str]) -> bool:
+        contexts = [
+            {"account_id": "a"} | ({"part": chunk.name} if chunk.name else {})
+            for each in before
+            for chunk in chunks_of(*each)
+        ]
+        states = [{"context": context, "export_id": "x"} for context in contexts]
+        bookmarks = Bookmarks(
+            DictStates({"partitions": states}), Replication("FULL_TABLE", is_dated=False), []
+        )
+        return left_out(chunks_of(*now), now[1], {"a"}, bookmarks) is None
+
+    for status in ("all", "active"):
+        assert is_whole((ids, status), (ids[:3], status), (ids[:50], status), (ids[:110], status))
+        assert is_whole(([], status), (ids, status), ([], status))
+        assert not is_whole((ids[:110], status), (ids, status))
+        assert not is_whole((ids, status), ([], status))
+    assert is_whole(([], "all"), (ids, "active"), ([], "archived"))
+    assert is_whole((ids, "all"), (ids[:70], "active"))
+    assert not is_whole(([], "active"), ([], "all"))
+    assert not is_whole(([], "active"), ([], "archived"))
+    assert not is_whole(([], "active"), (ids, "all"))
