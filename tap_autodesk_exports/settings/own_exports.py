@@ -13,7 +13,7 @@ class TokenFlexExport:
         metrics: Measures of each group; they become columns.
         usage_category: Only usage of these categories.
         where: Condition in the SQL that Token Flex understands (documented).
-        primary_keys: Columns that identify a row; None where `_row_id` does.
+        primary_keys: Columns that identify a row of a contract; None where `_row_id` does.
     """
 
     name: str

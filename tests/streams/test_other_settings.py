@@ -164,3 +164,27 @@ def test_which_projects_are_left_out():
     assert not is_whole(([], "active"), ([], "all"))
     assert not is_whole(([], "active"), ([], "archived"))
     assert not is_whole(([], "active"), (ids, "all"))
+
+
+# Keys
+
+
+def test_a_key_of_ones_own_is_one_of_all_contracts():
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(NOW)
+        own = {
+            "name": "by_product",
+            "fields": ["productLineCode"],
+            "metrics": ["tokensConsumed"],
+            "primary_keys": ["productLineCode"],
+        }
+        stream = "tokenflex_by_product"
+        config: dict[str, Any] = {"apis": ["tokenflex"]}
+        listed = in_process.run(server, config, "tokenflex_contracts")
+        numbers = [row["contractNumber"] for row in listed.records("tokenflex_contracts")]
+        config |= {"tokenflex_exports": [own], "tokenflex_contract_numbers": numbers}
+        run = in_process.run(server, config, stream)
+        assert run.code == 0, run.stderr
+        assert len(numbers) > 1
+        assert {row["contract_number"] for row in run.records(stream)} == set(numbers)
+        assert len(run.table(stream)) == len(run.records(stream))

@@ -169,10 +169,13 @@ CODES = {"productName": "productLineCode"}
 
 def own_dataset(export: TokenFlexExport) -> TokenFlexDataset:
     """Return an export that the settings define: the full result each time."""
+    keys = export.primary_keys or ("_row_id",)
+    if not {"contract_number", "_row_id"} & {*keys}:  # what is unique in one contract is not in all
+        keys = ("contract_number", *keys)
     lasting = [name for name in export.fields if CODES.get(name) not in export.fields]
     return TokenFlexDataset(
         name=f"tokenflex_{export.name}",
-        primary_keys=tuple(export.primary_keys or ("_row_id",)),
+        primary_keys=keys,
         natural_key=("contract_number", *lasting),
         fields=export.fields,
         metrics=export.metrics,
