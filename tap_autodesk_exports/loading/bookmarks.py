@@ -6,7 +6,8 @@ replace the whole table: their version until it is activated, 0 then.
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
 filtered; `last_export_id` of what is dated, since two runs may end at the same date, and of what
 is loaded again; `export_id`, `columns` and `taken_at` of a snapshot that was sent;
-`version_is_open` where its rows were sent and ACTIVATE_VERSION was not. A `Source` may add others.
+`version_is_open` where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the
+rows of several, such as of all teams. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
 IDENTITY, REPLACING = "identity", "replacing"
 LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
-_KEPT = frozenset({"context", "start", "partitions", TAKEN})
+OWNERS = "owners"
+_KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
 State = dict[str, Any]
@@ -275,6 +277,10 @@ class Bookmarks:
 
     # What the keys of the rows are made of
 
+    def has_rows(self, partition: Mapping[str, str]) -> bool:
+        """Tell whether a target has rows of a partition."""
+        return self._is_there(self.states.of(partition))
+
     def identity(self, partition: Mapping[str, str]) -> str | None:
         """Return the mark of what the keys of a partition's rows are made of; None without rows."""
         state = self.states.of(partition)
@@ -313,7 +319,7 @@ class Bookmarks:
             mark: What their keys are made of.
         """
         for state in [self.states.of({}), *self.states.known_partitions()]:
-            is_open = self._has_rows(state) or bool(state.get(VERSION_IS_OPEN))
+            is_open = self._is_there(state)
             last_export = state.get("export_id") or state.get(LAST_EXPORT)
             for name in state:
                 if name not in _KEPT:
@@ -327,10 +333,11 @@ class Bookmarks:
     def loaded_partitions(self) -> list[Mapping[str, str]]:
         """Return the contexts of the partitions whose rows a target has."""
         return [
-            state["context"]
-            for state in self.states.known_partitions()
-            if self._has_rows(state) or state.get(VERSION_IS_OPEN)
+            state["context"] for state in self.states.known_partitions() if self._is_there(state)
         ]
+
+    def _is_there(self, state: State) -> bool:
+        return self._has_rows(state) or bool(state.get(VERSION_IS_OPEN))
 
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""

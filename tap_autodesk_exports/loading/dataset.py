@@ -18,7 +18,7 @@ from tap_autodesk_exports.tables.layout import ROW_ID, TableSchema
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tap_autodesk_exports.errors import TapError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.bookmarks import States
     from tap_autodesk_exports.tables.hashing import Hashing
     from tap_autodesk_exports.tables.layout import KeyPart
+
+
+NO_PART = "no part of this run (a run with `--full-refresh` forgets it)"
 
 
 def not_personal(_column: str) -> bool:
@@ -216,6 +219,18 @@ class Source(Protocol):
 
     def incomplete(self, dataset: Dataset) -> str | None:  # noqa: ARG002
         """Return why the loads of this run may not be all that there is; None where they are."""
+        return None
+
+    def left_out(self, selected: Selected, loads: Iterable[Load]) -> str | None:
+        """Return whose rows were loaded before and are no part of this run; None where all are.
+
+        Of the context of a partition, the first value says whose rows it has; an empty one has all.
+        """
+        owners = [next(iter(load.partition.values()), None) for load in loads]
+        for context in selected.bookmarks.loaded_partitions() if None not in owners else ():
+            name, owner = next(iter(context.items()))
+            if owner not in owners:
+                return f"{name} {owner} was loaded before and is {NO_PART}"
         return None
 
     def instead_of(

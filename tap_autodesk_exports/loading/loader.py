@@ -145,30 +145,13 @@ class Loader:
         why = self._source.incomplete(self._dataset)
         if self._without_file:
             why = f"export {self._without_file} has no file of it"
-        elif missing := self._not_loaded(loads):
-            why = (
-                f"{missing} was loaded before and is no part of this run (a run with "
-                "`--full-refresh` forgets it)"
-            )
+        else:
+            why = why or self._source.left_out(self._selected, loads)
         if why:
             logger.warning(
                 "%s: %s, so rows that are gone are not removed.", self._selected.name, why
             )
         return not why
-
-    def _not_loaded(self, loads: Iterable[Load]) -> str | None:
-        """Return whose rows were loaded before and are not in this run, such as a contract's.
-
-        Of the context of a partition, the first value says whose rows it has; an empty one has all.
-        """
-        owners = [next(iter(load.partition.values()), None) for load in loads]
-        if None in owners:
-            return None
-        for context in self._bookmarks.loaded_partitions():
-            name, owner = next(iter(context.items()))
-            if owner not in owners:
-                return f"{name} {owner}"
-        return None
 
     def _needs_version(self, loads: Iterable[Load]) -> bool:
         """Tell whether a new version of the table is due, and every partition is available.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -188,3 +189,105 @@ def test_a_key_of_ones_own_is_one_of_all_contracts():
         assert len(numbers) > 1
         assert {row["contract_number"] for row in run.records(stream)} == set(numbers)
         assert len(run.table(stream)) == len(run.records(stream))
+
+
+# Teams that one export has the rows of
+
+
+def lose_reporting(server: Sandbox, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Have the user see no reports of a team until the patch is undone."""
+    world = server.data_connector.tables[server.account_id].world
+    teams = [*world.teams]
+    teams[at] = dataclasses.replace(teams[at], benefits=())
+    monkeypatch.setattr(world, "teams", tuple(teams))
+
+
+ALL_TEAMS = {
+    "apis": ["insights"],
+    "insights_export_scope": "all_teams",
+    "start_date": "2026-02-01",
+    "emit_activate_version_messages": True,
+}
+
+
+@pytest.mark.parametrize("stream", ["insights_usage", "insights_usage_report"])
+@pytest.mark.parametrize("filters", [{}, {"insights_usage_report_filters": {"source": ["flex"]}}])
+def test_a_team_that_joins_all_others_is_read_from_the_start(server, monkeypatch, stream, filters):
+    config = {**ALL_TEAMS, **filters, "lookback_days": 5}
+    lose_reporting(server, monkeypatch, 1)
+    before = in_process.run(server, config, stream)
+    assert before.code == 0, before.stderr
+    server.clock.advance(2 * DAY)
+    monkeypatch.undo()
+    # Interrupted on the way, it begins again.
+    server.faults.add("lost", endpoint="file", occasions=(4,), times=None)
+    partly = in_process.run(server, config, stream, state=before.state)
+    server.faults.clear()
+    run = in_process.run(server, config, stream, state=partly.state)
+    assert run.code == 0, run.stderr
+    whole = in_process.run(server, config, stream)
+    joined = [partly, run]
+    assert {row["_row_id"] for each in joined for row in each.records(stream)} >= {
+        row["_row_id"] for row in whole.records(stream)
+    }
+    server.clock.advance(DAY)
+    asked = len(server.exports)
+    again = in_process.run(server, config, stream, state=run.state)
+    assert again.code == 0, again.stderr
+    assert len(server.exports) - asked == 1
+
+
+def test_pending_exports_that_lack_a_team_are_not_all_that_is_read(monkeypatch):
+    seconds = [4000.0]
+    stream = "insights_usage"
+    config = {**ALL_TEAMS, "export_timeout_minutes": 5, "lookback_days": 0}
+    with Sandbox(scale=0.3, job_seconds=lambda: seconds[0]) as server:
+        server.clock.set(NOW)
+        lose_reporting(server, monkeypatch, 1)
+        first = in_process.run(server, config, stream)
+        assert first.code == 1
+        monkeypatch.undo()
+        server.clock.advance(2 * 3600)
+        seconds[0] = 0
+        resumed = in_process.run(server, config, stream, state=first.state)
+        assert resumed.code == 0, resumed.stderr
+        server.clock.advance(3600)
+        run = in_process.run(server, config, stream, state=resumed.state)
+        assert run.code == 0, run.stderr
+        whole = in_process.run(server, config, stream)
+    assert {row["_row_id"] for row in run.records(stream)} == {
+        row["_row_id"] for row in whole.records(stream)
+    }
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("stream", ["insights_users", "insights_subscriptions"])
+def test_rows_of_teams_that_are_no_part_of_a_run_are_not_removed(server, stream, hashed):
+    first = in_process.run(server, ALL_TEAMS, stream)
+    assert first.of_type("ACTIVATE_VERSION")
+    teams = {row["team_id"] for row in first.records(stream)}
+    some = {**ALL_TEAMS, "insights_team_ids": sorted(teams)[:1]}
+    hashing = {"hash_personal_data": True, "hash_key": "made-up key of some length"}
+    server.clock.advance(2 * DAY)
+    config = {**some, **(hashing if hashed else {})}
+    run = in_process.run(server, config, stream, state=first.state)
+    assert run.of_type("ACTIVATE_VERSION") == []
+    assert "no part of this run" in run.stderr
+    # One by one, all of them are.
+    server.clock.advance(2 * DAY)
+    config = {**config, "insights_team_ids": sorted(teams)}
+    last = in_process.run(server, config, stream, state=run.state)
+    assert last.code == 0, last.stderr
+    assert last.of_type("ACTIVATE_VERSION")
+
+
+def test_rows_of_a_team_that_the_user_sees_no_more_are_not_removed(server, monkeypatch):
+    first = in_process.run(server, ALL_TEAMS, "insights_users")
+    server.clock.advance(2 * DAY)
+    lose_reporting(server, monkeypatch, 1)
+    for scope in ("all_teams", "per_team"):
+        config = {**ALL_TEAMS, "insights_export_scope": scope}
+        run = in_process.run(server, config, "insights_users", state=first.state)
+        assert run.code == 0, run.stderr
+        assert run.of_type("ACTIVATE_VERSION") == []
+        assert "no part of this run" in run.stderr

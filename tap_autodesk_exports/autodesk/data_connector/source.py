@@ -27,7 +27,7 @@ from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.loading.dataset import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tap_autodesk_exports.autodesk.context import RunContext
@@ -172,7 +172,11 @@ class DataConnectorSource(Source):
     def incomplete(self, dataset: Dataset) -> str | None:
         if dataset.name in self._deferred:
             return "later runs load more date ranges of it"
-        return self._left_out.get(dataset.name)
+        return None
+
+    @override
+    def left_out(self, selected: Selected, loads: Iterable[Load]) -> str | None:
+        return self._left_out.get(selected.name) or super().left_out(selected, loads)
 
     @override
     def damaged(self, dataset: Dataset, finished: FinishedExport) -> None:

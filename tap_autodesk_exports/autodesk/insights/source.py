@@ -13,9 +13,10 @@ from typing_extensions import override
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.insights.client import Insights
+from tap_autodesk_exports.autodesk.insights.covered import Covered
 from tap_autodesk_exports.autodesk.insights.files import Download, report_file, with_team_ids
 from tap_autodesk_exports.autodesk.insights.service import InsightsService
-from tap_autodesk_exports.autodesk.insights.teams import Teams
+from tap_autodesk_exports.autodesk.insights.teams import ALL_TEAMS, Teams
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.files.errors import FileError
@@ -23,7 +24,7 @@ from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, month_start, months
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.autodesk.chosen import Chosen
     from tap_autodesk_exports.autodesk.context import RunContext
@@ -45,6 +46,7 @@ class InsightsSource(Source):
         self.client = Insights(context.api)
         self.service = InsightsService(self.client)
         self.teams = Teams(self.client, context.settings)
+        self._covered = Covered(self.client)
         self._left_aside: dict[str, str] = {}
         self._logged: set[str] = set()
 
@@ -54,7 +56,11 @@ class InsightsSource(Source):
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the exports of each dataset, team by team."""
         teams = self.teams.chosen()
-        return {each.name: list(self._loads(each, teams)) for each in selected}
+        reads = teams.items if ALL_TEAMS not in teams.items else self.teams.reporting()
+        self._covered.begin(reads)
+        plan = {each.name: list(self._loads(each, teams)) for each in selected}
+        self._covered.expect(plan)
+        return plan
 
     def _loads(self, selected: Selected, teams: Chosen) -> Iterator[Load]:
         dataset = cast("InsightsDataset", selected.dataset)
@@ -77,11 +83,14 @@ class InsightsSource(Source):
 
         From the bookmark less the look-back, or from the start date.
         """
+        has_new_teams = self._covered.has_new(bookmarks, partition)
         if not dataset.is_dated:
             return [None]
         lookback = dt.timedelta(days=self._settings.lookback_days)
         now = self._context.earlier.now()
-        start, end = self._settings.period(now, bookmarks.position(partition), lookback)
+        # Up to its bookmark, only the other teams are loaded.
+        position = None if has_new_teams else bookmarks.position(partition)
+        start, end = self._settings.period(now, position, lookback)
         start = bookmarks.start(partition, start)
         first = month_start(start) if dataset.is_aggregated else day_start(start)
         return list(months(first, end))
@@ -153,6 +162,19 @@ class InsightsSource(Source):
     def incomplete(self, dataset: Dataset) -> str | None:
         names = self._left_aside.get(dataset.name)
         return f"{names} may hold more rows of it" if names else None
+
+    @override
+    def left_out(self, selected: Selected, loads: Iterable[Load]) -> str | None:
+        return self._covered.left_out(selected.bookmarks)
+
+    # Loaded
+
+    @override
+    def remember(
+        self, dataset: Dataset, load: Load, finished: FinishedExport, state: dict[str, Any]
+    ) -> None:
+        """Note whose rows an export of all teams has, with the last load."""
+        self._covered.remember(dataset.name, load, finished, state)
 
     @override
     def constants(self, dataset: Dataset, finished: FinishedExport) -> Mapping[str, str | None]:

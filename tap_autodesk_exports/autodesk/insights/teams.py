@@ -65,6 +65,11 @@ class Teams:
             return Chosen((ALL_TEAMS,))
         return Chosen(reporting, teams.unreadable)
 
+    def reporting(self) -> tuple[str, ...]:
+        """Return the teams that an export of all teams has the rows of."""
+        teams = read_each(self.entries, Team.read).items
+        return tuple(team.team_id for team in teams if team.is_reporting)
+
     def _aliases_are_clear(self) -> bool:
         """Tell whether the alias in a row says which team the row belongs to."""
         aliases = collections.Counter(_alias(entry) for entry in self.entries)
