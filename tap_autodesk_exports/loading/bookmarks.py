@@ -4,7 +4,7 @@ Every bookmark also has `identity`, see `identity.py`. The dataset's own has `re
 replace the whole table: their version until it is activated, 0 then.
 
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
-filtered; `last_export_id` of what is dated, since two runs may end at the same date, and of what
+filtered; `unbroken_from` where a later `start_date` left a gap before it; `last_export_id` of what is dated, since two runs may end at the same date, and of what
 is loaded again; `export_id`, `columns` and `taken_at` of a snapshot that was sent;
 `version_is_open` where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the
 rows of several, such as of all teams. A `Source` may add others.
@@ -23,7 +23,7 @@ from tap_autodesk_exports.exports.export import Loaded
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.tables.hashing import Hashing
@@ -34,6 +34,7 @@ VERSION_IS_OPEN = "version_is_open"
 IDENTITY, REPLACING = "identity", "replacing"
 LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
 OWNERS = "owners"
+UNBROKEN = "unbroken_from"
 _KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
@@ -121,6 +122,7 @@ class Bookmarks:
         self.replication = replication
         self._hashing = hashing
         self._selection = _selection(list(columns), hashing)
+        self._starts: list[tuple[Mapping[str, str], str]] = []
 
     def position(self, partition: Mapping[str, str]) -> dt.datetime | None:
         """Return the instant up to which a partition is loaded; None where all of it is wanted."""
@@ -183,13 +185,34 @@ class Bookmarks:
         return min((start for start in starts if instant(start)), default=None)
 
     def start(self, partition: Mapping[str, str], start: dt.datetime) -> dt.datetime:
-        """Return from where a partition is read, given where the settings start.
+        """Return from where a partition is read, given where the settings start, and note it.
 
         Where the whole table is replaced, that is where its first load started, so that nothing
         of it is lost.
         """
         first = instant(self.earliest_start()) if self.replacing else None
-        return min(start, first) if first and self.position(partition) is None else start
+        begins = min(start, first) if first and self.position(partition) is None else start
+        self._starts.append((partition, canonical(begins)))
+        return begins
+
+    def unbroken(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Yield from where all of each partition of the run is loaded up to its bookmark."""
+        for partition, _ in self._starts:
+            state = self.states.of(partition)
+            start = state.get(UNBROKEN) or state.get("start")
+            if instant(start):
+                yield start, partition
+
+    def _note_start(self, state: State, partition: Mapping[str, str], spec_start: str) -> None:
+        """Note from where rows are loaded: their first day, and the end of the last gap."""
+        # A first file may begin later than what was asked for, such as with a contract.
+        planned = [start for context, start in self._starts if context == partition]
+        start, before = min([spec_start, *planned]), self.bound(partition)
+        is_gap = self.replication.method == INCREMENTAL and before and before < start
+        if is_gap or start < (state.get(UNBROKEN) or ""):
+            state[UNBROKEN] = start
+        if not before or start < state.get("start", ""):
+            state["start"] = start
 
     # What was sent before
 
@@ -235,12 +258,8 @@ class Bookmarks:
         spec, replication = finished.pending.spec, self.replication
         before = self.bound(partition)
         end = newest if replication.is_filtered else spec.end
-        if (
-            replication.is_dated
-            and spec.start
-            and (not before or spec.start < state.get("start", ""))
-        ):
-            state["start"] = spec.start
+        if replication.is_dated and spec.start:
+            self._note_start(state, partition, spec.start)
         if replication.is_dated:
             state[LAST_EXPORT] = finished.export_id
         if replication.method == INCREMENTAL and end:
@@ -352,9 +371,15 @@ def _is_number(text: str) -> bool:
 
 
 def starts_before(start: dt.datetime, bookmarks: Bookmarks) -> str | None:
-    """Return the day of the first load, where a start date before it has no effect any more."""
-    first = bookmarks.earliest_start()
-    return first[:10] if first and canonical(start) < first else None
+    """Return the latest day from which a partition of the run is loaded, and whose it is.
+
+    None where the start date is not before it; else it has no effect any more.
+    """
+    first, partition = max(bookmarks.unbroken(), key=lambda pair: pair[0], default=("", {}))
+    if canonical(start) >= first:
+        return None
+    whose = " ".join(next(iter(partition.items()), ()))
+    return f"{first[:10]} ({whose})" if whose else first[:10]
 
 
 def _selection(columns: list[str], hashing: Hashing | None) -> str:

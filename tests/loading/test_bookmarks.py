@@ -62,6 +62,7 @@ def test_an_earlier_start_moves_the_start_of_a_dated_bookmark():
     bookmarks.move({}, finished(start="2026-02-01", end="2026-03-01"))
     bookmarks.move({}, finished(start="2026-01-01", end="2026-02-01"))
     assert (state["start"], state["replication_key_value"]) == ("2026-01-01", "2026-03-01")
+    bookmarks.start({}, dt.datetime(2026, 3, 1, tzinfo=dt.UTC))  # it is part of the run
     assert starts_before(dt.datetime(2025, 12, 1, tzinfo=dt.UTC), bookmarks) == "2026-01-01"
     assert starts_before(dt.datetime(2026, 1, 5, tzinfo=dt.UTC), bookmarks) is None
 

@@ -291,3 +291,60 @@ def test_rows_of_a_team_that_the_user_sees_no_more_are_not_removed(server, monke
         assert run.code == 0, run.stderr
         assert run.of_type("ACTIVATE_VERSION") == []
         assert "no part of this run" in run.stderr
+
+
+# A start date that is moved
+
+
+@pytest.mark.parametrize(
+    ("api", "stream"),
+    [
+        ("insights", "insights_usage"),
+        ("tokenflex", "tokenflex_usage"),
+        ("data_connector", "activities_issues_activities"),
+    ],
+)
+def test_a_start_date_that_left_a_gap_and_is_moved_back_is_named(server, api, stream):
+    said = "earlier than where this stream started, 2026-05-01"
+    config = {"apis": [api], "start_date": "2025-12-01", "emit_activate_version_messages": True}
+    server.clock.set(dt.datetime(2026, 1, 15, 4, tzinfo=dt.UTC))
+    first = in_process.run(server, config, stream)
+    server.clock.set(NOW)
+    later = in_process.run(
+        server, {**config, "start_date": "2026-05-01"}, stream, state=first.state
+    )
+    assert (later.code, said in later.stderr) == (0, False)
+    server.clock.advance(DAY)
+    back = in_process.run(server, config, stream, state=later.state)
+    assert (back.code, said in back.stderr) == (0, True)
+    again = in_process.run(server, {**config, "start_date": "2026-05-01"}, stream, state=back.state)
+    assert (again.code, "earlier than" in again.stderr) == (0, False)
+
+
+def test_a_start_date_before_that_of_one_contract_is_named():
+    stream = "tokenflex_usage"
+    config: dict[str, Any] = {"apis": ["tokenflex"]}
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(dt.datetime(2026, 1, 15, 4, tzinfo=dt.UTC))
+        listed = in_process.run(server, config, "tokenflex_contracts")
+        numbers = [row["contractNumber"] for row in listed.records("tokenflex_contracts")]
+        run = None
+        for count, start in ((1, "2024-12-01"), (2, "2025-12-01"), (2, "2025-06-01")):
+            config |= {"tokenflex_contract_numbers": numbers[:count], "start_date": start}
+            run = in_process.run(server, config, stream, state=run.state if run else None)
+            assert run.code == 0, run.stderr
+            server.clock.advance(DAY)
+    assert run
+    assert f"started, 2025-12-01 (contract_number {numbers[1]})" in run.stderr
+
+
+def test_a_contract_that_begins_after_the_start_date_is_no_reason_for_a_warning():
+    stream = "tokenflex_manual_usage"
+    config = {"apis": ["tokenflex"], "start_date": "2024-06-01"}
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(NOW)
+        first = in_process.run(server, config, stream)
+        server.clock.advance(DAY)
+        run = in_process.run(server, config, stream, state=first.state)
+    assert run.code == 0, run.stderr
+    assert "earlier than where" not in run.stderr
