@@ -4,10 +4,11 @@ Every bookmark also has `identity`, see `identity.py`. The dataset's own has `re
 replace the whole table: their version until it is activated, 0 then.
 
 The keys of a bookmark: `replication_key`, `replication_key_value` and `start` of what is dated or
-filtered; `unbroken_from` where a later `start_date` left a gap before it; `last_export_id` of what is dated, since two runs may end at the same date, and of what
-is loaded again; `export_id`, `columns` and `taken_at` of a snapshot that was sent;
-`version_is_open` where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the
-rows of several, such as of all teams. A `Source` may add others.
+filtered; `unbroken_from` where a later `start_date` left a gap before it; `last_export_id` of what
+is dated, since two runs may end at the same date, and of what is loaded again; `export_id` and
+`taken_at` of a snapshot that was sent; `columns`, the mark of those that were; `version_is_open`
+where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the rows of several,
+such as of all teams. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.exports.export import Loaded
+from tap_autodesk_exports.loading.starts import Starts
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.tables.hashing import Hashing
@@ -34,7 +36,6 @@ VERSION_IS_OPEN = "version_is_open"
 IDENTITY, REPLACING = "identity", "replacing"
 LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
 OWNERS = "owners"
-UNBROKEN = "unbroken_from"
 _KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
@@ -109,6 +110,10 @@ class Bookmarks:
         replication: How the dataset is replicated.
         columns: Names of the selected columns, in order.
         hashing: Which of them are hashed, and with which key.
+        mapping: What else says how rows are sent, as text, such as stream maps.
+
+    Attributes:
+        starts: From where this run reads the partitions.
     """
 
     def __init__(
@@ -117,12 +122,13 @@ class Bookmarks:
         replication: Replication,
         columns: Iterable[str],
         hashing: Hashing | None = None,
+        mapping: str = "",
     ) -> None:
         self.states = states
         self.replication = replication
         self._hashing = hashing
-        self._selection = _selection(list(columns), hashing)
-        self._starts: list[tuple[Mapping[str, str], str]] = []
+        self._selection = _selection(list(columns), hashing, mapping)
+        self.starts = Starts()
 
     def position(self, partition: Mapping[str, str]) -> dt.datetime | None:
         """Return the instant up to which a partition is loaded; None where all of it is wanted."""
@@ -152,8 +158,17 @@ class Bookmarks:
 
     def after(self, partition: Mapping[str, str]) -> tuple[str, str] | None:
         """Return replication key and bound of the rows of a snapshot to send; None for all."""
-        bound = self.bound(partition) if self.replication.is_filtered else None
+        is_as_before = self.states.of(partition).get("columns") in {None, self._selection}
+        bound = self.bound(partition) if self.replication.is_filtered and is_as_before else None
         return (str(self.replication.key), bound) if bound else None
+
+    def has_other_rows(self) -> bool:
+        """Tell whether rows of this run differ in their columns from those that stay as they are.
+
+        Of what is read by date, only the days of the look-back are sent again.
+        """
+        before = {self.states.of(partition).get("columns") for partition in self.starts.partitions}
+        return self.replication.is_dated and not before <= {None, self._selection}
 
     def check(self) -> None:
         """Refuse a replication key that cannot be one.
@@ -192,27 +207,8 @@ class Bookmarks:
         """
         first = instant(self.earliest_start()) if self.replacing else None
         begins = min(start, first) if first and self.position(partition) is None else start
-        self._starts.append((partition, canonical(begins)))
+        self.starts.plan(partition, begins)
         return begins
-
-    def unbroken(self) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """Yield from where all of each partition of the run is loaded up to its bookmark."""
-        for partition, _ in self._starts:
-            state = self.states.of(partition)
-            start = state.get(UNBROKEN) or state.get("start")
-            if instant(start):
-                yield start, partition
-
-    def _note_start(self, state: State, partition: Mapping[str, str], spec_start: str) -> None:
-        """Note from where rows are loaded: their first day, and the end of the last gap."""
-        # A first file may begin later than what was asked for, such as with a contract.
-        planned = [start for context, start in self._starts if context == partition]
-        start, before = min([spec_start, *planned]), self.bound(partition)
-        is_gap = self.replication.method == INCREMENTAL and before and before < start
-        if is_gap or start < (state.get(UNBROKEN) or ""):
-            state[UNBROKEN] = start
-        if not before or start < state.get("start", ""):
-            state["start"] = start
 
     # What was sent before
 
@@ -259,7 +255,8 @@ class Bookmarks:
         before = self.bound(partition)
         end = newest if replication.is_filtered else spec.end
         if replication.is_dated and spec.start:
-            self._note_start(state, partition, spec.start)
+            self.starts.note(state, partition, spec.start, before)
+        state["columns"] = self._selection
         if replication.is_dated:
             state[LAST_EXPORT] = finished.export_id
         if replication.method == INCREMENTAL and end:
@@ -268,7 +265,6 @@ class Bookmarks:
         if not replication.is_dated:
             state["export_id"] = finished.export_id
             state[TAKEN] = finished.taken_at
-            state["columns"] = self._selection
             if not replication.is_filtered:
                 # All rows of a snapshot were sent; an earlier bookmark means nothing now.
                 state.pop("replication_key", None)
@@ -370,21 +366,9 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def starts_before(start: dt.datetime, bookmarks: Bookmarks) -> str | None:
-    """Return the latest day from which a partition of the run is loaded, and whose it is.
-
-    None where the start date is not before it; else it has no effect any more.
-    """
-    first, partition = max(bookmarks.unbroken(), key=lambda pair: pair[0], default=("", {}))
-    if canonical(start) >= first:
-        return None
-    whose = " ".join(next(iter(partition.items()), ()))
-    return f"{first[:10]} ({whose})" if whose else first[:10]
-
-
-def _selection(columns: list[str], hashing: Hashing | None) -> str:
-    """Return a short mark of the selected columns, those hashed and the hashes' key."""
-    names = " ".join(columns)
+def _selection(columns: list[str], hashing: Hashing | None, mapping: str) -> str:
+    """Return a short mark of the selected columns, those hashed and their key, and the map."""
+    names = " ".join([*columns, *filter(None, [mapping])])
     if hashing and (hashed := [name for name in columns if hashing.applies(name)]):
         names += f" {hashing.of(' '.join(hashed))}"
     return f"{zlib.crc32(names.encode()):08x}"

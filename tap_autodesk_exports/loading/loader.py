@@ -11,9 +11,9 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
+from tap_autodesk_exports.loading.starts import starts_before
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -107,6 +107,7 @@ class Loader:
         try:
             self._bookmarks.check()
             self._warn_of_earlier_start()
+            self._warn_of_other_rows()
             yield from self._load_all(loads, unfinished)
         finally:
             # Those that were not reached, so that what is kept for them is removed.
@@ -280,6 +281,15 @@ class Loader:
         return early
 
     # What the user should know
+
+    def _warn_of_other_rows(self) -> None:
+        """Warn where rows that were loaded have other columns than those that follow."""
+        if self._bookmarks.has_other_rows():
+            logger.warning(
+                "%s: other columns are selected, hashed or mapped than before: that holds for rows "
+                "that are read from now on. To have it in all, run once with `--full-refresh`.",
+                self._selected.name,
+            )
 
     def _warn_of_earlier_start(self) -> None:
         """Warn of a start date before the one that a dataset was first loaded from."""

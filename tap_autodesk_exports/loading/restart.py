@@ -6,12 +6,28 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
+
+
+class CannotReplace(TapError):
+    """Rows that have other keys than before can only be replaced together, and some are left out.
+
+    Args:
+        why: Which, as a clause.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "Its rows get other keys than before, so the whole table must be replaced, but "
+            f"{why}; so nothing is loaded. Make it part of the run again, or empty the table and "
+            "run once without its state (`meltano run --full-refresh`)."
+        )
 
 
 def prepare(selected: Selected) -> IdentityChanged | None:

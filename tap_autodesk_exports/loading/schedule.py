@@ -13,7 +13,7 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import Loaded, QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
-from tap_autodesk_exports.loading.restart import prepare
+from tap_autodesk_exports.loading.restart import CannotReplace, prepare
 from tap_autodesk_exports.redaction import trace
 
 if TYPE_CHECKING:
@@ -120,8 +120,18 @@ class Schedule:
         for name, planned in plan.items():
             if isinstance(planned, TapError):
                 self._failed[name] = planned
+            elif hindrance := self._hinders(api, name, planned):
+                self._failed[name] = hindrance
             else:
                 self._loads[name] = planned
+
+    def _hinders(self, api: str, name: str, loads: Sequence[Load]) -> TapError | None:
+        """Return why a table cannot be replaced: what is left out would be there twice."""
+        selected = self._selected[name]
+        if not selected.bookmarks.replacing:
+            return None
+        why = self._sources[api].left_out(selected, loads)
+        return CannotReplace(why) if why else None
 
     def loads_of(self, name: str) -> list[Load]:
         """Return what a dataset loads, oldest first.

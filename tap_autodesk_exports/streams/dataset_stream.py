@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -40,6 +41,10 @@ TABLE_VERSION = "_sdc_table_version"
 """Where targets on the SDK keep the version of a row (observed: singer-sdk 0.54.9)."""
 
 
+MAPPING = ("stream_maps", "flattening_enabled", "flattening_max_depth")
+"""Settings of the SDK that change rows. Another one may hold a secret, and is left out."""
+
+
 class DatasetStream(TapStream):
     """A dataset, and the `Sink` of its rows."""
 
@@ -74,7 +79,7 @@ class DatasetStream(TapStream):
             schema = dataclasses.replace(schema, numbers=ParquetNumbers.parse(numbers))
         return Selected(
             self.dataset,
-            Bookmarks(self, replication, self._selected_columns(), self._hashing),
+            Bookmarks(self, replication, self._selected_columns(), self._hashing, self._mapping()),
             schema,
             self.has_versions,
             may_replace=bool(self.config.get("emit_activate_version_messages")),
@@ -86,6 +91,11 @@ class DatasetStream(TapStream):
         if self._hashing and self._hashing.applies(name):
             schema = self._cell_schemas.get(name, schema)
         return Column(name, type_of(schema))
+
+    def _mapping(self) -> str:
+        """Return the settings of the SDK that change rows, as text; empty without any."""
+        used = {name: self.config[name] for name in MAPPING if self.config.get(name)}
+        return json.dumps(used, sort_keys=True, default=str) if used else ""
 
     def _selected_columns(self) -> list[str]:
         """Return the selected columns, in the catalog's order."""

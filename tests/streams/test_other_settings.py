@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -348,3 +349,158 @@ def test_a_contract_that_begins_after_the_start_date_is_no_reason_for_a_warning(
         run = in_process.run(server, config, stream, state=first.state)
     assert run.code == 0, run.stderr
     assert "earlier than where" not in run.stderr
+
+
+# What rows are made of
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"usage_category": ["CLOUD_PRODUCT", "DESKTOP_PRODUCT"]},
+        {"where": None},
+        {"metrics": ["tokensConsumed", "usageHours"]},
+    ],
+)
+def test_an_export_of_ones_own_with_another_definition_has_another_bookmark(wider):
+    own = {
+        "name": "mine",
+        "fields": ["usageDate", "productLineCode", "userName"],
+        "metrics": ["tokensConsumed"],
+        "usage_category": ["CLOUD_PRODUCT"],
+        "where": "usageDate >= '2026-05-01'",
+    }
+    metadata = {"replication-method": "INCREMENTAL", "replication-key": "usageDate"}
+
+    def run(definition: Mapping[str, Any], state: Any = None) -> TapRun:
+        config = {
+            "apis": ["tokenflex"],
+            "start_date": "2026-01-01",
+            "tokenflex_exports": [definition],
+        }
+        found = in_process.run(server, config, "tokenflex_mine", state=state, metadata=metadata)
+        assert found.code == 0, found.stderr
+        return found
+
+    stream = "tokenflex_mine"
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(NOW)
+        narrow = run(own)
+        server.clock.advance(DAY)
+        wide = run({**own, **wider}, narrow.state)
+        whole = run({**own, **wider})
+        assert without_export(wide, stream) == without_export(whole, stream)
+        assert without_export(wide, stream) != without_export(narrow, stream)
+        server.clock.advance(DAY)
+        again = run({**own, **wider}, wide.state)
+        assert len(again.records(stream)) < len(wide.records(stream))
+
+
+HASHED = {
+    "hash_columns": ["*.created_by", "*.machineName"],
+    "hash_key": "made-up key of some length",
+}
+
+
+@pytest.mark.parametrize("changed", ["columns", "hashing", "maps"])
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_a_snapshot_is_sent_whole_where_its_rows_are_sent_otherwise(server, changed, method):
+    stream = "issues_issues"
+    config: dict[str, Any] = {"apis": ["data_connector"]}
+    metadata = {"replication-method": method, "replication-key": "updated_at"}
+    settings = {**server.settings(), "data_connector_service_groups": ["issues"], **config}
+    found = in_process.catalog(settings, stream, metadata=metadata)
+    before = found if changed != "columns" else without_column(found, "title")
+    first = in_process.run(server, config, stream, found=before)
+    if changed != "columns":
+        config |= (
+            HASHED if changed == "hashing" else {"stream_maps": {stream: {"new": "str(title)"}}}
+        )
+    run = in_process.run(server, config, stream, found=found, state=first.state)
+    assert run.code == 0, run.stderr
+    assert len(run.records(stream)) == len(first.records(stream)) > 1
+    again = in_process.run(server, config, stream, found=found, state=run.state)
+    assert again.records(stream) == []
+
+
+def without_column(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = copy.deepcopy(dict(found))
+    for node in found["streams"][0]["metadata"]:
+        if node["breadcrumb"] == ["properties", name]:
+            node["metadata"]["selected"] = False
+    return found
+
+
+@pytest.mark.parametrize("changed", ["columns", "hashing", "maps"])
+def test_what_is_read_by_date_says_that_earlier_rows_stay_as_they_are(changed):
+    stream = "tokenflex_desktop_sessions"
+    config: dict[str, Any] = {"apis": ["tokenflex"], "start_date": "2026-01-01"}
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(NOW)
+        found = in_process.catalog({**server.settings(), **config}, stream)
+        before = found if changed != "columns" else without_column(found, "machineName")
+        first = in_process.run(server, config, stream, found=before)
+        if changed != "columns":
+            maps = {"stream_maps": {stream: {"new": "str(machineName)"}}}
+            config |= HASHED if changed == "hashing" else maps
+        server.clock.advance(2 * DAY)
+        run = in_process.run(server, config, stream, found=found, state=first.state)
+        server.clock.advance(2 * DAY)
+        again = in_process.run(server, config, stream, found=found, state=run.state)
+    said = "other columns are selected, hashed or mapped than before"
+    assert [said in each.stderr for each in (first, run, again)] == [False, True, False]
+
+
+@pytest.mark.parametrize("lookback", [0, 3])
+def test_a_contract_that_ended_since_is_read_to_its_end(lookback):
+    stream = "tokenflex_usage"
+    config = {"apis": ["tokenflex"], "start_date": "2024-12-01", "lookback_days": lookback}
+    with Sandbox(scale=0.3, job_seconds=0) as server:
+        server.clock.set(dt.datetime(2025, 1, 29, 4, tzinfo=dt.UTC))
+        first = in_process.run(server, config, stream)
+        ended = {row["contract_number"] for row in first.records(stream)}
+        server.clock.advance(8 * DAY)
+        run = in_process.run(server, config, stream, state=first.state)
+        assert run.code == 0, run.stderr
+        days = {
+            row["usageDate"][:10] for row in run.records(stream) if row["contract_number"] in ended
+        }
+        assert {"2025-01-30", "2025-01-31"} <= days
+        server.clock.advance(DAY)
+        asked = len(server.exports)
+        last = in_process.run(server, config, stream, state=run.state)
+        assert {e.owner for e in server.exports[asked:]}.isdisjoint(ended), last.stderr
+
+
+@pytest.mark.parametrize("what", ["contract", "team", "project"])
+def test_a_table_that_must_be_replaced_is_not_loaded_in_part(server, what):
+    hashing = {"hash_personal_data": True, "hash_key": "made-up key of some length"}
+    config: dict[str, Any] = {"start_date": "2025-01-01", "emit_activate_version_messages": True}
+    if what == "contract":
+        stream, config["apis"] = "tokenflex_usage", ["tokenflex"]
+        listed = in_process.run(server, config, "tokenflex_contracts")
+        numbers = [row["contractNumber"] for row in listed.records("tokenflex_contracts")]
+        whole, part = ({"tokenflex_contract_numbers": some} for some in (numbers, numbers[1:]))
+    elif what == "team":
+        stream, config["apis"] = "insights_usage", ["insights"]
+        config["start_date"] = "2026-05-01"
+        whole, part = {"insights_export_scope": "all_teams"}, {"insights_team_ids": ["4000010"]}
+    else:
+        stream, config["apis"] = "activities_issues_activities", ["data_connector"]
+        config["start_date"] = "2026-05-20"
+        ids = projects(server)
+        whole, part = ({"data_connector_project_ids": some} for some in (ids, ids[:2]))
+        hashing = {**hashing, "hash_columns": ["*.activity_id"]}
+    first = in_process.run(server, {**config, **whole}, stream)
+    assert first.code == 0, first.stderr
+    assert first.records(stream)
+    server.clock.advance(DAY)
+    config |= hashing
+    run = in_process.run(server, {**config, **part}, stream, state=first.state)
+    (line,) = [line for line in run.stderr.splitlines() if "must be replaced" in line][:1]
+    assert "no part of this run" in line
+    assert (run.code, run.records(stream)) == (1, [])
+    server.clock.advance(DAY)
+    last = in_process.run(server, {**config, **whole}, stream, state=run.state)
+    assert last.code == 0, last.stderr
+    assert last.of_type("ACTIVATE_VERSION")

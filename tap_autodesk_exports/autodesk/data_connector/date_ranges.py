@@ -82,6 +82,7 @@ class DateRanges:
         bookmarks = self._bookmarks[table.name]
         position = bookmarks.position(partition)
         if table.is_delta:
+            bookmarks.starts.plan(partition, FIRST_DAY)
             return min(position, self._now) - OVERLAP if position else FIRST_DAY
         start, _ = self._settings.period(self._now, position, OVERLAP)
         start = bookmarks.start(partition, start)

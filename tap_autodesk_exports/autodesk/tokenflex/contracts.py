@@ -35,6 +35,9 @@ LEGACY = ("PRODUCT_CONSUMPTION", "CLOUD_CONSUMPTION", "CLOUD_PRODUCT_CONSUMPTION
 """Their older names, which the summary has (documented)."""
 
 
+DAY, YEAR = dt.timedelta(days=1), dt.timedelta(days=365)
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[^A-Z]", "", name.upper())
 
@@ -107,6 +110,22 @@ class Contracts:
             )
             raise ConfigurationError(msg)
         return Chosen(found, contracts.unreadable)
+
+    def ended(self) -> dict[str, dt.datetime]:
+        """Return the contracts that are not read any more, each with the end of its last day.
+
+        Of the last year only, and none where the settings name those to read.
+        """
+        if self._settings.tokenflex_contract_numbers:
+            return {}
+        last = (self._now() - YEAR).date()
+        return {
+            contract.number: dt.datetime.combine(contract.end_date + DAY, dt.time(), dt.UTC)
+            for contract in read_each(self.entries, Contract.read).items
+            if contract.number not in self.numbers.items
+            and contract.end_date
+            and contract.end_date > last
+        }
 
     def last_entries(self, number: str) -> list[Any]:
         """Return what was used and processed last in a contract, as the API answers it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
+import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
@@ -56,16 +58,28 @@ class TokenFlexSource(Source):
         """Name the exports of each dataset, contract by contract."""
         numbers = self.contracts.numbers
         for each in selected:
-            loads = [load for number in numbers.items for load in self._loads(each, number)]
+            chosen = [*numbers.items, *self._ended_since(each)]
+            loads = [load for number in chosen for load in self._loads(each, number)]
             for at, error in enumerate(numbers.errors):
                 loads.append(self._failed(each, f"unreadable {at}", error))
             self._plan[each.name] = loads
         return self._plan
 
+    def _ended_since(self, selected: Selected) -> list[str]:
+        """Return the contracts that ended after they were loaded last: their last days are left."""
+        found = []
+        for number, end in self.contracts.ended().items():
+            loaded = selected.bookmarks.loaded(_partition(number, selected))
+            at = instant(loaded.end or loaded.taken_at)
+            if at and at < end:
+                found.append(number)
+        return found
+
     def _loads(self, selected: Selected, number: str) -> list[Load]:
         """Plan one contract; where that fails, it fails alone."""
         try:
-            return [Load(spec, _partition(number)) for spec in self._specs(selected, number)]
+            partition = _partition(number, selected)
+            return [Load(spec, partition) for spec in self._specs(selected, number)]
         except TapError as error:
             return [self._failed(selected, number, error)]
 
@@ -233,8 +247,17 @@ def _categories(load: Load) -> Sequence[str]:
     return found
 
 
-def _partition(number: str) -> dict[str, str]:
-    return {"contract_number": number}
+def _partition(number: str, selected: Selected | None = None) -> dict[str, str]:
+    """Return the context of a contract's bookmark.
+
+    The bookmark of an export that the user defines says nothing of what another definition gives.
+    """
+    partition = {"contract_number": number}
+    if selected and selected.bookmarks.replication.is_filtered:
+        dataset = cast("TokenFlexDataset", selected.dataset)
+        asked = (dataset.fields, dataset.metrics, dataset.usage_category, dataset.where)
+        partition["definition"] = f"{zlib.crc32(json.dumps(asked).encode()):08x}"
+    return partition
 
 
 def _between(window: Window) -> str:
