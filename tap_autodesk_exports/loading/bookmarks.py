@@ -216,19 +216,17 @@ class Bookmarks:
         """Return what a partition says was loaded last: an export's ID, the end of a window."""
         known, own = self.states.known_partitions(), self.states.of({})
         mine = [state for state in known if state["context"] == partition]
+        marked = mine if partition else [own]
         names = ("export_id", LAST_EXPORT, "replication_key_value")
-        marks = [
-            str(state[name])
-            for state in (mine if partition else [own])
-            for name in names
-            if state.get(name)
-        ]
-        if self.replication.is_dated:
-            end = self.position(partition)
-            return Loaded(tuple(marks), end=canonical(end) if end else "")
+        marks = [str(state[name]) for state in marked for name in names if state.get(name)]
         # The same rows may have been loaded for all together, or one by one.
-        taken = [instant(str(s.get(TAKEN))) for s in (own, *(mine if partition else known))]
-        return Loaded(tuple(marks), max((canonical(at) for at in taken if at), default=None))
+        others = [state for state in (own, *known) if _overlap(state.get("context"), partition)]
+        is_dated = self.replication.is_dated  # then one's own is judged by its end
+        taken = [instant(str(s.get(TAKEN))) for s in (*others, *([] if is_dated else marked))]
+        taken_at = max((canonical(at) for at in taken if at), default=None)
+        end = self.position(partition) if is_dated else None
+        until = (canonical(end) if end else "") if is_dated else None
+        return Loaded(tuple(marks), taken_at, until)
 
     def is_loaded(self, partition: Mapping[str, str], finished: FinishedExport) -> bool:
         """Tell whether the rows of this very export were sent before, with the same columns."""
@@ -257,6 +255,7 @@ class Bookmarks:
         if replication.is_dated and spec.start:
             self.starts.note(state, partition, spec.start, before)
         state["columns"] = self._selection
+        state[TAKEN] = finished.taken_at
         if replication.is_dated:
             state[LAST_EXPORT] = finished.export_id
         if replication.method == INCREMENTAL and end:
@@ -264,7 +263,6 @@ class Bookmarks:
             state["replication_key_value"] = self._later(before, end) if before else end
         if not replication.is_dated:
             state["export_id"] = finished.export_id
-            state[TAKEN] = finished.taken_at
             if not replication.is_filtered:
                 # All rows of a snapshot were sent; an earlier bookmark means nothing now.
                 state.pop("replication_key", None)
@@ -357,6 +355,12 @@ class Bookmarks:
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""
         self.states.of({})[REPLACING] = 0
+
+
+def _overlap(context: Mapping[str, str] | None, other: Mapping[str, str]) -> bool:
+    """Tell whether one of two partitions is a part of the other, such as a team of all teams."""
+    one, two = (context or {}).items(), other.items()
+    return one != two and (one <= two or two <= one)
 
 
 def _is_number(text: str) -> bool:

@@ -163,6 +163,8 @@ def test_it_plans_loads_and_bookmarks():
                 "context": {"station": "north"},
                 "identity": "_row_id 1; station; day:date",
                 "start": "2026-01-01T00:00:00.000000Z",
+                "columns": process.states.state["partitions"][0]["columns"],
+                "taken_at": process.states.state["partitions"][0]["taken_at"],
                 "replication_key": "day",
                 "last_export_id": "export-2",
                 "replication_key_value": "2026-03-01T00:00:00.000000Z",

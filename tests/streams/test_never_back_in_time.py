@@ -132,6 +132,38 @@ def test_a_left_over_range_of_which_all_is_loaded(server, seconds):
     assert run.state["exports"] == []
 
 
+@pytest.mark.parametrize(("one", "other"), [SCOPES, SCOPES[::-1]])
+@pytest.mark.parametrize("stream", ["insights_usage", "insights_usage_report"])
+def test_months_of_a_scope_that_is_switched_and_switched_back(server, seconds, stream, one, other):
+    config = {"apis": ["insights"], "export_timeout_minutes": 5, "start_date": "2026-01-01"}
+    first = in_process.run(server, {**config, **one}, stream)
+    assert first.code == 1
+    seconds[0] = 0
+    server.clock.advance(3 * DAY)
+    second = in_process.run(server, {**config, **other}, stream, state=first.state)
+    assert second.code == 0, second.stderr
+    server.clock.advance(3 * DAY)
+    third = in_process.run(server, {**config, **one}, stream, state=second.state)
+    assert third.code == 0, third.stderr
+    assert (taken(second, stream), taken(third, stream)) == ({"2026-02-18"}, {"2026-02-21"})
+
+
+def test_projects_that_are_chosen_in_between(server, seconds):
+    config: dict[str, Any] = {"apis": ["data_connector"], "export_timeout_minutes": 5}
+    first = in_process.run(server, config, "issues_issues")
+    assert first.code == 1
+    seconds[0] = 0
+    server.clock.advance(3 * DAY)
+    world = server.data_connector.tables[server.account_id].world
+    chosen = {**config, "data_connector_project_ids": [each.id for each in world.projects]}
+    second = in_process.run(server, chosen, "issues_issues", state=first.state)
+    assert second.code == 0, second.stderr
+    server.clock.advance(3 * DAY)
+    third = in_process.run(server, config, "issues_issues", state=second.state)
+    assert third.code == 0, third.stderr
+    assert taken(third, "issues_issues") == {"2026-02-21"}
+
+
 def test_what_is_older_than_what_was_loaded():
     early, middle, late = (f"2026-01-{day}T00:00:00.000000Z" for day in (10, 15, 20))
     asked = PendingExport(ExportSpec("a", "o", "n", end=middle), asked_at=middle, id="1")

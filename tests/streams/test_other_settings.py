@@ -504,3 +504,23 @@ def test_a_table_that_must_be_replaced_is_not_loaded_in_part(server, what):
     last = in_process.run(server, {**config, **whole}, stream, state=run.state)
     assert last.code == 0, last.stderr
     assert last.of_type("ACTIVATE_VERSION")
+
+
+def test_the_part_of_a_month_up_to_an_earlier_end_date_does_not_replace_all_of_it(server):
+    stream = "insights_usage_report"
+    config = {"apis": ["insights"], "start_date": "2026-01-01"}
+    first = in_process.run(server, config, stream)
+    server.clock.advance(DAY)
+    earlier = {**config, "end_date": "2026-03-10", "lookback_days": 120}
+    run = in_process.run(server, earlier, stream, state=first.state)
+    assert run.code == 0, run.stderr
+    assert {row["window_end"][:10] for row in run.records(stream)} == {"2026-03-01"}
+
+
+@pytest.mark.parametrize("stream", ["insights_usage", "insights_usage_report"])
+def test_a_run_in_the_first_instant_of_a_month(server, stream):
+    config = {"apis": ["insights"], "start_date": "2026-04-15"}
+    server.clock.set(dt.datetime(2026, 6, 1, microsecond=200, tzinfo=dt.UTC))
+    run = in_process.run(server, config, stream)
+    assert run.code == 0, run.stderr
+    assert {row["_exported_at"][:7] for row in run.records(stream)} == {"2026-06"}

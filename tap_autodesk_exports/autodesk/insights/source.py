@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Dataset, Selected
 
+MILLISECOND = dt.timedelta(milliseconds=1)
+
 logger = logging.getLogger("tap-autodesk-exports")
 
 
@@ -92,8 +94,11 @@ class InsightsSource(Source):
         position = None if has_new_teams else bookmarks.position(partition)
         start, end = self._settings.period(now, position, lookback)
         start = bookmarks.start(partition, start)
+        if dataset.is_aggregated and position and position > end:
+            end = month_start(end)  # all of that month is loaded, and a part would replace it
         first = month_start(start) if dataset.is_aggregated else day_start(start)
-        return list(months(first, end))
+        # Ends are written in milliseconds, and inclusive: the first one of a month has none.
+        return [each for each in months(first, end) if each.end - each.start >= MILLISECOND]
 
     def _spec(self, dataset: InsightsDataset, team: str, window: Window | None) -> ExportSpec:
         body: dict[str, Any] = {
