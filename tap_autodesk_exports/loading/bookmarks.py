@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.exports.export import Loaded
-from tap_autodesk_exports.loading.starts import Starts
+from tap_autodesk_exports.loading.starts import UNBROKEN, Starts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -355,6 +355,22 @@ class Bookmarks:
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""
         self.states.of({})[REPLACING] = 0
+
+
+def starts_before(start: dt.datetime, bookmarks: Bookmarks) -> str | None:
+    """Return the latest day from which a partition of the run is loaded, and whose it is.
+
+    None where the start date is not before it; else it has no effect any more.
+    """
+    first, whose = "", ""
+    for partition in bookmarks.starts.partitions:
+        state = bookmarks.states.of(partition)
+        begins = instant(state.get(UNBROKEN) or state.get("start"))
+        if begins and canonical(begins) > first:
+            first, whose = canonical(begins), " ".join(next(iter(partition.items()), ()))
+    if canonical(start) >= first:
+        return None
+    return f"{first[:10]} ({whose})" if whose else first[:10]
 
 
 def _overlap(context: Mapping[str, str] | None, other: Mapping[str, str]) -> bool:

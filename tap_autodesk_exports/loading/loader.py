@@ -11,9 +11,9 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.starts import starts_before
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told

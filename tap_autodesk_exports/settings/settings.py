@@ -174,7 +174,7 @@ class Settings(SignInSettings):
         None,
         "Token Flex contract numbers",
         "Contracts to export. Default: all active contracts, and those that ended within "
-        "`lookback_days`.",
+        "`lookback_days`, or after they were loaded last.",
         form=forms.NUMBER,
     )
     tokenflex_exports: tuple[TokenFlexExport, ...] = setting(

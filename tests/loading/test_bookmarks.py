@@ -21,8 +21,8 @@ from tap_autodesk_exports.loading.bookmarks import (
     Bookmarks,
     DictStates,
     Replication,
+    starts_before,
 )
-from tap_autodesk_exports.loading.starts import starts_before
 from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.types import Type
 
