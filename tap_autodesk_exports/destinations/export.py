@@ -82,6 +82,10 @@ def columns_of(streams: Sequence[Dataset | Listing]) -> dict[str, list[str]]:
     }
 
 
+def _may_change(column: str, own: str) -> bool:
+    return column != own or any(style(column) != own for style in STYLES.values())
+
+
 class Wishes(Protocol):
     """How streams are loaded."""
 
@@ -204,8 +208,9 @@ class Export:
             before=self._state.names.get(name, {}),
             existing=self._destination.existing(name, {}, self._numbers),
         )
-        if others := {column: own for column, own in names.items() if column != own}:
-            self._state.names[name] = {**self._state.names.get(name, {}), **others}
+        # Those too that another style would change: a column that is there keeps its name.
+        if named := {column: own for column, own in names.items() if _may_change(column, own)}:
+            self._state.names[name] = {**self._state.names.get(name, {}), **named}
         own_key = tuple(names[column] for column in key)
         return Layout(name, columns, names, own_key, lists, self._numbers)
 

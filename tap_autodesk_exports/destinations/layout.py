@@ -69,7 +69,7 @@ def column_names(
         columns: Names in the catalog.
         style: What is made of a name.
         longest: Bytes that a name may have.
-        before: Names that earlier runs gave and that are not their columns' own.
+        before: Names that earlier runs gave, where they are not the columns' own in every style.
         existing: Names that the destination's table has.
     """
     found = {name: before[name] for name in columns if name in before}

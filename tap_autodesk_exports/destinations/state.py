@@ -24,7 +24,8 @@ class KeptState:
     """The state of a run: what was committed, and what this run makes of it.
 
     It has the form of a Singer state, `bookmarks` and `exports`, and `names`: name of a stream ->
-    columns that have another name in the destination than in the catalog.
+    columns that have, or in another style would have, another name in the destination than in the
+    catalog.
 
     An export that was loaded and is not committed yet stays pending in what is written, so that
     the run after a killed one resumes it.

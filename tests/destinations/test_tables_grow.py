@@ -11,9 +11,10 @@ import duckdb
 import pytest
 
 from destinations.conftest import STREAM, place
-from support.exported import in_postgres
+from support.exported import export, in_postgres
 from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.destinations.layout import STYLES, column_names
+from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from destinations.conftest import Source
@@ -198,3 +199,22 @@ def test_a_table_in_place_of_the_state_is_a_sentence(kind, tmp_path, postgres, s
     execute(kind, where, postgres, f"CREATE TABLE {state} (mine text)")
     with pytest.raises(DestinationError, match="cannot be read"):
         where.load(source)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "csv", "jsonl", "parquet", "duckdb", "sqlite"])
+@pytest.mark.parametrize("styles", [("catalog", "snake_case"), ("snake_case", "catalog")])
+def test_a_column_that_is_there_keeps_its_name(kind, styles, tmp_path, postgres):
+    """Else old rows would have their values in one column and new rows in another."""
+    stream = "tokenflex_usage"
+    where = place(kind, tmp_path, postgres, stream)
+    config = {"apis": ["tokenflex"], "start_date": "2026-08-01", "lookback_days": 0}
+    with Sandbox(seed=3, scale=0.1, job_seconds=0) as sandbox:
+        names = []
+        for style in styles:
+            run = export(
+                sandbox, where.to, stream, config=config, **{**where.wishes, "style": style}
+            )
+            assert run.code == 0, run.log
+            names.append({name for row in where.rows() for name in row})
+            sandbox.clock.advance(30 * 24 * 3600)
+    assert names[0] == names[1]
