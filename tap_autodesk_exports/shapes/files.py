@@ -21,6 +21,7 @@ ROWS = 2000
 """Rows of a file whose cells are looked at."""
 FORMS = 8
 """Ways to write a date or time that are listed for a column, at the most."""
+csv.field_size_limit(64 << 20)  # as long as a record may be
 _BOM = b"\xef\xbb\xbf"
 _DATED = frozenset({"date", "time", "date-time"})
 
@@ -68,10 +69,10 @@ def shape_of(
         rename: Name in a header -> name of the column.
     """
     shape = FileShape(str(kind_of(path)), path.stat().st_size)
-    start = path.open("rb").read(1 << 16)
-    shape.has_bom = start.startswith(_BOM)
-    shape.line_end = "CRLF" if b"\r\n" in start else "LF" if b"\n" in start else "none"
     with path.open("rb") as file:
+        start = file.read(1 << 16)
+        shape.has_bom = start.startswith(_BOM)
+        shape.line_end = "CRLF" if b"\r\n" in start else "LF" if b"\n" in start else "none"
         file.seek(-1, 2) if shape.size else None
         shape.ends_with_line_end = file.read(1) in {b"\n", b"\r"}
     try:
@@ -81,8 +82,11 @@ def shape_of(
         return shape
     with table.open(encoding="utf-8-sig", newline="", errors="replace") as text:
         rows = csv.reader(text)
-        header = _shown(next(rows, []), expected, rename)
-        _note_cells(shape, header, itertools.islice(rows, ROWS))
+        try:
+            header = _shown(next(rows, []), expected, rename)
+            _note_cells(shape, header, itertools.islice(rows, ROWS))
+        except csv.Error as error:
+            shape.problem = type(error).__name__
     return shape
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from support.processes import BIN, clean_environment
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.shapes.files import shape_of
 from tap_autodesk_exports.shapes.kinds import form_of, kind_of
 
 if TYPE_CHECKING:
@@ -144,6 +145,18 @@ def test_it_is_written_as_markdown_or_json(server, tmp_path):
         )
         assert "0 differences, 0 failures" in done.stdout
         assert (tmp_path / name).read_text().startswith(start)
+
+
+@pytest.mark.parametrize("size", [200_000, 5 << 20])
+@pytest.mark.parametrize("place", ["header", "row"])
+def test_a_very_long_cell_has_a_shape_as_well(tmp_path, size, place):
+    path = tmp_path / "users.csv"
+    long = "x" * size
+    text = f"email,{long}\na,b\n" if place == "header" else f"email,role\n{long},b\n"
+    path.write_text(text)
+    shape = shape_of(path, tmp_path, {"email"}, str)
+    assert "email" in shape.columns or shape.problem
+    assert "xx" not in json.dumps(shape.as_json())
 
 
 def test_kinds_tell_no_value():
