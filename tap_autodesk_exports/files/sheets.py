@@ -28,6 +28,8 @@ _MAX_ROW = 64 << 20
 """Bytes of XML that a row may have, or what comes before the first one."""
 _TAG = r"<(?:\w+:)?{} [^>]*>"
 _ATTRIBUTE = re.compile(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']")
+_ERROR = re.compile(rb"(<(?:\w+:)?c\s[^<>]*?\bt\s*=\s*)[\"']e[\"']")
+"""Begin of a cell whose text is that of an error, such as `#N/A`: calamine reads it as empty."""
 _DATA_BEGINS = re.compile(rb"<((?:\w+:)?)sheetData\s*>")
 _DIMENSION = re.compile(rb"<(?:\w+:)?dimension[^>]*/>")
 
@@ -59,7 +61,7 @@ class Sheets:
     def rows(self, name: str) -> Iterator[list[Any]]:
         """Yield the rows of a sheet from its first; each begins at column A."""
         part = self._parts.get(name)
-        if part is None or part.file_size <= 2 * _PIECE:
+        if part is None or (part.file_size <= 2 * _PIECE and not self._has_errors(part)):
             sheet = self._book.get_sheet_by_name(name)
             yield from _from_column_a(sheet, sheet.iter_rows())
             return
@@ -68,6 +70,9 @@ class Sheets:
                 # Not from the first row of the sheet, but from the first that the piece holds.
                 sheet = book.get_sheet_by_name(name)
                 yield from _from_column_a(sheet, sheet.to_python(skip_empty_area=True))
+
+    def _has_errors(self, part: zipfile.ZipInfo) -> bool:
+        return _ERROR.search(self._archive.read(part)) is not None
 
     def _find_parts(self) -> dict[str, zipfile.ZipInfo]:
         """Return the file of each sheet, where it can be told."""
@@ -126,7 +131,7 @@ class Sheets:
             for name in self._archive.namelist():
                 if name.count("/") <= 1 or name.startswith("xl/_rels/"):
                     out.writestr(name, self._archive.read(name))
-            out.writestr(part.filename, xml)
+            out.writestr(part.filename, _ERROR.sub(rb'\1"str"', xml))
         piece.seek(0)
         return piece
 

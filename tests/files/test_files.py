@@ -204,6 +204,19 @@ def test_blank_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+def test_the_text_of_an_error_in_a_workbook_is_a_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
+) -> None:
+    """A product, a group or a machine may be called like one of Excel's errors."""
+    if is_large:
+        monkeypatch.setattr("tap_autodesk_exports.files.sheets._PIECE", 64)
+    path = workbook(tmp_path, {"S": [["id", "n"], ["a", "#N/A"], ["#REF!", None], ["b", 1]]})
+    target = tmp_path / "S.csv"
+    Workbook(path).write("S", 0, target)
+    assert target.read_text() == "id,n\na,#N/A\n#REF!,\nb,1\n"
+
+
 def test_a_workbook_without_the_expected_columns_is_refused(tmp_path: Path) -> None:
     """Without the names of its sheets: one may be called after a person."""
     path = workbook(tmp_path, {"Filter": FILTERS, "Andere": [["x"]]})
