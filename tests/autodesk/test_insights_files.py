@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from support import in_process
 from tap_autodesk_exports.autodesk.insights.datasets import DATASETS, column_name
 from tap_autodesk_exports.autodesk.insights.files import Download, report_file
+from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
@@ -119,6 +121,27 @@ def test_columns_that_one_of_two_files_has_are_null_in_rows_of_the_other(tmp_pat
         "2026-01-02,b@x.com,T,P,2026,Flex,7",
     ]
     assert aside == ()
+
+
+@pytest.mark.parametrize("columns", [1, 3, 6])
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_an_empty_json_list_says_nothing_of_the_columns_of_the_rows(tmp_path, columns, empty_first):
+    """JSON may leave out what has no value, so rows may have few of the expected columns."""
+    names = HEADER.split(",")[:columns]
+    texts = [json.dumps([dict.fromkeys(names, "x")] * 3), "[]"]
+    found = []
+    for number, text in enumerate(reversed(texts) if empty_first else texts):
+        path = tmp_path / f"{number}.json"
+        path.write_text(text)
+        table = as_csv(path, tmp_path, json=True, expected=EXPECTED, rename=column_name)
+        found.append(Download(f"USAGE-{number}", table, is_json=True))
+    made = report_file(found, EXPECTED, column_name, tmp_path)
+    assert made
+    assert len(made.path.read_text().splitlines()) == 4
+    assert made.left_aside == ()
+    only = report_file(found[:1] if empty_first else found[1:], EXPECTED, column_name, tmp_path)
+    assert only
+    assert len(only.path.read_text().splitlines()) == 1
 
 
 def test_a_list_of_filters_is_left_aside_and_named(tmp_path, caplog):

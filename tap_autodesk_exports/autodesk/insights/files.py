@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import filecmp
+import itertools
 import logging
+import operator
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.files.combine import combine
@@ -37,10 +39,12 @@ class Download:
     Attributes:
         name: How it is called in the log.
         path: The file.
+        is_json: Whether JSON was requested: a list without objects has no header of its own.
     """
 
     name: str
     path: Path
+    is_json: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +77,11 @@ def report_file(
         log: Called with the level and the sentence for each file that is left aside.
     """
     found = [expected & {rename(n) for n in read_header(each.path).names} for each in downloads]
+    is_empty = [each.is_json and not _has_rows(each.path) for each in downloads]
+    if any(names and not empty for names, empty in zip(found, is_empty, strict=True)):
+        # All expected columns were given to an empty list, and rows may have few of them.
+        downloads = list(itertools.compress(downloads, map(operator.not_, is_empty)))
+        found = list(itertools.compress(found, map(operator.not_, is_empty)))
     taken: list[Path] = []
     aside: list[str] = []
     most = max((len(names) for names in found), default=0)
@@ -99,8 +108,11 @@ def report_file(
 
 def _is_copy(path: Path, other: Path) -> bool:
     """Tell whether two files hold the same rows, and some."""
-    has_rows = path.stat().st_size > read_header(path).end
-    return has_rows and filecmp.cmp(path, other, shallow=False)
+    return _has_rows(path) and filecmp.cmp(path, other, shallow=False)
+
+
+def _has_rows(path: Path) -> bool:
+    return path.stat().st_size > read_header(path).end
 
 
 def with_team_ids(path: Path, teams: Teams, rename: Callable[[str], str], target: Path) -> Path:

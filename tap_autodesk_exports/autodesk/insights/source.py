@@ -126,6 +126,7 @@ class InsightsSource(Source):
         """Fetch all files of an export, and make one of those that hold the report's rows."""
         rename, expected = dataset.rename, set(dataset.columns)
         spec = finished.pending.spec
+        is_json = spec.body["outputFormat"] == "JSON"
         aside: list[int] = []
         downloads = []
         for number, file in enumerate(finished.files):
@@ -134,12 +135,12 @@ class InsightsSource(Source):
             path = as_csv(
                 self._context.downloader.fetch(self.service, finished, file, into),
                 into,
-                json=spec.body["outputFormat"] == "JSON",
+                json=is_json,
                 expected=expected,
                 rename=rename,
                 left_aside=aside.append,
             )
-            downloads.append(Download(file.name, path))
+            downloads.append(Download(file.name, path, is_json))
         report = report_file(downloads, expected, rename, folder, self._log_once)
         if report is None:
             raise FileError(Path(dataset.name), _without_rows(dataset, finished))
