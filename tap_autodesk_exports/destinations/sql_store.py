@@ -155,14 +155,16 @@ class SqlStore:
         staged = [name for name in batches if name]
         with database.transaction():
             is_new = self._prepare(table)
+            needs_key = is_new and database.dialect.keyed
             if gone and not is_new:
                 # The batches hold all rows that there are.
                 database.execute(f"DELETE FROM {table}")
+                needs_key = database.dialect.keyed and self._drop_other_key(table)
             for at, name in enumerate(staged):
                 if at or not (is_new or gone):
                     database.execute(f"DELETE FROM {table} WHERE {self._is_in(name, table)}")
                 self._insert(table, name)
-            if is_new and database.dialect.keyed:
+            if needs_key:
                 self._add_key(table)
             put_state(database, state)
         for name in staged:
@@ -197,6 +199,26 @@ class SqlStore:
                 "would delete them: rename the table, or export into another schema (`--schema`)."
             )
             raise DestinationError(msg)
+
+    def _drop_other_key(self, table: str) -> bool:
+        """Take the primary key from a table whose rows had another one; tell whether there was.
+
+        Rows of now may share it, or have no value in it.
+        """
+        found = self._database.rows(
+            "SELECT c.conname::text AS name, a.attname::text AS part FROM pg_constraint c"
+            " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)"
+            f" WHERE c.contype = 'p' AND c.conrelid = {literal(table)}::regclass"
+        )
+        parts = {part for _, part in found}
+        if not parts or parts == {*self._layout.key}:
+            return False
+        self._database.execute(f"ALTER TABLE {table} DROP CONSTRAINT {identifier(found[0][0])}")
+        for part in parts:
+            self._database.execute(
+                f"ALTER TABLE {table} ALTER COLUMN {identifier(part)} DROP NOT NULL"
+            )
+        return True
 
     def _add_key(self, table: str) -> None:
         key = ", ".join(map(identifier, self._layout.key))

@@ -73,6 +73,32 @@ def test_a_part_of_them_takes_the_place_of_nothing(kind, stream, tmp_path, postg
     assert keys(where.rows())
 
 
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "duckdb"])
+def test_a_table_takes_the_rows_of_another_key(kind, tmp_path, postgres, sandbox):
+    """The primary key of the table is that of the rows, whatever it was before."""
+    stream = "tokenflex_mine"
+    where = place(kind, tmp_path, postgres, stream)
+    fields = ["productLineCode", "usageDate", "userName"]
+    for names, key in (
+        (fields, fields),
+        (fields, None),
+        (fields, fields),
+        (fields[:2], fields[:2]),
+        (fields[:1], None),
+        (fields[1:], fields[1:]),
+    ):
+        own = {"name": "mine", "fields": names, "metrics": ["tokensConsumed"]}
+        own |= {"where": "usageCategory='DESKTOP_PRODUCT'", "primary_keys": key}
+        config = {"apis": ["tokenflex"], "start_date": "2026-08-01", "tokenflex_exports": [own]}
+        run = export(sandbox, where.to, stream, config=config, **where.wishes)
+        assert run.code == 0, run.log
+        rows = where.rows()
+        assert len(keys(rows)) == sandbox.served[-1].rows
+        run = export(sandbox, where.to, stream, config=config, **where.wishes)
+        assert run.code == 0, run.log
+        assert keys(where.rows()) == keys(rows)
+
+
 def test_what_a_load_noted_before_it_failed_is_kept():
     """Else the next run would fail in the same way, again and again."""
     written: list[str] = []
