@@ -7,7 +7,8 @@ of it is loaded.
 
 The mark is a text in each bookmark: the key, then each of its parts. Of a part that has
 alternatives, such as a person, it names those by which rows were identified, and it says which
-parts the files lacked: `_row_id 1; team_id; hashed_autodesk_id|email; version absent`.
+parts the files lacked, or that no file with rows was there yet:
+`_row_id 1; team_id; hashed_autodesk_id|email; version absent; product_name unseen`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CHANGED = "changed"
 HASHED = " hashed "
 ABSENT = " absent"
 """Follows a part of the key that files lack, so that it is null in the keys."""
+UNSEEN = " unseen"
+"""Follows a part of the key while there was no row, so that files may have it or lack it."""
 _SAME_FORM = {"UUID": "string", "integer": "number", "time as text": "time"}
 """Types whose values are written as those of another type."""
 
@@ -112,7 +115,7 @@ class Identity:
             return "the key is made of other columns"
         for earlier, now in zip(before, self.parts, strict=True):
             for each in earlier:
-                name = each.removesuffix(ABSENT)
+                name = each.removesuffix(ABSENT).removesuffix(UNSEEN)
                 if name in now or name == NOTHING:
                     continue
                 if _bare(name) in map(_bare, now):
@@ -138,17 +141,16 @@ class Identity:
             absent: As in `mark`, of the file.
         """
         _, *before = _parts(mark)
-        has_rows = any(
-            len(now) > 1 and earlier for earlier, now in zip(before, self.parts, strict=True)
-        )
         found = iter(used)
         for earlier, now in zip(before, self.parts, strict=True):
             if len(now) == 1:
-                was_absent = bool(earlier) and earlier[0].endswith(ABSENT)
+                if absent is None or not earlier or earlier[0].endswith(UNSEEN):
+                    continue
+                was_absent = earlier[0].endswith(ABSENT)
                 name = _bare(now[0])
-                if absent is not None and was_absent and name not in absent:
+                if was_absent and name not in absent:
                     return f"'{name}' is part of the key and is in this file, and was not before"
-                if absent is not None and has_rows and name in absent and not was_absent:
+                if not was_absent and name in absent:
                     return f"'{name}' is part of the key and is not in this file, and was before"
                 continue
             names = set(next(found, ()))
@@ -172,11 +174,13 @@ def _named(name: str, schema: TableSchema) -> str:
 
 
 def _with_absence(part: str, absent: Collection[str] | None) -> str:
-    return f"{part}{ABSENT}" if absent and _bare(part) in absent else part
+    if absent is None:
+        return f"{part}{UNSEEN}"
+    return f"{part}{ABSENT}" if _bare(part) in absent else part
 
 
 def _bare(part: str) -> str:
-    return part.removesuffix(ABSENT).partition(HASHED)[0].partition(":")[0]
+    return part.removesuffix(ABSENT).removesuffix(UNSEEN).partition(HASHED)[0].partition(":")[0]
 
 
 def _parts(mark: str) -> list[tuple[str, ...]]:

@@ -132,6 +132,9 @@ class Loader:
                 if isinstance(error, (FileError, NoFiles)):
                     # An export whose file is bad is not resumed by the next run.
                     self._schedule.give_up(load)
+                elif isinstance(error, IdentityChanged) and not self._selected.may_replace:
+                    # Kept pending, it would be all that later runs look at, for other tables too.
+                    self._schedule.settle(load)
         if loads and (whole or replaces) and not ended and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
