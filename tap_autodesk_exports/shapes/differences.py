@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.tables.types import Type
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
@@ -29,6 +31,16 @@ _ALLOWED = {
     "date-time": {"date-time", "date", "empty text"},
 }
 """Kind that is expected -> kinds that are read without loss."""
+_CELLS = {
+    Type.NUMBER: {"number as text"},
+    Type.INTEGER: {"number as text"},
+    Type.BOOLEAN: {"boolean as text", "number as text"},
+    Type.DATE: {"date", "date-time"},
+    Type.TIMESTAMP: {"date", "date-time"},
+    Type.TIME: {"time"},
+    Type.TIME_TEXT: {"time"},
+}
+"""Type of a column -> kinds that its cells may be of; of other types they may be of any."""
 
 
 def of_endpoint(name: str, shape: Shape, expected: Fields | None) -> Iterator[str]:
@@ -88,6 +100,11 @@ def of_file(
             yield f"{name}: unknown column {header}"
         elif column != header:
             yield f"{name}: column {column} is spelled {header}"
+        kinds = {*shape.columns[header]} - {"empty text"}
+        cells = _CELLS.get(dataset.columns[column], kinds) if column in expected else kinds
+        if kinds and kinds.isdisjoint(cells):
+            shown = ", ".join(sorted(kinds))
+            yield f"{name}: column {column} is {shown}, expected {dataset.columns[column].value}"
     for column in expected:
         if column not in columns and column not in optional:
             yield f"{name}: column {column} is missing"

@@ -72,6 +72,7 @@ class Observer:
             try:
                 body = read_json(answer.content or b"null")
             except ValueError:
+                shape.fields.setdefault("(entry)", set()).add("not JSON")
                 return
             self._note_body(shape, body)
 
@@ -89,7 +90,7 @@ class Observer:
             if isinstance(entry, dict):
                 shape.entries += 1
                 _note_fields(shape.fields, entry)
-            elif entry is not None:
+            else:
                 shape.entries += 1
                 shape.fields.setdefault("(entry)", set()).add(kind_of(entry))
 

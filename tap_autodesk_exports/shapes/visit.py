@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from tap_autodesk_exports.signin import SignIn
 from tap_autodesk_exports.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from tap_autodesk_exports.clock import Clock
     from tap_autodesk_exports.exports.export import FinishedExport
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DAYS = dt.timedelta(days=14)
 """How far back dated exports reach: a small one shows its columns as well as a large one."""
+_TABLE = re.compile(r"(?!(?:.*\d){4})(?P<name>(?P<group>[a-z0-9]+)_[a-z0-9_]{1,63})\.csv")
 LARGEST_ZIP = 1 << 30
 """Bytes of a ZIP that is downloaded for the headers of its tables."""
 
@@ -191,6 +193,7 @@ class _Visitor:
 
     def _files(self, finished: FinishedExport, datasets: list[Dataset], folder: Path) -> None:
         by_file = {f"{dataset.name}.csv": dataset for dataset in datasets}
+        self._unknown_tables(finished, {each.partition("_")[0] for each in by_file})
         archive = next((file for file in finished.files if file.name.endswith(".zip")), None)
         if archive and len(finished.files) > 1 and (archive.size or 0) <= LARGEST_ZIP:
             path = self._downloader.fetch(self._source.service, finished, archive, folder)
@@ -212,6 +215,14 @@ class _Visitor:
                 if self._note(f"{dataset.name} file {number + 1}", path, dataset, into):
                     without_rows.discard(dataset.name)
         self._seen.differences += [f"{name}: no file has its columns" for name in without_rows]
+
+    def _unknown_tables(self, finished: FinishedExport, groups: Collection[str]) -> None:
+        """Note the tables of an export, beside others of their group, that have no stream."""
+        known = {each.name for each in self._entry.datasets(self._settings, None)}
+        for file in finished.files:
+            found = _TABLE.fullmatch(file.name)
+            if found and found["group"] in groups and found["name"] not in known:
+                self._seen.differences.append(f"{file.name}: unknown table")
 
     def _note(self, name: str, path: Path, dataset: Dataset, folder: Path) -> bool:
         """Note a file; tell whether it is the table, and no file beside it."""

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from destinations.conftest import Source
+from support.in_process import SandboxTime
 from support.processes import BIN, clean_environment
 from tap_autodesk_exports.sandbox import Sandbox
+from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.shapes.files import shape_of
 from tap_autodesk_exports.shapes.kinds import form_of, kind_of
+from tap_autodesk_exports.shapes.visit import visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +113,44 @@ def test_a_table_that_the_extract_lacks_is_listed(server, shapes):
     server.data_connector.zip_files = {"issues_issues.csv": "missing"}
     report = shapes(apis=["data_connector"])
     assert report["differences"] == ["issues_issues.csv: is not in the extract"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "difference"),
+    [
+        ("many", "column qty is text, expected number"),
+        ("2026-01-31", "column qty is date, expected number"),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_cells_of_another_kind_and_tables_without_a_stream_are_listed(tmp_path, cell, difference):
+    table = "cost_main_contract_items"
+    source = Source(tmp_path / "extract")
+    with source.sandbox as server:
+        source.write([{"id": "1", "qty": cell}, {"id": "2", "qty": ""}], table)
+        source.write([{"id": "1"}], "cost_brand_new")
+        source.write([{"id": "1"}], "cost_of_2026-01-31_Ann")
+        settings = Settings.from_config({**server.settings(), **source.config()})
+        found = visit(settings, SandboxTime(server), with_exports=True, minutes=5).differences
+    listed = [line for line in found if "qty" in line]
+    assert listed == ([f"{table}.csv: {difference}"] if difference else [])
+    assert "cost_brand_new.csv: unknown table" in found
+    assert "Ann" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [("null", "null"), ("", "null"), ("<p>ann@b.test</p>", "not JSON")]
+)
+def test_an_answer_that_says_nothing_is_listed(server, body, kind):
+    """Also where the run goes on, so that nothing else of the report shows it."""
+    server.faults.add("status", api="tokenflex", endpoint="submit", status=200, body=body, times=1)
+    settings = Settings.from_config({**server.settings(), "apis": ["tokenflex"]})
+    seen = visit(settings, SandboxTime(server), with_exports=True, minutes=5)
+    assert seen.failures == []
+    assert seen.differences == [
+        f"tokenflex POST /export/:id/requests: unknown field (entry) ({kind})"
+    ]
 
 
 def test_it_holds_no_value_name_or_id(server, shapes):
