@@ -158,6 +158,15 @@ class Loaded:
         end = pending.spec.end
         return bool(end and wanted.end and self.end and end < wanted.end and end <= self.end)
 
+    def outlasts(self, pending: PendingExport, now: dt.datetime) -> bool:
+        """Tell whether a part of an export was loaded, and a daily run could have a newer one.
+
+        What fails on it in every run would keep the others from newer rows.
+        """
+        asked = instant(pending.asked_at)
+        is_loaded = self.taken_at == pending.asked_at
+        return is_loaded and asked is not None and now - asked > YOUNG
+
 
 @dataclasses.dataclass(frozen=True)
 class PendingExport:

@@ -123,6 +123,14 @@ class Submission:
             )
             self._ledger.give_up(pending)  # else it would be found on the server
             return None
+        if loaded.outlasts(pending, self._clock.now()):
+            logger.info(
+                "A part of the %s requested at %s is loaded; the rest is loaded from a newer one.",
+                spec.title,
+                pending.asked_at,
+            )
+            self._ledger.give_up(pending)
+            return None
         logger.info("Resuming the %s requested at %s.", spec.title, pending.asked_at)
         return pending
 

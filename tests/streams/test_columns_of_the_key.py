@@ -65,3 +65,27 @@ def test_files_without_rows_say_nothing_of_the_key(source, name):
     again = run(source, name, "u3", empty.state)
     assert again.code == 0, again.stderr
     assert first.table(KEYED).keys() == again.table(KEYED).keys()
+
+
+def test_a_table_that_fails_in_every_run_keeps_no_other_from_newer_rows(source, tmp_path):
+    """Such as one with a number that a Parquet file has no room for, or that a database refuses."""
+    (tmp_path / "batches").mkdir()
+    root = (tmp_path / "batches").as_uri()
+    batches = {"batch_config": {"encoding": {"format": "parquet"}, "storage": {"root": root}}}
+    state: Any = None
+    digits = "0.12345678901"
+    for at, (qty, code) in enumerate([("1", 0), (digits, 1), (digits, 1), (digits, 1), ("1", 0)]):
+        source.write([{"id": f"{ID}1", "qty": qty}], KEYED)
+        source.write([{"id": f"{ID}1", "unit": f"u{at}"}], OTHER)
+        config = source.config(**batches)
+        done = in_process.run(source.sandbox, config, KEYED, OTHER, state=state)
+        assert done.code == code, done.stderr
+        sent = {message["stream"] for message in done.of_type("BATCH")}
+        assert sent == ({OTHER} if code else {KEYED, OTHER})
+        state = done.state
+        if code:  # within a day it is the same extract that is tried again
+            again = in_process.run(source.sandbox, config, KEYED, OTHER, state=state)
+            assert (again.code, again.of_type("BATCH")) == (1, [])
+            state = again.state
+        assert len(source.sandbox.exports) == at + 1
+        source.sandbox.clock.advance(DAY)

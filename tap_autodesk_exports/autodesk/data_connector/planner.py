@@ -256,4 +256,6 @@ class ExtractPlanner:
             for each in self._selected
             if each.dataset in job.tables
         )
-        return pending is not None and not loaded.overtakes(pending, spec)
+        return pending is not None and not (
+            loaded.overtakes(pending, spec) or loaded.outlasts(pending, self._now)
+        )
