@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import itertools
@@ -21,7 +22,8 @@ ROWS = 2000
 """Rows of a file whose cells are looked at."""
 FORMS = 8
 """Ways to write a date or time that are listed for a column, at the most."""
-csv.field_size_limit(64 << 20)  # as long as a record may be
+LONGEST_CELL = 64 << 20
+"""Bytes; as long as a record may be."""
 _BOM = b"\xef\xbb\xbf"
 _DATED = frozenset({"date", "time", "date-time"})
 
@@ -57,6 +59,16 @@ class FileShape:
         return dataclasses.asdict(self)
 
 
+@contextlib.contextmanager
+def _long_cells() -> Iterator[None]:
+    """Have the csv module take long cells: its limit is one for the whole process."""
+    before = csv.field_size_limit(LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def shape_of(
     path: Path, folder: Path, expected: Collection[str], rename: Callable[[str], str]
 ) -> FileShape:
@@ -80,7 +92,7 @@ def shape_of(
     except TapError as error:
         shape.problem = type(error).__name__
         return shape
-    with table.open(encoding="utf-8-sig", newline="", errors="replace") as text:
+    with table.open(encoding="utf-8-sig", newline="", errors="replace") as text, _long_cells():
         rows = csv.reader(text)
         try:
             header = _shown(next(rows, []), expected, rename)
