@@ -391,4 +391,9 @@ def _selection(columns: list[str], hashing: Hashing | None, mapping: str) -> str
     names = " ".join([*columns, *filter(None, [mapping])])
     if hashing and (hashed := [name for name in columns if hashing.applies(name)]):
         names += f" {hashing.of(' '.join(hashed))}"
-    return f"{zlib.crc32(names.encode()):08x}"
+    return mark_of(names)
+
+
+def mark_of(text: str) -> str:
+    """Return a short mark of a text: 8 hex digits."""
+    return f"{zlib.crc32(text.encode()):08x}"

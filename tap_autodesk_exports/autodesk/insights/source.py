@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +19,7 @@ from tap_autodesk_exports.autodesk.insights.teams import ALL_TEAMS, Teams
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.files.convert import as_csv
 from tap_autodesk_exports.files.errors import FileError
+from tap_autodesk_exports.loading.bookmarks import mark_of
 from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, month_start, months
 
@@ -71,7 +71,7 @@ class InsightsSource(Source):
             if dataset.is_aggregated and (filters := self._settings.insights_usage_report_filters):
                 # What was loaded through a filter says nothing of what it left out.
                 text = json.dumps(filters, sort_keys=True, default=str)
-                partition["filters"] = f"{zlib.crc32(text.encode()):08x}"
+                partition["filters"] = mark_of(text)
             for window in self._windows(dataset, selected.bookmarks, partition):
                 yield Load(self._spec(dataset, team, window), partition)
         for number, error in enumerate(teams.errors):

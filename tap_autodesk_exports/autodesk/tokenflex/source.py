@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
@@ -20,6 +19,7 @@ from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import ExportSpec
 from tap_autodesk_exports.files.convert import as_csv
+from tap_autodesk_exports.loading.bookmarks import mark_of
 from tap_autodesk_exports.loading.dataset import Load, Source
 from tap_autodesk_exports.loading.windows import Window, day_start, years
 
@@ -256,7 +256,7 @@ def _partition(number: str, selected: Selected | None = None) -> dict[str, str]:
     if selected and selected.bookmarks.replication.is_filtered:
         dataset = cast("TokenFlexDataset", selected.dataset)
         asked = (dataset.fields, dataset.metrics, dataset.usage_category, dataset.where)
-        partition["definition"] = f"{zlib.crc32(json.dumps(asked).encode()):08x}"
+        partition["definition"] = mark_of(json.dumps(asked))
     return partition
 
 
