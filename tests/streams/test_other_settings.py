@@ -524,3 +524,24 @@ def test_a_run_in_the_first_instant_of_a_month(server, stream):
     run = in_process.run(server, config, stream)
     assert run.code == 0, run.stderr
     assert {row["_exported_at"][:7] for row in run.records(stream)} == {"2026-06"}
+
+
+def test_a_pinned_extract_of_more_projects_than_a_request_has_is_replaced_as_a_whole():
+    with Sandbox(scale=0.1, job_seconds=0) as server:
+        server.clock.set(NOW)
+        _, job = server.data_connector.add_extract({"serviceGroups": ["all"]})
+        ids = [f"{number:08}-0000-4000-8000-000000000000" for number in range(60)]
+        config: dict[str, Any] = {
+            "apis": ["data_connector"],
+            "emit_activate_version_messages": True,
+            "data_connector_job_id": job,
+            "data_connector_project_ids": ids,
+        }
+        first = in_process.run(server, config, "admin_users")
+        assert first.code == 0, first.stderr
+        (bookmark,) = first.state["bookmarks"]["admin_users"]["partitions"]
+        bookmark["columns"] = "others"  # so that the same extract is sent again
+        second = in_process.run(server, config, "admin_users", state=first.state)
+        assert second.code == 0, second.stderr
+        assert second.of_type("ACTIVATE_VERSION", "admin_users")
+        assert "no part of this run" not in second.stderr

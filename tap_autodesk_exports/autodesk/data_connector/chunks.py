@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import zlib
 from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.autodesk.data_connector.scope import ALL
+from tap_autodesk_exports.loading.bookmarks import mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Selected
+    from tap_autodesk_exports.settings.settings import Settings
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -35,7 +36,7 @@ def chunk_of(project_ids: Sequence[str], status: str) -> ProjectChunk:
     """
     words = [] if status == ALL else [status]
     if project_ids:
-        words += ["projects", f"{zlib.crc32(' '.join(project_ids).encode()):08x}"]
+        words += ["projects", mark_of(" ".join(project_ids))]
     return ProjectChunk(" ".join(words), tuple(project_ids))
 
 
@@ -45,6 +46,12 @@ def chunks_of(project_ids: Sequence[str], status: str) -> list[ProjectChunk]:
         chunk_of(project_ids[at : at + PROJECTS_A_REQUEST], status)
         for at in range(0, max(1, len(project_ids)), PROJECTS_A_REQUEST)
     ]
+
+
+def chunks_of_run(settings: Settings) -> list[ProjectChunk]:
+    """Return the chunks that a run loads: an extract that the settings name has all in one."""
+    ids, status = settings.data_connector_project_ids, settings.data_connector_project_status
+    return [chunk_of(ids, status)] if settings.data_connector_job_id else chunks_of(ids, status)
 
 
 def left_out(

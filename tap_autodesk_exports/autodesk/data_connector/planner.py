@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from tap_autodesk_exports.autodesk.data_connector.chunks import (
     ProjectChunk,
-    chunks_of,
+    chunks_of_run,
     partition_of,
     warn_of_new_chunks,
 )
@@ -58,6 +58,7 @@ class ExtractPlanner:
         selected: The selected tables.
 
     Attributes:
+        chunks: The projects of the run.
         deferred: Names of the tables of which later runs load some date ranges.
     """
 
@@ -85,9 +86,7 @@ class ExtractPlanner:
         ]
         self._ranges = DateRanges(dated, self._settings, self._now)
         self._reuse = Reuse(self._settings, client, existing, self._snapshots, self._ranges)
-        self._chunks = chunks_of(
-            self._settings.data_connector_project_ids, self._settings.data_connector_project_status
-        )
+        self.chunks = chunks_of_run(self._settings)
         self._plan: Plan = {}
         self.deferred: set[str] = set()
 
@@ -97,7 +96,7 @@ class ExtractPlanner:
         needed: list[NeededJob] = []
         for account in accounts:
             if self._settings.data_connector_job_id:
-                for tables, load in self._reuse.pinned(account):
+                for tables, load in self._reuse.pinned(account, self.chunks[0]):
                     self._add(tables, load)
             else:
                 needed += self._needed(account)
@@ -108,8 +107,8 @@ class ExtractPlanner:
     def _needed(self, account: str) -> list[NeededJob]:
         """Return the jobs that an account needs; plan what exists already."""
         jobs: list[NeededJob] = []
-        warn_of_new_chunks(account, self._chunks, self._selected)
-        for chunk in self._chunks:
+        warn_of_new_chunks(account, self.chunks, self._selected)
+        for chunk in self.chunks:
             partition = partition_of(account, chunk.name)
             try:
                 jobs += self._jobs(partition, chunk)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.apis import Api
-from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk, chunk_of, partition_of
+from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk, partition_of
 from tap_autodesk_exports.autodesk.data_connector.existing import Wanted
 from tap_autodesk_exports.autodesk.data_connector.pinned_job import error_for, pinned
 from tap_autodesk_exports.errors import ConfigurationError, TapError
@@ -56,14 +56,11 @@ class Reuse:
         self._snapshots = snapshots
         self._ranges = ranges
 
-    def pinned(self, account: str) -> Loads:
+    def pinned(self, account: str, projects: ProjectChunk) -> Loads:
         """Plan the extract that the settings name, which may hold more projects than they do.
 
         A table that it does not cover fails alone.
         """
-        projects = chunk_of(
-            self._settings.data_connector_project_ids, self._settings.data_connector_project_status
-        )
         partition = partition_of(account, projects.name)
         tables = [*self._snapshots, *self._ranges.tables]
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
-from tap_autodesk_exports.autodesk.data_connector.chunks import chunks_of, left_out
+from tap_autodesk_exports.autodesk.data_connector.chunks import left_out
 from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
 from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Wanted
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
@@ -85,12 +85,11 @@ class DataConnectorSource(Source):
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
         if any(table.is_dated for table in self._tables):
             self._ask_the_time()
-        status = self._settings.data_connector_project_status
-        chunks = chunks_of(self._settings.data_connector_project_ids, status)
-        for each in selected:
-            if why := left_out(chunks, status, self.accounts, each.bookmarks):
-                self._left_out[each.name] = why
         planner = ExtractPlanner(self._context, self.client, self._existing, self._quota, selected)
+        status = self._settings.data_connector_project_status
+        for each in selected:
+            if why := left_out(planner.chunks, status, self.accounts, each.bookmarks):
+                self._left_out[each.name] = why
         plan = planner.plan(self.accounts)
         self._deferred = planner.deferred
         for name, loads in plan.items():
