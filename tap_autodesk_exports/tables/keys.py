@@ -76,12 +76,9 @@ def unique(  # noqa: PLR0913, PLR0917
         f"CREATE TEMP TABLE repeated AS SELECT * FROM {scan.source}"  # noqa: S608
         f" WHERE hash({key}) IN (FROM shared_keys)",
     )
-    versions = ""
-    if order := _newest_first(schema, match):
-        versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order}) = 1"
     engine.execute(
         database,
-        f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})",  # noqa: S608
+        f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM ({_newest(schema, match, key)})",  # noqa: S608
     )
     _check(database, path, schema, key)
     repeated, kept = one_row(
@@ -95,16 +92,40 @@ def unique(  # noqa: PLR0913, PLR0917
     return dataclasses.replace(scan, source=source, rows=rows, distinct=rows)
 
 
-def _newest_first(schema: TableSchema, match: HeaderMatch) -> str:
-    """Return the SQL order of a row's versions, newest first; empty where there are none."""
-    parts = []
-    for names in schema.newest:
-        times = [
-            typed(match.known[name], schema.types[name]) for name in names if name in match.known
-        ]
-        if times:
-            parts.append(f"greatest({', '.join(times)}) DESC NULLS LAST")
-    return ", ".join(parts)
+def _newest(schema: TableSchema, match: HeaderMatch, key: str) -> str:
+    """Return SQL of the newest version of each repeated row; of all where none is the newest.
+
+    Columns tell versions apart only where every version has a time in them that can be read: one
+    without could be the newest.
+    """
+    times = [sql for names in schema.newest if (sql := _time(schema, match, names))]
+    if not times:
+        return "FROM repeated"
+    levels = range(len(times))
+    comparable = [
+        f"{time} AS time_{at},"
+        f" count({time}) OVER versions = count(*) OVER versions AS is_known_{at}"
+        for at, time in enumerate(times)
+    ]
+    order = ", ".join(f"CASE WHEN is_known_{at} THEN time_{at} END DESC" for at in levels)
+    added = ", ".join(f"time_{at}, is_known_{at}" for at in levels)
+    return (
+        f"SELECT * EXCLUDE ({added}) FROM (SELECT *, {', '.join(comparable)} FROM repeated"  # noqa: S608
+        f" WINDOW versions AS (PARTITION BY {key}))"
+        f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order}) = 1"
+    )
+
+
+def _time(schema: TableSchema, match: HeaderMatch, names: tuple[str, ...]) -> str:
+    """Return SQL of the latest of some times; null where one of them cannot be read."""
+    cells = {match.known[name]: schema.types[name] for name in names if name in match.known}
+    if not cells:
+        return ""
+    read = {cell: typed(cell, type_) for cell, type_ in cells.items()}
+    unreadable = " OR ".join(
+        f"(nullif({cell}, '') IS NOT NULL AND {sql} IS NULL)" for cell, sql in read.items()
+    )
+    return f"CASE WHEN NOT ({unreadable}) THEN greatest({', '.join(read.values())}) END"
 
 
 def _check_complete(
