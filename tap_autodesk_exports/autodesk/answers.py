@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_autodesk_exports.autodesk.http import ApiError
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 LONGEST_TEXT = 16 << 10
 """Characters of a text: servers take no longer links."""
+LARGEST_WHOLE = 10**18
+"""Beyond it no number with a point is an ID or a size."""
 LONGEST_SHOWN = 200
 """Characters of an ID in a sentence."""
 _ADVICE = "a newer release of this tap may know the new form"
@@ -95,6 +98,8 @@ class Answer:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
+        if isinstance(value, Decimal) and _is_whole(value):  # 12.0 is the same number as 12
+            return str(int(value))
         raise self._of_another_type(name, value, "text")
 
     def flag(self, name: str) -> bool:
@@ -185,6 +190,10 @@ def as_list(title: str, what: str, answer: Any) -> list[Any]:  # noqa: ANN401
         msg = f"{title} answered {_kind(answer)} in place of a list of {what}"
         raise UnexpectedAnswer(msg)
     return answer
+
+
+def _is_whole(number: Decimal) -> bool:
+    return abs(number) < LARGEST_WHOLE and number == int(number)
 
 
 def _article(noun: str) -> str:

@@ -15,7 +15,6 @@ the fourth, else nothing has happened.
 from __future__ import annotations
 
 import json
-import logging
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from tap_autodesk_exports.destinations.destination import STATE_NAME, Destinatio
 from tap_autodesk_exports.destinations.duckdb_file import DIALECT
 from tap_autodesk_exports.destinations.formats import Csv, JsonLines, Parquet
 from tap_autodesk_exports.destinations.layout import file_name, identifier
+from tap_autodesk_exports.destinations.state import forget_lost
 from tap_autodesk_exports.destinations.storage import Bucket, LocalFolder, digest
 from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.tables.numbers import ParquetNumbers
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.destinations.storage import Storage
     from tap_autodesk_exports.tables.engine import Engine
     from tap_autodesk_exports.tables.types import Type
-
-logger = logging.getLogger("tap-autodesk-exports")
 
 FORMATS: Mapping[str, Format] = {
     ".csv": Csv(),
@@ -129,15 +127,13 @@ class FileDestination:
         state = found.get("state")
         if not isinstance(state, dict):
             return "no state"  # which its reader reports
-        self._files = _facts(found.get("files"))
-        bookmarks = state.get("bookmarks")
-        for stream in list(self._files):
-            if self.storage.size(self.name_of(stream)) is None:
-                logger.warning("%s: its file is gone, so all of it is loaded again.", stream)
-                del self._files[stream]
-                if isinstance(bookmarks, dict):
-                    bookmarks.pop(stream, None)
+        files = _facts(found.get("files"))
+        self._files = {stream: files[stream] for stream in files if self._is_there(stream)}
+        forget_lost(state, "file", self._is_there)
         return json.dumps(state, ensure_ascii=False)
+
+    def _is_there(self, stream: str) -> bool:
+        return self.storage.size(self.name_of(stream)) is not None
 
     def write_state(self, text: str) -> None:
         """Keep a state; the files stay as they are."""

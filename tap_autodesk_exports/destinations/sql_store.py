@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from typing import TYPE_CHECKING, Protocol
 
 from tap_autodesk_exports.destinations.destination import STATE_NAME, DestinationError
 from tap_autodesk_exports.destinations.layout import identifier, literal
+from tap_autodesk_exports.destinations.state import forget_lost
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.tables.layout import PROVENANCE
 from tap_autodesk_exports.tables.types import Type
 
@@ -264,11 +267,23 @@ def as_text(sql: str, type_: Type) -> str:
 
 
 def state_of(database: Database) -> str | None:
-    """Return the state that a database keeps; None where it has none."""
+    """Return the state that a database keeps; None where it has none.
+
+    A stream whose table is gone starts again.
+    """
     if not database.columns(STATE_NAME):
         return None
     found = database.rows(f"SELECT state FROM {database.table(STATE_NAME)}")
-    return str(found[0][0]) if found else None
+    if not found:
+        return None
+    text = str(found[0][0])
+    try:
+        state = read_json(text)
+    except ValueError:
+        return text  # which its reader reports
+    if isinstance(state, dict):
+        forget_lost(state, "table", lambda stream: bool(database.columns(stream)))
+    return json.dumps(state, ensure_ascii=False)
 
 
 def put_state(database: Database, text: str) -> None:

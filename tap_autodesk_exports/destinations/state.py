@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.json_reading import read_json
+from tap_autodesk_exports.loading.bookmarks import TAKEN
 from tap_autodesk_exports.loading.state import usable
 
 if TYPE_CHECKING:
@@ -133,6 +134,37 @@ class KeptState:
     def _text(self, bookmarks: Mapping[str, State], exports: Mapping[str, State]) -> str:
         state = {"bookmarks": bookmarks, "exports": [*exports.values()], "names": self.names}
         return json.dumps(state, ensure_ascii=False)
+
+
+def forget_lost(state: State, what: str, is_there: Callable[[str], bool]) -> None:
+    """Take out of a state what it says of streams whose rows are there no more.
+
+    They are loaded again from the start, and their columns may be named anew.
+
+    Args:
+        state: As the destination keeps it, changed in place.
+        what: What holds the rows of a stream: a table or a file.
+        is_there: Tells whether a stream has one.
+    """
+    bookmarks, names = (_object(state.get(part)) for part in ("bookmarks", "names"))
+    for stream in {*bookmarks, *names}:
+        was_loaded = _was_loaded(bookmarks.get(stream))
+        if (was_loaded or stream in names) and not is_there(stream):
+            names.pop(stream, None)
+            if was_loaded:
+                logger.warning("%s: its %s is gone, so all of it is loaded again.", stream, what)
+                del bookmarks[stream]
+
+
+def _was_loaded(bookmark: Any) -> bool:  # noqa: ANN401
+    own = _object(bookmark)
+    partitions = own.get("partitions")
+    parts = partitions if isinstance(partitions, list) else []
+    return any(TAKEN in _object(part) for part in (own, *parts))
+
+
+def _object(value: Any) -> State:  # noqa: ANN401
+    return value if isinstance(value, dict) else {}
 
 
 def _key(entry: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +20,6 @@ from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -37,6 +37,8 @@ After = tuple[str, str] | None
 """A column and the bound from which rows are sent; None for all."""
 OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NotUnderstood)
 """What is wrong with the files of one export, so that another one may have them."""
+MISSED = dt.timedelta(days=30)
+"""How long a table of which exports have no file any more is asked for again from its bookmark."""
 
 
 class Sink(Protocol):
@@ -199,7 +201,31 @@ class Loader:
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
-        self._complete(load, finished, newest)
+        if self._without_file == finished.export_id and self._is_asked_for_again(load, finished):
+            with self._schedule.lock:
+                self._schedule.settle(load)
+                self._sink.state()
+        else:
+            self._complete(load, finished, newest)
+
+    def _is_asked_for_again(self, load: Load, finished: FinishedExport) -> bool:
+        """Tell whether the days of an export without a file of this table stay to be loaded.
+
+        So they do where earlier exports had one, as long as it costs no further export: a table
+        that is gone for good must not be waited for.
+        """
+        loads = self._schedule.loads_of(self._selected.name)
+        others = any(each is not load and each.partition == load.partition for each in loads)
+        spec = finished.pending.spec
+        if others or not (spec.start and spec.end and self._bookmarks.position(load.partition)):
+            return False
+        start, end = map(dt.datetime.fromisoformat, (spec.start, spec.end))
+        if is_short := end - start <= MISSED:
+            logger.warning(
+                "%s: the bookmark stays, so that later runs ask for these days again.",
+                self._selected.name,
+            )
+        return is_short
 
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)

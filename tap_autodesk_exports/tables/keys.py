@@ -76,12 +76,9 @@ def unique(  # noqa: PLR0913, PLR0917
         f"CREATE TEMP TABLE repeated AS SELECT * FROM {scan.source}"  # noqa: S608
         f" WHERE hash({key}) IN (FROM shared_keys)",
     )
-    versions = ""
-    if order := _newest_first(schema, match):
-        versions = f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {order}) = 1"
     engine.execute(
         database,
-        f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM (FROM repeated{versions})",  # noqa: S608
+        f"CREATE TEMP TABLE kept AS SELECT DISTINCT * FROM ({_newest(schema, match, key)})",  # noqa: S608
     )
     _check(database, path, schema, key)
     repeated, kept = one_row(
@@ -95,16 +92,41 @@ def unique(  # noqa: PLR0913, PLR0917
     return dataclasses.replace(scan, source=source, rows=rows, distinct=rows)
 
 
-def _newest_first(schema: TableSchema, match: HeaderMatch) -> str:
-    """Return the SQL order of a row's versions, newest first; empty where there are none."""
-    parts = []
-    for names in schema.newest:
-        times = [
-            typed(match.known[name], schema.types[name]) for name in names if name in match.known
-        ]
-        if times:
-            parts.append(f"greatest({', '.join(times)}) DESC NULLS LAST")
-    return ", ".join(parts)
+def _newest(schema: TableSchema, match: HeaderMatch, key: str) -> str:
+    """Return SQL of the newest version of each repeated row; of all where none is the newest.
+
+    Columns tell versions apart only where all times in them can be read: one that cannot could be
+    the newest. An empty one is of what has not happened, and older than any other.
+    """
+    columns, order = [], []
+    for at, names in enumerate(schema.newest):
+        if time := _time(schema, match, names):
+            sql, is_known = time
+            columns += [f"{sql} AS time_{at}", f"bool_and({is_known}) OVER versions AS known_{at}"]
+            order.append(f"CASE WHEN known_{at} THEN time_{at} END DESC NULLS LAST")
+    if not order:
+        return "FROM repeated"
+    added = ", ".join(column.rpartition(" ")[2] for column in columns)
+    return (
+        f"SELECT * EXCLUDE ({added}) FROM (SELECT *, {', '.join(columns)} FROM repeated"  # noqa: S608
+        f" WINDOW versions AS (PARTITION BY {key}))"
+        f" QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) = 1"
+    )
+
+
+def _time(
+    schema: TableSchema, match: HeaderMatch, names: tuple[str, ...]
+) -> tuple[str, str] | None:
+    """Return SQL of the latest of some times, and of whether it is known; None without a column."""
+    cells = {match.known[name]: schema.types[name] for name in names if name in match.known}
+    if not cells:
+        return None
+    times = [typed(cell, type_) for cell, type_ in cells.items()]
+    known = (
+        f"(coalesce({cell}, '') = '' OR {time} IS NOT NULL)"
+        for cell, time in zip(cells, times, strict=True)
+    )
+    return f"greatest({', '.join(times)})", " AND ".join(known)
 
 
 def _check_complete(

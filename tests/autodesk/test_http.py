@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import threading
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from tap_autodesk_exports.autodesk.insights.client import Insights
 from tap_autodesk_exports.autodesk.tokenflex.client import TokenFlex
 from tap_autodesk_exports.clock import Clock
 from tap_autodesk_exports.errors import Stopped
+from tap_autodesk_exports.json_reading import read_json
 from tap_autodesk_exports.sandbox import Sandbox
 from tap_autodesk_exports.settings import Settings
 from tap_autodesk_exports.signin import SignIn
@@ -477,3 +479,16 @@ def test_an_id_or_a_link_that_is_far_too_long_is_a_short_sentence():
         with pytest.raises(UnexpectedAnswer, match="has 2000000 characters") as raised:
             given.text(name)
         assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(("number", "text"), [("12", "12"), ("12.0", "12"), ("1.2e3", "1200")])
+def test_a_whole_number_is_the_same_however_json_writes_it(number, text):
+    given = Answer.of("Insights", "team", read_json(f'{{"id": {number}}}', parse_float=Decimal))
+    assert given.text("id") == text
+
+
+@pytest.mark.parametrize("number", ["12.5", "1e999999", "-0.1"])
+def test_a_number_that_is_no_whole_one_is_no_id(number):
+    given = Answer.of("Insights", "team", read_json(f'{{"id": {number}}}', parse_float=Decimal))
+    with pytest.raises(UnexpectedAnswer, match="'id' is a number"):
+        given.text("id")

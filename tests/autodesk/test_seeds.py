@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from support.made_up_service import FastClock
-from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
+from tap_autodesk_exports.autodesk.data_connector.client import DataConnector, Job
 from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
 from tap_autodesk_exports.autodesk.data_connector.service import DataConnectorService
 from tap_autodesk_exports.autodesk.http import ApiContext
@@ -165,6 +165,23 @@ def test_data_connector_jobs_listing_signed_link_and_zip(server, context, tmp_pa
     assert path.stat().st_size == file.size
     with zipfile.ZipFile(path) as archive:
         assert {"admin_users.csv", "README.html", "metadata.csv"} <= set(archive.namelist())
+
+
+def test_an_id_of_a_request_or_a_job_may_hold_any_character(server, context, monkeypatch):
+    request_id, job_id = "urn:request/1%2F+", "job/1="
+    job = {"id": job_id, "requestId": request_id, "status": "running"}
+    client = DataConnector(context)
+    monkeypatch.setattr(client, "newest_jobs", lambda _: [job])
+    monkeypatch.setattr(client, "create_request", lambda *_, **__: request_id)
+    monkeypatch.setattr(client, "job", lambda _, asked: Job.read({**job, "id": asked}))
+    service = DataConnectorService(client, JobQuota(client, [server.account_id]))
+    spec = ExportSpec(
+        "data_connector", server.account_id, "extract", body={"serviceGroups": ["admin"]}
+    )
+    pending = PendingExport(spec, ASKED_AT, id=service.submit(PendingExport(spec, ASKED_AT)))
+    for export_id in (pending.id, Job.read(job).extract):
+        status = service.poll(dataclasses.replace(pending, id=export_id))
+        assert (status.said, status.export_id) == ("running", job_id)
 
 
 def test_no_more_requests_a_minute_than_the_setting_says(server, context):

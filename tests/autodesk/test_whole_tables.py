@@ -126,6 +126,41 @@ def test_a_table_that_is_missing_everywhere_is_reported_and_nothing_of_it_is_rem
     assert activated(done) == [OTHER]
 
 
+@pytest.mark.parametrize("table", ["activities_issues_activities", "cdcissues_issues"])
+def test_days_without_a_file_of_a_table_are_asked_for_again(server, table):
+    registry = server.data_connector.registry
+    without = {name: each for name, each in registry.items() if name != table}
+    first = run(server, table, start_date="2026-06-01")
+    state, loaded = first.state, first.table(table)
+    for tables in (without, without, registry):
+        server.clock.advance(9 * 86400)
+        server.data_connector.change_schema(tables)
+        done = run(server, table, state=state, start_date="2026-06-01")
+        assert done.code == 0, done.stderr
+        is_missing = "later runs ask for these days again" in done.stderr
+        assert is_missing == (tables is without)
+        state, loaded = done.state, loaded | done.table(table)
+    now = {"start_date": "2026-06-01", "data_connector_extract": "new"}
+    assert loaded.keys() == run(server, table, **now).table(table).keys()
+    assert len(loaded) > len(first.table(table)) > 0
+
+
+def test_a_table_that_is_gone_for_good_is_not_waited_for_and_costs_no_job(server):
+    table, other = "activities_issues_activities", "activities_admin_activities"
+    state = run(server, table, other, start_date="2026-06-01").state
+    registry = dict(server.data_connector.registry)
+    del registry[table]
+    server.data_connector.change_schema(registry)
+    for _ in range(12):
+        jobs = len(server.exports)
+        server.clock.advance(5 * 86400)
+        done = run(server, table, other, state=state, start_date="2026-06-01")
+        assert done.code == 0, done.stderr
+        state = done.state
+        assert len(server.exports) - jobs <= 2
+    assert len(server.exports) <= 16
+
+
 def test_an_empty_listing_of_a_job_that_succeeded_is_an_error(server):
     server.faults.add("no_files", api="data_connector", times=None)
     done = run(server, TABLE, OTHER)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from destinations.conftest import STREAM, place
+from support.exported import export
+from tap_autodesk_exports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from destinations.conftest import Place, Source
+    from support.processes import Postgres
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
@@ -85,3 +92,55 @@ def test_tables_fail_alone(kind, tmp_path, postgres, source: Source):
     assert run.code == 1
     assert f"FAILED {STREAM}" in run.log
     assert names(good) == {"1": "Item 1"}
+
+
+def remove_table(where: Place, postgres: Postgres, stream: str) -> None:
+    """Remove what holds the rows of a stream, as somebody else does it."""
+    path = Path(where.to.removeprefix("sqlite:///"))
+    statement = f"DROP TABLE {stream}"
+    match where.kind:
+        case "postgres":
+            with postgres.connect() as connection:
+                connection.execute(f'DROP TABLE "{where.wishes["schema"]}".{stream}'.encode())
+        case "sqlite":
+            connection = sqlite3.connect(path)
+            connection.execute(statement)
+            connection.commit()
+            connection.close()
+        case "duckdb":
+            with duckdb.connect(path) as database:
+                database.execute(statement)
+        case "folder":
+            shutil.rmtree(path / stream)
+        case _:
+            path.unlink()
+
+
+def test_a_snapshot_whose_table_is_gone_is_loaded_again(
+    any_place: Place, source: Source, postgres: Postgres
+):
+    source.write([row(1), row(2)])
+    assert any_place.load(source, data_connector_max_age_hours=20).code == 0
+    before = any_place.rows()
+    remove_table(any_place, postgres, STREAM)
+    run = any_place.load(source, data_connector_max_age_hours=20)
+    assert run.code == 0, run.log
+    assert "is gone, so all of it is loaded again" in run.log
+    assert any_place.rows() == before
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "duckdb", "folder", "csv"])
+def test_a_dated_stream_whose_table_is_gone_is_loaded_from_its_start(kind, tmp_path, postgres):
+    """Its columns too are named anew: in a new table, none is there that would keep its name."""
+    stream = "tokenflex_usage"
+    where = place(kind, tmp_path, postgres, stream)
+    config = {"apis": ["tokenflex"], "start_date": "2026-06-01", "lookback_days": 1}
+    with Sandbox(seed=3, scale=0.1, job_seconds=0) as sandbox:
+        found = []
+        for style, date in (("snake_case", "usage_date"), ("catalog", "usageDate")):
+            wishes = {**where.wishes, "style": style}
+            run = export(sandbox, where.to, stream, config=config, **wishes)
+            assert run.code == 0, run.log
+            found.append({(each["_row_id"], str(each[date])) for each in where.rows()})
+            remove_table(where, postgres, stream)
+    assert found[0] == found[1] != set()

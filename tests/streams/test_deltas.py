@@ -277,6 +277,22 @@ def test_of_the_versions_of_a_row_the_newest_is_sent_with_its_deletion(server, w
     assert "_sdc_deleted_at" not in found["r1"]
 
 
+@pytest.mark.parametrize("time", ["yesterday", "2026-02-03T00:00:00.123456789Z"])
+def test_a_version_whose_time_cannot_be_read_may_be_the_newest(server, write, time):
+    header = "issue_id,title,deleted_at,adsk_row_id,adsk_updated_at"
+    versions = ["i,old,,r1,2026-02-01 00:00:00", f"i,new,,r1,{time}"]
+    write("cdcissues_issues", header, *versions)
+    run = in_process.run(server, NEW, "cdcissues_issues")
+    assert run.code == 1
+    assert "different rows with one key" in failures(run)[0]
+    assert run.records("cdcissues_issues") == []
+    # Other columns may tell.
+    header += ",updated_at"
+    write("cdcissues_issues", header, f"{versions[0]},2026-02-01", f"{versions[1]},2026-02-03")
+    run = in_process.run(server, NEW, "cdcissues_issues")
+    assert [row["title"] for row in run.records("cdcissues_issues")] == ["new"]
+
+
 def test_deletions_are_told_as_singer_targets_know_them(server, write):
     write(
         "cdcissues_issues",

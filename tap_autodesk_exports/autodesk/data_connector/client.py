@@ -133,7 +133,7 @@ class Job:
     @property
     def extract(self) -> str:
         """Its extract, as an `ExportSpec` names it."""
-        return f"{self.request_id}/{self.job_id}"
+        return f"{export_id(self.request_id)}/{export_id(self.job_id)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +255,11 @@ class DataConnector:
         return self.http.get(
             path, {"offset": offset, "limit": limit, "sort": "desc", "sortFields": "-createdAt"}
         )
+
+
+def export_id(said: str) -> str:
+    """Return an ID of a request or a job without the `/` that stands between the two."""
+    return quote(said, safe=":", errors="replace")
 
 
 def _path(account: str, *parts: str) -> str:

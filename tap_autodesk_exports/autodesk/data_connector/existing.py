@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
-from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request
+from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request, export_id
 from tap_autodesk_exports.autodesk.data_connector.extracts import may_hold_tables
 from tap_autodesk_exports.autodesk.data_connector.scope import ALL, of_activities
 from tap_autodesk_exports.autodesk.data_connector.service import COMPLETION_STATUSES, STATUSES
@@ -191,7 +191,7 @@ class ExistingExtracts:
                 continue
             if {request.scope.account, job.scope.account} - {"", account.lower()}:
                 continue
-            if {job.extract, job.request_id} & {*self._given_up()}:
+            if {job.extract, export_id(job.request_id)} & {*self._given_up()}:
                 continue
             extract = Extract(request, job)
             if wanted.lacks(extract) is None:

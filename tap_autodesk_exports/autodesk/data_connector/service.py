@@ -6,11 +6,12 @@ import dataclasses
 import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.answers import read_each
 from tap_autodesk_exports.autodesk.availability import of_one_export
-from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request
+from tap_autodesk_exports.autodesk.data_connector.client import File, Job, Request, export_id
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.clock import canonical, instant, pause
@@ -108,7 +109,7 @@ class DataConnectorService:
             body |= {"dateRange": "CUSTOM", "startDate": spec.start, "endDate": spec.end}
         request_id = self._create(spec.owner, body)
         self._quota.requested(spec.owner)
-        return request_id
+        return export_id(request_id)
 
     def _create(self, account: str, body: dict[str, Any]) -> str:
         """POST a request, once a job is free for it.
@@ -159,8 +160,9 @@ class DataConnectorService:
         # Those of this run are among the newest; those of an earlier one were there at first.
         for read in (self._data_connector.newest_requests, self._data_connector.first_requests):
             for request in read_each(read(pending.spec.owner), Request.read).items:
-                if request.description == description and request.request_id not in known:
-                    return request.request_id
+                found = export_id(request.request_id)
+                if request.description == description and found not in known:
+                    return found
         return None
 
     def find_existing(self, wanted: PendingExport, known: Sequence[str]) -> PendingExport | None:
@@ -178,7 +180,7 @@ class DataConnectorService:
             for request in read_each(entries, Request.read).items
             if is_requested_for(request, spec)
         ]
-        requests = [request for request in alike if request.request_id not in there]
+        requests = [request for request in alike if export_id(request.request_id) not in there]
         if not requests:
             return None
         newest = max(alike, key=_asked_at)
@@ -220,11 +222,12 @@ class DataConnectorService:
         scopes = [request.scope, *([job.scope] if job else [])]
         if spec is None or any(scope.may_lack(groups, projects or ()) for scope in scopes):
             return None
-        return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=request.request_id)
+        found = export_id(request.request_id)
+        return dataclasses.replace(wanted, spec=spec, asked_at=asked_at, id=found)
 
     def poll(self, pending: PendingExport) -> ExportStatus:
         """GET the job, once there is one; a complete one is listed with its files."""
-        request_id, _, job_id = str(pending.id).partition("/")
+        request_id, job_id = map(unquote, (*str(pending.id).split("/", 1), "")[:2])
         try:
             job = self._job(pending, request_id, job_id)
         except NotFound:

@@ -168,7 +168,9 @@ class InsightsService:
             return ExportStatus(Status.GONE, "unknown to the server", export_id)
         state = status_of(export.status, STATUSES, pending)
         files = tuple(
-            ExportFile(name=f"{download.kind}-{number}", kind=download.kind, place=download.place)
+            ExportFile(
+                name=f"{download.kind or 'file'}-{number}", kind=download.kind, place=download.place
+            )
             for number, download in enumerate(export.downloads)
         )
         if state is Status.READY and not files:
