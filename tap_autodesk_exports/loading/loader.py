@@ -12,7 +12,6 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
 from tap_autodesk_exports.tables.table import Table
@@ -120,16 +119,20 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
+        before, complete = self._bookmarks.replaces_until(), True
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
                 continue
             try:
                 yield from self._load(load, unfinished, whole=whole)
-                if self._ends_early(load):
+                if end := self._early_end(load):
                     ended.append(load.partition)
+                    # Nothing that is there is later than that, to the second.
+                    complete = complete and end[:19] >= before[:19]
             except TapError as error:
                 ended.append(load.partition)
+                complete = False
                 self._sink.fail(error)
                 if isinstance(error, (FileError, NoFiles)):
                     # An export whose file is bad is not resumed by the next run.
@@ -137,7 +140,7 @@ class Loader:
                 elif isinstance(error, IdentityChanged) and not self._selected.may_replace:
                     # Kept pending, it would be all that later runs look at, for other tables too.
                     self._schedule.settle(load)
-        if loads and (whole or replaces) and not ended and self._is_whole(loads):
+        if loads and (whole or replaces) and complete and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
@@ -296,18 +299,18 @@ class Loader:
             self._schedule.settle(load)
             self._sink.state()
 
-    def _ends_early(self, load: Load) -> bool:
-        """Tell whether a resumed export of an earlier run ends before the planned window does.
+    def _early_end(self, load: Load) -> str | None:
+        """Return the end of an export of an earlier run that ends before the planned window does.
 
         The bookmark must not pass over the days between: the next run starts with them.
         """
         end = self._result(load).pending.spec.end
-        early = self._dataset.is_dated and bool(end and load.spec.end and end < load.spec.end)
-        if early:
-            logger.info(
-                "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
-            )
-        return early
+        if not (self._dataset.is_dated and end and load.spec.end and end < load.spec.end):
+            return None
+        logger.info(
+            "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
+        )
+        return end
 
     # What the user should know
 
@@ -324,7 +327,7 @@ class Loader:
         """Warn of a start date before the one that a dataset was first loaded from."""
         if not (self._dataset.is_dated and self._start_date):
             return
-        if first := starts_before(self._start_date, self._bookmarks):
+        if first := self._bookmarks.starts.after(self._start_date, self._bookmarks.states.of):
             logger.warning(
                 "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
                 "has no effect. To load what is before that, run once with `--full-refresh`.",
