@@ -347,12 +347,6 @@ class Bookmarks:
                 state[LAST_EXPORT] = last_export
         self.states.of({}).update({REPLACING: version, IDENTITY: mark})
 
-    def replaces_until(self) -> str:
-        """Return up to where the rows are there that the new ones replace; empty for nowhere."""
-        states = [self.states.of({}), *self.states.known_partitions()]
-        ends = (instant(str(state.get(UNTIL))) for state in states)
-        return max((canonical(end) for end in ends if end), default="")
-
     def loaded_partitions(self) -> list[Mapping[str, str]]:
         """Return the contexts of the partitions whose rows a target has."""
         return [

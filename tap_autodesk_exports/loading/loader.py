@@ -14,6 +14,7 @@ from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
+from tap_autodesk_exports.loading.restart import replaces_until
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tap_autodesk_exports.exports.export import FinishedExport
+    from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
@@ -119,7 +120,7 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
-        before, complete = self._bookmarks.replaces_until(), True
+        before, complete = replaces_until(self._bookmarks.states), True
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
@@ -202,31 +203,19 @@ class Loader:
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
-        if self._without_file == finished.export_id and self._is_asked_for_again(load, finished):
+        if self._without_file == finished.export_id and self._waits_for_file(load, finished):
+            logger.warning("%s: later runs ask for these days again.", self._selected.name)
             with self._schedule.lock:
                 self._schedule.settle(load)
                 self._sink.state()
         else:
             self._complete(load, finished, newest)
 
-    def _is_asked_for_again(self, load: Load, finished: FinishedExport) -> bool:
-        """Tell whether the days of an export without a file of this table stay to be loaded.
-
-        So they do where earlier exports had one, as long as it costs no further export: a table
-        that is gone for good must not be waited for.
-        """
+    def _waits_for_file(self, load: Load, finished: FinishedExport) -> bool:
         loads = self._schedule.loads_of(self._selected.name)
-        others = any(each is not load and each.partition == load.partition for each in loads)
-        spec = finished.pending.spec
-        if others or not (spec.start and spec.end and self._bookmarks.position(load.partition)):
-            return False
-        start, end = map(dt.datetime.fromisoformat, (spec.start, spec.end))
-        if is_short := end - start <= MISSED:
-            logger.warning(
-                "%s: the bookmark stays, so that later runs ask for these days again.",
-                self._selected.name,
-            )
-        return is_short
+        is_only_one = sum(each.partition == load.partition for each in loads) == 1
+        had_files = self._bookmarks.position(load.partition) is not None
+        return is_only_one and had_files and _is_short(finished.pending.spec)
 
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
@@ -335,6 +324,16 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
+
+
+def _is_short(spec: ExportSpec) -> bool:
+    """Tell whether a table of which an export has no file is asked for again for the same days.
+
+    As long as one request holds them, since a table that is gone for good must cost no more.
+    """
+    if not (spec.start and spec.end):
+        return False
+    return dt.datetime.fromisoformat(spec.end) - dt.datetime.fromisoformat(spec.start) <= MISSED
 
 
 def _with_constants(

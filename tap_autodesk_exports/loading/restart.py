@@ -6,12 +6,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, DictStates
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
-    from tap_autodesk_exports.loading.bookmarks import State
+    from tap_autodesk_exports.loading.bookmarks import State, States
     from tap_autodesk_exports.loading.dataset import Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -73,6 +74,12 @@ def forget(bookmark: State) -> None:
         kept[UNTIL] = state.get("replication_key_value") or state.get(UNTIL)
         state.clear()
         state.update({name: value for name, value in kept.items() if value})
+
+
+def replaces_until(states: States) -> str:
+    """Return up to where the rows are there that new ones replace; empty for nowhere."""
+    ends = (instant(str(each.get(UNTIL))) for each in [states.of({}), *states.known_partitions()])
+    return max((canonical(end) for end in ends if end), default="")
 
 
 def _why(identity: Identity, mark: str | None) -> str | None:
