@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import requests
 
 from tap_autodesk_exports.autodesk.answers import UnexpectedAnswer
-from tap_autodesk_exports.autodesk.http import ApiError, NotFound
+from tap_autodesk_exports.autodesk.http import ApiError, NotFound, NotJson
 from tap_autodesk_exports.autodesk.paging import EndlessList
-from tap_autodesk_exports.exports.export import NotAvailable
+from tap_autodesk_exports.exports.export import NotAvailable, NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,7 @@ def of_one_export(*, is_there: bool = False) -> Iterator[None]:
     Raises:
         NotFound: It is not there.
         NotAvailable: The API answers in a way that is about this export.
+        NotUnderstood: It answers no JSON, where it may also be a proxy that answers.
         ApiError: It answers in another way, or not at all.
     """
     try:
@@ -56,8 +57,10 @@ def of_one_export(*, is_there: bool = False) -> Iterator[None]:
     except ApiError as error:
         if isinstance(error, NotFound) and not is_there:
             raise
+        pending = " The export stays pending: run again." if is_there else ""
+        sentence = f"{error}{pending}"
         if is_of_an_export(error.status) or isinstance(error, UnexpectedAnswer | EndlessList):
-            pending = " The export stays pending: run again." if is_there else ""
-            sentence = f"{error}{pending}"
             raise NotAvailable(sentence) from None
+        if isinstance(error, NotJson):
+            raise NotUnderstood(sentence) from None
         raise

@@ -76,6 +76,10 @@ class ApiError(TapError):
         self.executed = executed
 
 
+class NotJson(ApiError):
+    """The API answered a request with success and something that is not read as JSON."""
+
+
 class NotFound(ApiError):
     """The API answered 404."""
 
@@ -316,7 +320,7 @@ class ApiClient:
             else:
                 msg += f"something that is not JSON ({kind}). Is `api_url` right, or does a proxy "
                 msg += "answer in its place?"
-            raise ApiError(msg, status=answer.status_code, executed=True) from None
+            raise NotJson(msg, status=answer.status_code, executed=True) from None
 
     def _unanswered(self, method: str, path: str, why: Failure) -> ApiError:
         if why.is_lasting:  # the same for every request, so that it is reported once

@@ -39,8 +39,11 @@ class NotAvailable(ExportError):
     """The server has the export, or had it, and does not give it; another one may serve."""
 
 
-class UnknownStatus(ExportError):
-    """The server has a word for the state of an export that nobody documented."""
+class NotUnderstood(ExportError):
+    """What the server answers about an export is not understood, which may change.
+
+    A word for its state that nobody documented, or a page in place of JSON.
+    """
 
 
 class NoFiles(ExportError):
@@ -214,7 +217,7 @@ def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport)
     """Translate the server's word, whatever its case.
 
     Raises:
-        UnknownStatus: Nobody documented this word; waiting for another one could last for ever.
+        NotUnderstood: Nobody documented this word; waiting for another one could last for ever.
     """
     status = known_status(said, statuses)
     if status is None:
@@ -222,7 +225,7 @@ def status_of(said: str, statuses: Mapping[str, Status], pending: PendingExport)
             f"The {pending.spec.title} ({pending.id}) has the unknown status '{said}', which a "
             "newer release of this tap may know."
         )
-        raise UnknownStatus(msg)
+        raise NotUnderstood(msg)
     return status
 
 
@@ -338,7 +341,7 @@ class ExportService(Protocol):
 
         Raises:
             NotAvailable: The server refuses to tell, or it is ready and has no files.
-            ExportError: The server uses a status that nobody documented.
+            NotUnderstood: The server uses a status that nobody documented, or answers no JSON.
         """
 
     def retry(self, pending: PendingExport) -> bool:
@@ -352,4 +355,5 @@ class ExportService(Protocol):
 
         Raises:
             NotAvailable: The server gives none.
+            NotUnderstood: The server answers no JSON.
         """

@@ -29,9 +29,9 @@ from tap_autodesk_exports.exports.export import (
     NoFiles,
     NotAvailable,
     NotFinished,
+    NotUnderstood,
     PendingExport,
     Status,
-    UnknownStatus,
 )
 from tap_autodesk_exports.exports.progress import Progress
 from tap_autodesk_exports.exports.submission import Submission
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-autodesk-exports")
 
-OF_NO_USE = (NoFiles, NotAvailable, UnknownStatus)
+OF_NO_USE = (NoFiles, NotAvailable, NotUnderstood)
 """What is wrong with an export that a new one may mend."""
 FIRST_PAUSE = 0.5
 GROWTH = 0.05
@@ -144,8 +144,7 @@ class Runner:
             try:
                 return self._finish(spec, pending)
             except OF_NO_USE as error:
-                may_change = isinstance(error, UnknownStatus) and not self._is_stuck(pending)
-                if may_change or submission.is_of_this_run(spec):
+                if self._may_change(error, pending) or submission.is_of_this_run(spec):
                     raise
                 logger.warning("%s Requesting it again.", error)
                 return self._finish(spec, submission.again(spec, loaded))
@@ -228,6 +227,10 @@ class Runner:
         longest = max(STUCK, dt.timedelta(seconds=self._timeout))
         return at is not None and self._clock.now() - at > longest
 
+    def _may_change(self, error: TapError, pending: PendingExport) -> bool:
+        """Tell whether what is wrong with an export is waited for, for a while."""
+        return isinstance(error, NotUnderstood) and not self._is_stuck(pending)
+
     def _make_again(
         self,
         service: ExportService,
@@ -287,10 +290,13 @@ class Runner:
         wait(lives, STOP_NOTICED, return_when=FIRST_COMPLETED)
         return not self._stop.is_set()
 
-    def another(self, spec: ExportSpec, of_no_use: FinishedExport) -> FinishedExport | None:
+    def another(
+        self, spec: ExportSpec, of_no_use: FinishedExport, error: TapError
+    ) -> FinishedExport | None:
         """Return an export in place of one of an earlier run whose files are not available.
 
-        None for an export that this run has requested: the next run resumes that, or requests it.
+        None for an export that this run has requested, or where the error may go away: the next
+        run resumes it, or requests it.
 
         Raises:
             TapError: As `result`.
@@ -298,7 +304,8 @@ class Runner:
         with self._replacing:
             present = self.ready(spec)
             if present and present.export_id == of_no_use.export_id:
-                if self._submissions[spec.api].is_of_this_run(spec):
+                is_of_this_run = self._submissions[spec.api].is_of_this_run(spec)
+                if is_of_this_run or self._may_change(error, of_no_use.pending):
                     return None
                 self._begin(spec, again=True)
         return self.result(spec)

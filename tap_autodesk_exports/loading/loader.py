@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import NoFiles, NotAvailable
+from tap_autodesk_exports.exports.export import NoFiles, NotAvailable, NotUnderstood
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
@@ -37,6 +37,8 @@ After = tuple[str, str] | None
 """A column and the bound from which rows are sent; None for all."""
 MISSED = dt.timedelta(days=30)
 """How long a table of which exports have no file any more is asked for again from its bookmark."""
+OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NotUnderstood)
+"""What is wrong with the files of one export, so that another one may have them."""
 
 
 class Sink(Protocol):
@@ -197,7 +199,7 @@ class Loader:
                     self._bookmarks.open_version(load.partition)
                 try:
                     newest = yield from self._send(load, finished, whole=whole)
-                except (DownloadError, FileError, NoFiles, NotAvailable) as error:
+                except OF_AN_EXPORT as error:
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
         finally:

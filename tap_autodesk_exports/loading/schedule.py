@@ -251,7 +251,7 @@ class Schedule:
         if finished.pending.spec.existing:  # the next run chooses another one
             self._runner.give_up(finished.pending.spec)
             raise error
-        other = self._runner.another(load.spec, finished)
+        other = self._runner.another(load.spec, finished, error)
         if other is None:
             raise error
         logger.warning("%s It was requested again (%s).", error, other.export_id)

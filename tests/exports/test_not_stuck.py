@@ -20,10 +20,10 @@ from tap_autodesk_exports.exports.export import (
     NoFiles,
     NotAvailable,
     NotFinished,
+    NotUnderstood,
     PendingExport,
     QuotaUsedUp,
     Status,
-    UnknownStatus,
 )
 from tap_autodesk_exports.exports.ledger import Ledger
 from tap_autodesk_exports.exports.runner import STUCK, Runner
@@ -310,9 +310,9 @@ def test_files_that_are_named_a_little_later_are_used(world):
 
 def test_a_status_that_nobody_knows_is_waited_for_a_day(world):
     one = world([READY], [READY])
-    refuse_by_id(one.service, "export-1", error=UnknownStatus)
+    refuse_by_id(one.service, "export-1", error=NotUnderstood)
     for _ in range(3):
-        with pytest.raises(UnknownStatus, match="It stays pending: run again"):
+        with pytest.raises(NotUnderstood, match="It stays pending: run again"):
             one.run()
     assert one.requested == 1
     one.clock.seconds += 25 * HOUR
@@ -382,10 +382,11 @@ def test_what_has_no_use_is_replaced_once_for_all_who_need_it(world):
     runner = one.begin()
     runner.start(SPEC)
     resumed = runner.result(SPEC)
-    another = runner.another(SPEC, resumed)
+    another = runner.another(SPEC, resumed, NotAvailable())
     assert another.export_id == "export-2"
-    assert runner.another(SPEC, resumed) is another  # another table of the same export
-    assert runner.another(SPEC, another) is None  # at most once a run
+    of_another_table = runner.another(SPEC, resumed, NotAvailable())
+    assert of_another_table is another
+    assert runner.another(SPEC, another, NotAvailable()) is None  # at most once a run
     assert one.requested == 2
 
 
@@ -393,7 +394,7 @@ def test_what_this_run_requested_is_not_replaced(world):
     one = world([READY])
     runner = one.begin()
     runner.start(SPEC)
-    assert runner.another(SPEC, runner.result(SPEC)) is None
+    assert runner.another(SPEC, runner.result(SPEC), NotAvailable()) is None
     assert one.requested == 1
 
 

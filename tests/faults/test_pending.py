@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,47 @@ def test_an_unknown_status_is_an_error_and_the_export_stays_pending(bench, clean
         assert "has the unknown status" in met.stderr
         assert len(bench.sandbox.exports) == clean.asked
         assert len(bench.state["exports"]) == clean.asked
+
+
+ANSWERED_WITH_A_PAGE = {
+    "insights": {"where it stands": {}, "for a link": {"occasions": range(2, 20, 2)}},
+    "tokenflex": {
+        "where it stands": {"endpoint": "export"},
+        "for a link": {"endpoint": "refresh_url"},
+    },
+    "data_connector": {
+        "where it stands": {"endpoint": "listing"},
+        "for a link": {"endpoint": "link"},
+    },
+}
+"""API -> what is asked -> the requests of one export that ask it. Insights has one endpoint for
+both: a look, and then a link."""
+
+
+@pytest.mark.parametrize("asks", ["where it stands", "for a link"])
+def test_an_export_that_is_answered_with_a_page_is_waited_for_a_day(bench, clean, asks):
+    """A proxy may be what answers; where it is not, nothing stays stuck."""
+    bench.job_seconds = AN_HOUR
+    bench.config = SOON
+    assert bench.run().code == 1
+    bench.job_seconds, bench.config = 0, {}
+    bench.sandbox.clock.advance(AN_HOUR)
+    jobs = [job.id for one in bench.sandbox.data_connector._requests.values() for job in one.jobs]
+    for export_id in jobs or [entry["id"] for entry in bench.state["exports"]]:
+        where = {"path": f"*/{export_id}*", "times": None}
+        bench.fault("html", **where, **ANSWERED_WITH_A_PAGE[bench.case.api][asks])
+    for _ in range(2):
+        met = bench.run()
+        assert met.code == 1
+        assert "something that is not JSON" in met.stderr
+        assert "run again" in met.stderr
+        assert len(bench.sandbox.exports) == clean.asked
+    for entry in bench.state["exports"]:
+        at = dt.datetime.fromisoformat(entry["asked_at"]) - dt.timedelta(hours=25)
+        entry["asked_at"] = at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    done = bench.run()
+    assert done.code == 0, done.stderr
+    bench.assert_whole(clean, extra=clean.asked)
 
 
 def test_an_export_that_fails_to_the_end_is_not_waited_for_again(bench, clean):

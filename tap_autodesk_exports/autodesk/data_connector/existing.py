@@ -19,7 +19,7 @@ from tap_autodesk_exports.autodesk.data_connector.scope import ALL, of_activitie
 from tap_autodesk_exports.autodesk.data_connector.service import COMPLETION_STATUSES, STATUSES
 from tap_autodesk_exports.autodesk.http import NotFound
 from tap_autodesk_exports.clock import instant
-from tap_autodesk_exports.exports.export import NotAvailable, Status
+from tap_autodesk_exports.exports.export import NotAvailable, NotUnderstood, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -206,7 +206,7 @@ class ExistingExtracts:
         if job.job_id not in self._files:
             listing: Iterable[Any] = ()
             # A 404 is documented for the listing of an extract whose files are gone.
-            with contextlib.suppress(NotFound, NotAvailable), of_one_export():
+            with contextlib.suppress(NotFound, NotAvailable, NotUnderstood), of_one_export():
                 listing = self._client.data_listing(account, job.job_id)
             names = [file.name for file in read_each(listing, File.read).items]
             self._files[job.job_id] = may_hold_tables(names)
