@@ -21,6 +21,7 @@ from tap_autodesk_exports.loading.bookmarks import DictStates
 from tap_autodesk_exports.loading.dataset import Selected
 from tap_autodesk_exports.loading.listing import Listing
 from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
+from tap_autodesk_exports.loading.restart import forget
 from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
@@ -165,7 +166,7 @@ class Export:
         hashing = hashing_of(dataset.name, settings, dataset.is_personal)
         bookmark = self._state.of(dataset.name)
         if self._full_refresh:
-            bookmark.clear()
+            forget(bookmark)
         selected = Selected.whole(dataset, DictStates(bookmark), hashing)
         schema = dataclasses.replace(
             selected.schema, numbers=self._destination.numbers(self._numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.session import Session
     from tap_autodesk_exports.tables.table import Table
     from tap_autodesk_exports.tables.types import Type
+
+logger = logging.getLogger("tap-autodesk-exports")
 
 
 class TableSink:
@@ -116,6 +119,11 @@ class TableSink:
                 self._discard(self._open)
                 if self._selected.bookmarks.replacing and not self._is_activated:
                     # Rows with new keys would be there beside the same ones with old keys.
+                    logger.warning(
+                        "%s: not all of it could be loaded, so its table is not replaced and stays "
+                        "as it was: run again.",
+                        self._selected.name,
+                    )
                     self._state.revert(self._selected.name)
                     self._discard(self._complete)
                 elif self._is_changed:

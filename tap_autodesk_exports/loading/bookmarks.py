@@ -8,7 +8,8 @@ filtered; `unbroken_from` where a later `start_date` left a gap before it; `last
 is dated, since two runs may end at the same date, and of what is loaded again; `export_id` and
 `taken_at` of a snapshot that was sent; `columns`, the mark of those that were; `version_is_open`
 where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the rows of several,
-such as of all teams. A `Source` may add others.
+such as of all teams; `replaced_until` where the rows end that a new version replaces. A `Source`
+may add others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.exports.export import Loaded
-from tap_autodesk_exports.loading.starts import UNBROKEN, Starts
+from tap_autodesk_exports.loading.starts import Starts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,7 +36,7 @@ VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
 IDENTITY, REPLACING = "identity", "replacing"
 LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
-OWNERS = "owners"
+OWNERS, UNTIL = "owners", "replaced_until"
 _KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
@@ -334,11 +335,14 @@ class Bookmarks:
         for state in [self.states.of({}), *self.states.known_partitions()]:
             is_open = self._is_there(state)
             last_export = state.get("export_id") or state.get(LAST_EXPORT)
+            until = state.get("replication_key_value") or state.get(UNTIL)
             for name in state:
                 if name not in _KEPT:
                     # Not removed: where Meltano merges two states, it would come back.
                     state[name] = None
             state[VERSION_IS_OPEN] = is_open
+            if self.replication.is_dated and until:
+                state[UNTIL] = until
             if last_export:  # what is loaded again must not be what was loaded before
                 state[LAST_EXPORT] = last_export
         self.states.of({}).update({REPLACING: version, IDENTITY: mark})
@@ -355,22 +359,6 @@ class Bookmarks:
     def end_replacing(self) -> None:
         """Note that the version that replaces the whole table was activated."""
         self.states.of({})[REPLACING] = 0
-
-
-def starts_before(start: dt.datetime, bookmarks: Bookmarks) -> str | None:
-    """Return the latest day from which a partition of the run is loaded, and whose it is.
-
-    None where the start date is not before it; else it has no effect any more.
-    """
-    first, whose = "", ""
-    for partition in bookmarks.starts.partitions:
-        state = bookmarks.states.of(partition)
-        begins = instant(state.get(UNBROKEN) or state.get("start"))
-        if begins and canonical(begins) > first:
-            first, whose = canonical(begins), " ".join(next(iter(partition.items()), ()))
-    if canonical(start) >= first:
-        return None
-    return f"{first[:10]} ({whose})" if whose else first[:10]
 
 
 def _overlap(context: Mapping[str, str] | None, other: Mapping[str, str]) -> bool:

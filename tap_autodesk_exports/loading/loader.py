@@ -12,9 +12,9 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable, NotUnderstood
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
-from tap_autodesk_exports.loading.bookmarks import starts_before
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
+from tap_autodesk_exports.loading.restart import replaces_until
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tap_autodesk_exports.exports.export import FinishedExport
+    from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
@@ -35,10 +35,10 @@ logger = logging.getLogger("tap-autodesk-exports")
 Record = dict[str, Any]
 After = tuple[str, str] | None
 """A column and the bound from which rows are sent; None for all."""
-OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NotUnderstood)
-"""What is wrong with the files of one export, so that another one may have them."""
 MISSED = dt.timedelta(days=30)
 """How long a table of which exports have no file any more is asked for again from its bookmark."""
+OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NotUnderstood)
+"""What is wrong with the files of one export, so that another one may have them."""
 
 
 class Sink(Protocol):
@@ -122,16 +122,20 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
+        before, complete = replaces_until(self._bookmarks.states), True
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
                 continue
             try:
                 yield from self._load(load, unfinished, whole=whole)
-                if self._ends_early(load):
+                if end := self._early_end(load):
                     ended.append(load.partition)
+                    # Nothing that is there is later than that, to the second.
+                    complete = complete and end[:19] >= before[:19]
             except TapError as error:
                 ended.append(load.partition)
+                complete = False
                 self._sink.fail(error)
                 if isinstance(error, (FileError, NoFiles)):
                     # An export whose file is bad is not resumed by the next run.
@@ -139,7 +143,7 @@ class Loader:
                 elif isinstance(error, IdentityChanged) and not self._selected.may_replace:
                     # Kept pending, it would be all that later runs look at, for other tables too.
                     self._schedule.settle(load)
-        if loads and (whole or replaces) and not ended and self._is_whole(loads):
+        if loads and (whole or replaces) and complete and self._is_whole(loads):
             self._sink.activate_version()
             for load in loads:
                 self._bookmarks.close_version(load.partition)
@@ -201,31 +205,19 @@ class Loader:
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
-        if self._without_file == finished.export_id and self._is_asked_for_again(load, finished):
+        if self._without_file == finished.export_id and self._waits_for_file(load, finished):
+            logger.warning("%s: later runs ask for these days again.", self._selected.name)
             with self._schedule.lock:
                 self._schedule.settle(load)
                 self._sink.state()
         else:
             self._complete(load, finished, newest)
 
-    def _is_asked_for_again(self, load: Load, finished: FinishedExport) -> bool:
-        """Tell whether the days of an export without a file of this table stay to be loaded.
-
-        So they do where earlier exports had one, as long as it costs no further export: a table
-        that is gone for good must not be waited for.
-        """
+    def _waits_for_file(self, load: Load, finished: FinishedExport) -> bool:
         loads = self._schedule.loads_of(self._selected.name)
-        others = any(each is not load and each.partition == load.partition for each in loads)
-        spec = finished.pending.spec
-        if others or not (spec.start and spec.end and self._bookmarks.position(load.partition)):
-            return False
-        start, end = map(dt.datetime.fromisoformat, (spec.start, spec.end))
-        if is_short := end - start <= MISSED:
-            logger.warning(
-                "%s: the bookmark stays, so that later runs ask for these days again.",
-                self._selected.name,
-            )
-        return is_short
+        is_only_one = sum(each.partition == load.partition for each in loads) == 1
+        had_files = self._bookmarks.position(load.partition) is not None
+        return is_only_one and had_files and _is_short(finished.pending.spec)
 
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
@@ -298,18 +290,18 @@ class Loader:
             self._schedule.settle(load)
             self._sink.state()
 
-    def _ends_early(self, load: Load) -> bool:
-        """Tell whether a resumed export of an earlier run ends before the planned window does.
+    def _early_end(self, load: Load) -> str | None:
+        """Return the end of an export of an earlier run that ends before the planned window does.
 
         The bookmark must not pass over the days between: the next run starts with them.
         """
         end = self._result(load).pending.spec.end
-        early = self._dataset.is_dated and bool(end and load.spec.end and end < load.spec.end)
-        if early:
-            logger.info(
-                "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
-            )
-        return early
+        if not (self._dataset.is_dated and end and load.spec.end and end < load.spec.end):
+            return None
+        logger.info(
+            "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
+        )
+        return end
 
     # What the user should know
 
@@ -326,7 +318,7 @@ class Loader:
         """Warn of a start date before the one that a dataset was first loaded from."""
         if not (self._dataset.is_dated and self._start_date):
             return
-        if first := starts_before(self._start_date, self._bookmarks):
+        if first := self._bookmarks.starts.after(self._start_date, self._bookmarks.states.of):
             logger.warning(
                 "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
                 "has no effect. To load what is before that, run once with `--full-refresh`.",
@@ -334,6 +326,16 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
+
+
+def _is_short(spec: ExportSpec) -> bool:
+    """Tell whether a table of which an export has no file is asked for again for the same days.
+
+    As long as one request holds them, since a table that is gone for good must cost no more.
+    """
+    if not (spec.start and spec.end):
+        return False
+    return dt.datetime.fromisoformat(spec.end) - dt.datetime.fromisoformat(spec.start) <= MISSED
 
 
 def _with_constants(

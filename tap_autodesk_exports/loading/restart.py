@@ -6,10 +6,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
+from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, DictStates
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
+    from tap_autodesk_exports.loading.bookmarks import State, States
     from tap_autodesk_exports.loading.dataset import Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -58,6 +61,25 @@ def prepare(selected: Selected) -> IdentityChanged | None:
     )
     bookmarks.restart(time.time_ns() // 1_000_000, identity.mark())
     return None
+
+
+def forget(bookmark: State) -> None:
+    """Forget what was loaded and where it started, but not from which exports, nor up to when.
+
+    All that is loaded again comes from exports that are newer.
+    """
+    for state in [bookmark, *DictStates(bookmark).known_partitions()]:
+        kept = {name: state[name] for name in ("context", "partitions", TAKEN) if name in state}
+        kept[LAST_EXPORT] = state.get("export_id") or state.get(LAST_EXPORT)
+        kept[UNTIL] = state.get("replication_key_value") or state.get(UNTIL)
+        state.clear()
+        state.update({name: value for name, value in kept.items() if value})
+
+
+def replaces_until(states: States) -> str:
+    """Return up to where the rows are there that new ones replace; empty for nowhere."""
+    ends = (instant(str(each.get(UNTIL))) for each in [states.of({}), *states.known_partitions()])
+    return max((canonical(end) for end in ends if end), default="")
 
 
 def _why(identity: Identity, mark: str | None) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.clock import canonical, instant
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 UNBROKEN = "unbroken_from"
 """Key of a bookmark: from where all is loaded, where a later `start_date` left a gap before it."""
@@ -47,3 +47,24 @@ class Starts:
             state[UNBROKEN] = start
         if not before or start < state.get("start", ""):
             state["start"] = start
+
+    def after(
+        self, start: dt.datetime, bookmark: Callable[[Mapping[str, str]], dict[str, Any]]
+    ) -> str | None:
+        """Return the latest day from which a partition of the run is loaded, and whose it is.
+
+        None where the start date is not before it; else it has no effect any more.
+
+        Args:
+            start: The start date.
+            bookmark: Returns the bookmark of a partition.
+        """
+        first, whose = "", ""
+        for partition in self.partitions:
+            state = bookmark(partition)
+            begins = instant(state.get(UNBROKEN) or state.get("start"))
+            if begins and canonical(begins) > first:
+                first, whose = canonical(begins), " ".join(next(iter(partition.items()), ()))
+        if canonical(start) >= first:
+            return None
+        return f"{first[:10]} ({whose})" if whose else first[:10]

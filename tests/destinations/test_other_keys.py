@@ -112,3 +112,31 @@ def test_what_a_load_noted_before_it_failed_is_kept():
     selected.bookmarks.note_identity({}, CHANGED)
     sink.finish()
     assert f'"identity": "{CHANGED}"' in written[-1]
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb", "folder"])
+@pytest.mark.parametrize("why", ["hashed", "refreshed"])
+def test_an_export_that_an_earlier_run_left_pending_replaces_the_table(
+    kind, why, tmp_path, postgres
+):
+    """It ends before the window that is planned now, and not before the rows that were there."""
+    stream, seconds = "tokenflex_usage", [0.0]
+    where = place(kind, tmp_path, postgres, stream)
+    wishes = {**where.wishes, "full_refresh": why == "refreshed"}
+    config = {"apis": ["tokenflex"], "start_date": "2026-08-01"}
+    with Sandbox(seed=3, scale=0.1, job_seconds=lambda: seconds[0]) as server:
+        assert export(server, where.to, stream, config=config, **where.wishes).code == 0
+        before = where.rows()
+        if why == "hashed":
+            config |= {"hash_personal_data": True, "hash_key": "k" * 32}
+        seconds[0] = 3000.0
+        impatient = {**config, "export_timeout_minutes": 0.01}
+        assert export(server, where.to, stream, config=impatient, **wishes).code == 1
+        assert where.rows() == before
+        server.clock.advance(3600)
+        run = export(server, where.to, stream, config=config, **wishes)
+    assert run.code == 0, run.log
+    assert "the next run continues from there" in run.log
+    exports = [{row["_export_id"] for row in rows} for rows in (before, where.rows())]
+    assert exports[0].isdisjoint(exports[1])
+    assert len(keys(where.rows())) == len(before)

@@ -21,7 +21,6 @@ from tap_autodesk_exports.loading.bookmarks import (
     Bookmarks,
     DictStates,
     Replication,
-    starts_before,
 )
 from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.types import Type
@@ -63,8 +62,13 @@ def test_an_earlier_start_moves_the_start_of_a_dated_bookmark():
     bookmarks.move({}, finished(start="2026-01-01", end="2026-02-01"))
     assert (state["start"], state["replication_key_value"]) == ("2026-01-01", "2026-03-01")
     bookmarks.start({}, dt.datetime(2026, 3, 1, tzinfo=dt.UTC))  # it is part of the run
-    assert starts_before(dt.datetime(2025, 12, 1, tzinfo=dt.UTC), bookmarks) == "2026-01-01"
-    assert starts_before(dt.datetime(2026, 1, 5, tzinfo=dt.UTC), bookmarks) is None
+    assert (
+        bookmarks.starts.after(dt.datetime(2025, 12, 1, tzinfo=dt.UTC), bookmarks.states.of)
+        == "2026-01-01"
+    )
+    assert (
+        bookmarks.starts.after(dt.datetime(2026, 1, 5, tzinfo=dt.UTC), bookmarks.states.of) is None
+    )
 
 
 def test_a_filtered_bookmark_is_the_greatest_value_by_its_type():
