@@ -137,8 +137,8 @@ class Export:
                 f"it had {files}"
             )
             raise UnexpectedAnswer(msg)
-        same = [download for download in self.downloads if download.place == place]
-        link = (same[0] if place and same else self.downloads[number]).link
+        same = [download for download in self.downloads if place and download.place == place]
+        link = (same[0] if same else self.downloads[number]).link
         if not link:
             msg = f"{TITLE} answered export {self.export_id} without a link for file {number}"
             raise UnexpectedAnswer(msg)

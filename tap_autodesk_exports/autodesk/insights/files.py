@@ -30,6 +30,10 @@ logger = logging.getLogger("tap-autodesk-exports")
 TEAM_ID, TEAM_ALIAS = "team_id", "team_alias"
 FEW = 0.5
 """Part of the report's columns below which a file is something else, such as a list of filters."""
+FETCHED_TWICE = (
+    "is the same as another one of its export, whose links lead to other places each time, so that "
+    "one file may have been fetched twice and another one not at all. Run again."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +64,14 @@ class ReportFile:
     left_aside: tuple[str, ...]
 
 
-def report_file(
+def report_file(  # noqa: PLR0913
     downloads: Sequence[Download],
     expected: set[str],
     rename: Callable[[str], str],
     folder: Path,
     log: Callable[[int, str], None] = logger.log,
+    *,
+    are_distinct: bool = True,
 ) -> ReportFile | None:
     """Make one file of all that hold rows of a report; None where none does.
 
@@ -75,6 +81,10 @@ def report_file(
         rename: Name in a header -> name of the column.
         folder: Where a file of several is written.
         log: Called with the level and the sentence for each file that is left aside.
+        are_distinct: Whether two equal files are surely two, and not one that was fetched twice.
+
+    Raises:
+        FileError: A file may have been fetched twice in place of another one.
     """
     found = [expected & {rename(n) for n in read_header(each.path).names} for each in downloads]
     is_empty = [each.is_json and not _has_rows(each.path) for each in downloads]
@@ -97,6 +107,8 @@ def report_file(
                 "left aside.",
             )
         elif any(_is_copy(each.path, other) for other in taken):
+            if not are_distinct:
+                raise FileError(each.path, FETCHED_TWICE)
             log(
                 logging.WARNING,
                 f"File '{each.name}' of the export is the same as another one and is left aside.",

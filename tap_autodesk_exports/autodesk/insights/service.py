@@ -67,6 +67,7 @@ class InsightsService:
         self._insights = insights
         self._young = young
         self._of_this_run: dict[str, set[str]] = defaultdict(set)
+        self._moved: set[str] = set()
         self._all = ReadOnce(lambda _: _read(insights.exports()))
         self._listed = SharedList(lambda _: insights.newest_exports(), POLLS, insights.clock)
 
@@ -191,7 +192,16 @@ class InsightsService:
         with of_one_export(is_there=True):
             export = self._insights.export(finished.export_id)
             number = int(file.name.rpartition("-")[2])
+            if all(file.place != download.place for download in export.downloads):
+                self._moved.add(finished.export_id)
             return export.link(number, file.place, len(finished.files))
+
+    def are_distinct(self, finished: FinishedExport) -> bool:
+        """Tell whether each file of an export was surely fetched once, whatever their order.
+
+        Else their places in the storage were others than before, so that only the order counted.
+        """
+        return finished.export_id not in self._moved
 
 
 def _unready(entry: Mapping[str, Any] | None) -> Export | None:

@@ -141,7 +141,10 @@ class InsightsSource(Source):
                 left_aside=aside.append,
             )
             downloads.append(Download(file.name, path, is_json))
-        report = report_file(downloads, expected, rename, folder, self._log_once)
+        are_distinct = self.service.are_distinct(finished)
+        report = report_file(
+            downloads, expected, rename, folder, self._log_once, are_distinct=are_distinct
+        )
         if report is None:
             raise FileError(Path(dataset.name), _without_rows(dataset, finished))
         # A usage report's list of filters is a sheet too (observed).

@@ -6,7 +6,9 @@ EXCEL export is one download of the type of its first report, 400 and 403 carry 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import shutil
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -173,7 +175,9 @@ class Insights(InsightsBehaviour):
             if export.files is None:
                 export.files = self._make(export)
             files = list(export.files)
-        if self.downloads == "other_order" and export.looks % 2 == 0:
+        if self.downloads == "moved":
+            files = [(report, _moved(file, export.looks)) for report, file in files]
+        if self.downloads in {"other_order", "moved"} and export.looks % 2 == 0:
             files.reverse()
         elif self.downloads == "late" and export.looks <= 1:
             files = files[:1]
@@ -198,6 +202,13 @@ class Insights(InsightsBehaviour):
         folder = self._folder / export.id
         folder.mkdir(parents=True, exist_ok=True)
         return write(export, tables, folder, self._services.names, self)
+
+
+def _moved(file: StoredFile, looks: int) -> StoredFile:
+    """Return a file at another place for each look."""
+    path = file.path.with_name(f"{looks}-{file.path.name}")
+    shutil.copyfile(file.path, path)
+    return dataclasses.replace(file, path=path)
 
 
 def _refuse(status: int, message: str) -> NoReturn:

@@ -20,7 +20,8 @@ class InsightsBehaviour(Behaviour):
             and token rows; in a workbook, as two sheets with the same header (documented: "some
             export types produce multiple downloads"). USAGE then has `tokens_used` (observed).
         downloads: How answers list the downloads of an export: `as_made`, in the `other_order` with
-            every look at it, or `late`: the first look has just one of them (none is documented).
+            every look at it, `moved`: so too, and at other places in the storage, or `late`: the
+            first look has just one of them (none is documented).
         mixed_access: Whether a person can use an offering by seat and by token: the usage report
             then has a row for each access option.
         token_rows_until: From this moment of the sandbox's clock (ISO 8601) the usage report has no
@@ -34,7 +35,7 @@ class InsightsBehaviour(Behaviour):
         "snake", "title", "generation_x", "generation_1", "camel", "words", "upper"
     )
     split_downloads: bool = False
-    downloads: str = one_of("as_made", "other_order", "late")
+    downloads: str = one_of("as_made", "other_order", "moved", "late")
     mixed_access: bool = False
     token_rows_until: str = ""
     kept_days: float = 14.0
