@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import NoFiles, NotAvailable, NotUnderstood
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tap_autodesk_exports.exports.export import ExportSpec, FinishedExport
+    from tap_autodesk_exports.exports.export import FinishedExport
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
@@ -128,8 +129,9 @@ class Loader:
             if load.partition in ended:
                 continue
             try:
-                yield from self._load(load, unfinished, whole=whole)
-                if end := self._early_end(load):
+                if not (yield from self._load(load, unfinished, whole=whole)):
+                    ended.append(load.partition)
+                elif end := self._early_end(load):
                     ended.append(load.partition)
                     # Nothing that is there is later than that, to the second.
                     complete = complete and end[:19] >= before[:19]
@@ -184,7 +186,10 @@ class Loader:
             return False
         return any(due)
 
-    def _load(self, load: Load, unfinished: list[Load], *, whole: bool) -> Iterator[Record]:
+    def _load(
+        self, load: Load, unfinished: list[Load], *, whole: bool
+    ) -> Generator[Record, Any, bool]:
+        """Load an export; return whether the bookmark is past it."""
         newest = None
         try:
             finished = self._result(load)
@@ -210,14 +215,24 @@ class Loader:
             with self._schedule.lock:
                 self._schedule.settle(load)
                 self._sink.state()
-        else:
-            self._complete(load, finished, newest)
+            return False
+        self._complete(load, finished, newest)
+        return True
 
     def _waits_for_file(self, load: Load, finished: FinishedExport) -> bool:
+        """Tell whether a table of which an export has no file is asked for again for its days.
+
+        Where it had files, and as long as one request holds the days since, because a table that
+        is gone for good must cost no more. One that is being replaced waits in any case: the rows
+        that are there would be removed, and none would come in their place.
+        """
+        if self._bookmarks.replacing:
+            return True
+        position = self._bookmarks.position(load.partition)
+        end = instant(finished.pending.spec.end)
         loads = self._schedule.loads_of(self._selected.name)
         is_only_one = sum(each.partition == load.partition for each in loads) == 1
-        had_files = self._bookmarks.position(load.partition) is not None
-        return is_only_one and had_files and _is_short(finished.pending.spec)
+        return bool(is_only_one and position and end and end - position <= MISSED)
 
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
@@ -326,16 +341,6 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
-
-
-def _is_short(spec: ExportSpec) -> bool:
-    """Tell whether a table of which an export has no file is asked for again for the same days.
-
-    As long as one request holds them, since a table that is gone for good must cost no more.
-    """
-    if not (spec.start and spec.end):
-        return False
-    return dt.datetime.fromisoformat(spec.end) - dt.datetime.fromisoformat(spec.start) <= MISSED
 
 
 def _with_constants(

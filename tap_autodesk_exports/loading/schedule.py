@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import Loaded, QuotaUsedUp
+from tap_autodesk_exports.exports.export import Loaded, NotUnderstood, QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import CannotReplace, prepare
@@ -248,8 +248,10 @@ class Schedule:
         is_of_the_export = not isinstance(error, DownloadError) or error.is_answer
         if not is_of_the_export:
             raise error
-        if finished.pending.spec.existing:  # the next run chooses another one
-            self._runner.give_up(finished.pending.spec)
+        if finished.pending.spec.existing:
+            # The next run chooses another one, unless this one may be of use then.
+            if not isinstance(error, NotUnderstood):
+                self._runner.give_up(finished.pending.spec)
             raise error
         other = self._runner.another(load.spec, finished, error)
         if other is None:

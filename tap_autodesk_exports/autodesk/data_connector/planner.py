@@ -22,7 +22,7 @@ from tap_autodesk_exports.autodesk.data_connector.chunks import (
 from tap_autodesk_exports.autodesk.data_connector.client import JOBS_A_DAY
 from tap_autodesk_exports.autodesk.data_connector.date_ranges import DateRanges
 from tap_autodesk_exports.autodesk.data_connector.needed import NeededJob, afford, share_out
-from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, using
+from tap_autodesk_exports.autodesk.data_connector.reuse import Reuse, failed, last_taken, using
 from tap_autodesk_exports.autodesk.data_connector.service import is_requested_for
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.export import Loaded
@@ -85,7 +85,7 @@ class ExtractPlanner:
             if table.is_dated
         ]
         self._ranges = DateRanges(dated, self._settings, self._now)
-        self._reuse = Reuse(self._settings, client, existing, self._snapshots, self._ranges)
+        self._reuse = Reuse(self._settings, client, existing, selected, self._ranges)
         self.chunks = chunks_of_run(self._settings)
         self._plan: Plan = {}
         self.deferred: set[str] = set()
@@ -168,7 +168,8 @@ class ExtractPlanner:
             return None
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         wanted = self._reuse.wanted(chunk, groups)
-        return self._existing.newest(partition["account_id"], wanted, self._now - age)
+        since = max(filter(None, [self._now - age, last_taken(self._selected, partition)]))
+        return self._existing.newest(partition["account_id"], wanted, since)
 
     def _is_left_over(self, extract: Extract, job: NeededJob) -> bool:
         """Tell whether a run whose state was lost requested an extract for all of a job.

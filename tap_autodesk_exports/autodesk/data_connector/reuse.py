@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.data_connector.chunks import ProjectChunk, partition_of
 from tap_autodesk_exports.autodesk.data_connector.existing import Wanted
 from tap_autodesk_exports.autodesk.data_connector.pinned_job import error_for, pinned
+from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import ConfigurationError, TapError
-from tap_autodesk_exports.exports.export import ExportSpec
+from tap_autodesk_exports.exports.export import ExportSpec, Loaded
 from tap_autodesk_exports.loading.dataset import Load
 from tap_autodesk_exports.loading.windows import Window
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.autodesk.data_connector.client import DataConnector
     from tap_autodesk_exports.autodesk.data_connector.date_ranges import DateRanges
     from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtracts, Extract
+    from tap_autodesk_exports.loading.dataset import Selected
     from tap_autodesk_exports.settings import Settings
 
     Loads = Iterator[tuple[Sequence[TableDataset], Load]]
@@ -38,7 +40,7 @@ class Reuse:
         settings: The settings.
         client: The endpoints.
         existing: The extracts that exist already.
-        snapshots: The selected tables that are not dated.
+        selected: The selected tables.
         ranges: The selected tables that are, and from when on each is wanted.
     """
 
@@ -47,13 +49,16 @@ class Reuse:
         settings: Settings,
         client: DataConnector,
         existing: ExistingExtracts,
-        snapshots: Sequence[TableDataset],
+        selected: Sequence[Selected],
         ranges: DateRanges,
     ) -> None:
         self._settings = settings
         self._client = client
         self._existing = existing
-        self._snapshots = snapshots
+        self._selected = {each.name: each for each in selected}
+        self._snapshots = [
+            cast("TableDataset", each.dataset) for each in selected if not each.dataset.is_dated
+        ]
         self._ranges = ranges
 
     def pinned(self, account: str, projects: ProjectChunk) -> Loads:
@@ -85,10 +90,29 @@ class Reuse:
             since = self._ranges.start_of(table, partition) if table.is_dated else None
             extract = self._existing.newest(account, self.wanted(chunk, groups, since))
             if extract:
-                yield from self._loads(extract, partition, tables)
+                if newer := self._not_newer_in_target(tables, partition, extract):
+                    yield from self._loads(extract, partition, newer)
             else:
                 what = f"'{table.name}' since {since:%Y-%m-%d}" if since else "all selected tables"
                 yield tables, failed(partition, _no_extract(account, what))
+
+    def _not_newer_in_target(
+        self, tables: Sequence[TableDataset], partition: Mapping[str, str], extract: Extract
+    ) -> list[TableDataset]:
+        """Return the tables of which no newer snapshot was loaded: rows never go back in time."""
+        found = []
+        for table in tables:
+            loaded = last_taken([self._selected[table.name]], partition)
+            taken = instant(extract.job.taken_at)
+            if loaded and taken and taken < loaded:
+                logger.info(
+                    "%s: extract %s is older than what was loaded, so nothing is sent again.",
+                    table.name,
+                    extract.job.job_id,
+                )
+            else:
+                found.append(table)
+        return found
 
     def _loads(
         self,
@@ -145,6 +169,14 @@ class Reuse:
             body=body,
             **(window.dates if window else {}),
         )
+
+
+def last_taken(
+    selected: Iterable[Selected], partition: Mapping[str, str]
+) -> dt.datetime | None:
+    """Return when the newest snapshot was taken that was loaded of some tables; None for none."""
+    snapshots = (each for each in selected if not each.dataset.is_dated)
+    return instant(Loaded.of(each.bookmarks.loaded(partition) for each in snapshots).taken_at)
 
 
 def using(spec: ExportSpec, existing: Extract) -> ExportSpec:

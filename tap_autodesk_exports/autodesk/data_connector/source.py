@@ -15,7 +15,7 @@ from tap_autodesk_exports.autodesk.data_connector.existing import ExistingExtrac
 from tap_autodesk_exports.autodesk.data_connector.extracts import OpenExtracts
 from tap_autodesk_exports.autodesk.data_connector.planner import ExtractPlanner
 from tap_autodesk_exports.autodesk.data_connector.quota import JobQuota
-from tap_autodesk_exports.autodesk.data_connector.reuse import using
+from tap_autodesk_exports.autodesk.data_connector.reuse import last_taken, using
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.autodesk.data_connector.service import (
     DataConnectorService,
@@ -57,6 +57,7 @@ class DataConnectorSource(Source):
         self._extracts = OpenExtracts(
             self._fetch, context.workspace, self._settings.requests_per_minute
         )
+        self._selected: Sequence[Selected] = ()
         self._tables: list[TableDataset] = []
         self._instead: dict[str, ExportSpec | None] = {}
         self._reported: set[str] = set()
@@ -82,6 +83,7 @@ class DataConnectorSource(Source):
     @override
     def plan(self, selected: Sequence[Selected]) -> Mapping[str, list[Load] | TapError]:
         """Name the extracts that the tables need, for each account."""
+        self._selected = selected
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
         if any(table.is_dated for table in self._tables):
             self._ask_the_time()
@@ -152,14 +154,16 @@ class DataConnectorSource(Source):
         if self._settings.data_connector_extract != "auto" or dataset.is_dated:
             return None
         if load.spec.key not in self._instead:
-            self._instead[load.spec.key] = self._older(load.spec, error)
+            self._instead[load.spec.key] = self._older(load, error)
         return self._instead[load.spec.key]
 
-    def _older(self, spec: ExportSpec, error: QuotaUsedUp) -> ExportSpec | None:
+    def _older(self, load: Load, error: QuotaUsedUp) -> ExportSpec | None:
+        spec = load.spec
         snapshots = frozenset(t.service_group for t in self._tables if not t.is_dated)
         projects = tuple(spec.body.get("projectIdList", ()))
         wanted = Wanted(snapshots, projects, spec.body["projectStatus"])
-        existing = self._existing.newest(spec.owner, wanted)
+        since = last_taken(self._selected, load.partition)
+        existing = self._existing.newest(spec.owner, wanted, since)
         if existing is None:
             return None
         older = using(spec, existing)
