@@ -188,7 +188,7 @@ class DuckDBFile:
         found = self.rows(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name ="
             f" current_database() AND schema_name = {literal(self._schema)}"
-            f" AND table_name = {literal(table)} ORDER BY column_index"
+            f" AND lower(table_name) = lower({literal(table)}) ORDER BY column_index"
         )
         return dict(found)
 

@@ -149,9 +149,8 @@ class Runner:
                 logger.warning("%s Requesting it again.", error)
                 return self._finish(spec, submission.again(spec, loaded))
         except OF_NO_USE as error:
-            # The next run chooses another one, unless this one may be of use then.
             if spec.existing and not isinstance(error, NotUnderstood):
-                self.give_up(spec)
+                self.give_up(spec)  # the next run chooses another one
             sentence = f"{error} It stays pending: run again."
             raise type(error)(sentence) from None
 

@@ -225,7 +225,9 @@ class Bookmarks:
         is_dated = self.replication.is_dated  # then one's own is judged by its end
         taken = [instant(str(s.get(TAKEN))) for s in (*others, *([] if is_dated else marked))]
         taken_at = max((canonical(at) for at in taken if at), default=None)
-        end = self.position(partition) if is_dated else None
+        end = self.position(partition)
+        if is_dated and end is None and self.replacing:  # an export must reach what it replaces
+            end = max(filter(None, (instant(str(s.get(UNTIL))) for s in marked)), default=None)
         until = (canonical(end) if end else "") if is_dated else None
         return Loaded(tuple(marks), taken_at, until)
 

@@ -123,7 +123,7 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
-        before, complete = replaces_until(self._bookmarks.states), True
+        complete = True
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
@@ -131,10 +131,7 @@ class Loader:
             try:
                 if not (yield from self._load(load, unfinished, whole=whole)):
                     ended.append(load.partition)
-                elif end := self._early_end(load):
-                    ended.append(load.partition)
-                    # Nothing that is there is later than that, to the second.
-                    complete = complete and end[:19] >= before[:19]
+                    complete = complete and self._reaches_what_is_there(load)
             except TapError as error:
                 ended.append(load.partition)
                 complete = False
@@ -146,13 +143,16 @@ class Loader:
                     # Kept pending, it would be all that later runs look at, for other tables too.
                     self._schedule.settle(load)
         if loads and (whole or replaces) and complete and self._is_whole(loads):
-            self._sink.activate_version()
-            for load in loads:
-                self._bookmarks.close_version(load.partition)
-            if replaces:
-                self._bookmarks.close_version({})
-                self._bookmarks.end_replacing()
-            self._sink.state()
+            self._activate(loads)
+
+    def _activate(self, loads: Iterable[Load]) -> None:
+        self._sink.activate_version()
+        for load in loads:
+            self._bookmarks.close_version(load.partition)
+        if self._bookmarks.replacing:
+            self._bookmarks.close_version({})
+            self._bookmarks.end_replacing()
+        self._sink.state()
 
     def _is_whole(self, loads: Iterable[Load]) -> bool:
         """Tell whether all rows that there are were loaded, so that the others are gone."""
@@ -189,7 +189,7 @@ class Loader:
     def _load(
         self, load: Load, unfinished: list[Load], *, whole: bool
     ) -> Generator[Record, Any, bool]:
-        """Load an export; return whether the bookmark is past it."""
+        """Load an export; return whether the next one of its partition can follow."""
         newest = None
         try:
             finished = self._result(load)
@@ -217,7 +217,7 @@ class Loader:
                 self._sink.state()
             return False
         self._complete(load, finished, newest)
-        return True
+        return not self._ends_early(load)
 
     def _waits_for_file(self, load: Load, finished: FinishedExport) -> bool:
         """Tell whether a table of which an export has no file is asked for again for its days.
@@ -305,18 +305,27 @@ class Loader:
             self._schedule.settle(load)
             self._sink.state()
 
-    def _early_end(self, load: Load) -> str | None:
-        """Return the end of an export of an earlier run that ends before the planned window does.
+    def _ends_early(self, load: Load) -> bool:
+        """Tell whether a resumed export of an earlier run ends before the planned window does.
 
         The bookmark must not pass over the days between: the next run starts with them.
         """
         end = self._result(load).pending.spec.end
-        if not (self._dataset.is_dated and end and load.spec.end and end < load.spec.end):
-            return None
-        logger.info(
-            "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
-        )
-        return end
+        early = self._dataset.is_dated and bool(end and load.spec.end and end < load.spec.end)
+        if early:
+            logger.info(
+                "%s: loaded up to %s; the next run continues from there.", self._selected.name, end
+            )
+        return early
+
+    def _reaches_what_is_there(self, load: Load) -> bool:
+        """Tell whether nothing that is replaced is later than the end of an export, to the second.
+
+        An export without dates has all there is.
+        """
+        end = self._result(load).pending.spec.end
+        until = replaces_until(self._bookmarks.states, load.partition)
+        return end is None or end[:19] >= until[:19]
 
     # What the user should know
 

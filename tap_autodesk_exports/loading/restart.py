@@ -12,8 +12,10 @@ from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, Di
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tap_autodesk_exports.loading.bookmarks import State, States
-    from tap_autodesk_exports.loading.dataset import Selected
+    from tap_autodesk_exports.loading.dataset import Load, Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
 
@@ -76,10 +78,43 @@ def forget(bookmark: State) -> None:
         state.update({name: value for name, value in kept.items() if value})
 
 
-def replaces_until(states: States) -> str:
-    """Return up to where the rows are there that new ones replace; empty for nowhere."""
-    ends = (instant(str(each.get(UNTIL))) for each in [states.of({}), *states.known_partitions()])
+def replaces_until(states: States, partition: Mapping[str, str]) -> str:
+    """Return up to where there may be rows that those of a partition replace; empty for nowhere.
+
+    They may have been loaded in other parts of the same owner, or with the rows of all owners.
+    """
+    owner = _owner(partition)
+    alike = [
+        state
+        for state in (states.of({}), *states.known_partitions())
+        if None in {owner, _owner(state.get("context"))} or owner == _owner(state["context"])
+    ]
+    ends = (instant(str(each.get(UNTIL))) for each in alike)
     return max((canonical(end) for end in ends if end), default="")
+
+
+def ends_early(selected: Selected, loads: Sequence[Load]) -> str | None:
+    """Return which rows would be removed because what replaces them ends before they do.
+
+    Unless that is what the dates of the settings say and a full refresh was asked for.
+    """
+    bookmarks = selected.bookmarks
+    is_refreshed = bookmarks.earliest_start() is None
+    last: dict[str | None, str] = {}
+    for load in loads:
+        if load.spec.end and (load.spec.existing or not is_refreshed):
+            owner = _owner(load.partition)
+            last[owner] = max(load.spec.end, last.get(owner, ""))
+    for load in loads:
+        end = last.get(_owner(load.partition))
+        until = replaces_until(bookmarks.states, load.partition)
+        if end and end[:19] < until[:19]:
+            return f"its rows go up to {until}, and what is loaded to {end}"
+    return None
+
+
+def _owner(context: Mapping[str, str] | None) -> str | None:
+    return next(iter((context or {}).values()), None)
 
 
 def _why(identity: Identity, mark: str | None) -> str | None:

@@ -13,7 +13,7 @@ from tap_autodesk_exports.exports.download import DownloadError
 from tap_autodesk_exports.exports.export import Loaded, NotUnderstood, QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
-from tap_autodesk_exports.loading.restart import CannotReplace, prepare
+from tap_autodesk_exports.loading.restart import CannotReplace, ends_early, prepare
 from tap_autodesk_exports.redaction import trace
 
 if TYPE_CHECKING:
@@ -126,11 +126,14 @@ class Schedule:
                 self._loads[name] = planned
 
     def _hinders(self, api: str, name: str, loads: Sequence[Load]) -> TapError | None:
-        """Return why a table cannot be replaced: what is left out would be there twice."""
+        """Return why a table cannot be replaced: what is left out would be there twice, or not."""
         selected = self._selected[name]
         if not selected.bookmarks.replacing:
             return None
-        why = self._sources[api].left_out(selected, loads)
+        source = self._sources[api]
+        why = source.left_out(selected, loads)
+        if not (why or source.incomplete(selected.dataset)):
+            why = ends_early(selected, loads)
         return CannotReplace(why) if why else None
 
     def loads_of(self, name: str) -> list[Load]:
