@@ -331,6 +331,47 @@ def test_an_extract_whose_files_are_gone_is_passed_over_for_the_next(server):
     assert server.exports == []
 
 
+@pytest.mark.parametrize("asks", ["listing", "link", "job"])
+@pytest.mark.parametrize("how", ["auto", "latest", "pinned"])
+def test_an_extract_that_is_answered_with_a_page_once_is_used_by_the_next_run(server, how, asks):
+    server.data_connector.add_extract({}, created=NOW - DAY / 2)
+    _, newer = server.data_connector.add_extract({}, created=NOW - DAY / 4)
+    setting = {"data_connector_job_id": newer} if how == "pinned" else {}
+    config = setting or {"data_connector_extract": how, "data_connector_max_age_hours": 20}
+    # The first time that a listing is asked for, it is still to be chosen.
+    occasions = [2] if asks == "listing" and how != "pinned" else [1]
+    server.faults.add("html", endpoint=asks, path=f"*{newer}*", occasions=occasions)
+    met = run(server, TABLE, **config)
+    assert "something that is not JSON" in failure(met)
+    server.faults.clear()
+    used = run(server, TABLE, state=met.state, **config)
+    assert used.code == 0, used.stderr
+    assert {row["_export_id"] for row in used.records(TABLE)} == {newer}
+    assert server.exports == []
+
+
+@pytest.mark.parametrize("effect", ["html", "status"])
+@pytest.mark.parametrize("how", ["auto", "latest", "used up"])
+def test_no_extract_is_loaded_over_a_newer_one_that_is_not_there_any_more(server, how, effect):
+    config: dict[str, Any] = {"data_connector_extract": "latest" if how == "latest" else "auto"}
+    config |= {"data_connector_max_age_hours": 0 if how == "used up" else 20}
+    config["emit_activate_version_messages"] = True
+    server.data_connector.add_extract({}, created=NOW - DAY / 2)
+    _, newer = server.data_connector.add_extract({}, created=NOW - DAY / 4)
+    first = run(server, TABLE, **config, data_connector_job_id=newer)
+    assert first.code == 0, first.stderr
+    where = {"endpoint": "listing", "path": f"*{newer}*", "times": None}
+    server.faults.add(effect, **where, **({"status": 404} if effect == "status" else {}))
+    if how == "used up":
+        server.faults.add("status", endpoint="submit", status=429, times=None)
+    later = run(server, TABLE, state=first.state, **config)
+    assert later.code == (1 if how == "used up" else 0), later.stderr
+    taken = {row["_exported_at"] for row in later.records(TABLE)}
+    assert all(at > row["_exported_at"] for at in taken for row in first.records(TABLE))
+    assert len(taken) == (how == "auto")
+    assert len(later.of_type("ACTIVATE_VERSION")) == (how == "auto")
+
+
 def test_the_latest_extract_moves_the_bookmark_of_activities_as_far_as_it_goes(server):
     config = {"data_connector_extract": "latest", "start_date": "2026-06-10"}
     dates = {"startDate": "2026-06-09T00:00:00Z", "endDate": "2026-06-13T00:00:00Z"}

@@ -145,6 +145,27 @@ def test_days_without_a_file_of_a_table_are_asked_for_again(server, table):
     assert len(loaded) > len(first.table(table)) > 0
 
 
+def test_days_of_an_extract_that_exists_are_asked_for_again_however_long_it_is(server):
+    table, first_of = "activities_issues_activities", "2026-06-14T00:00:00Z"
+    registry = dict(server.data_connector.registry)
+    latest = {"data_connector_extract": "latest", "start_date": "2026-06-01"}
+
+    def extract(start: str, end: str) -> None:
+        dates = {"dateRange": "CUSTOM", "startDate": start, "endDate": end}
+        server.data_connector.add_extract({"serviceGroups": ["activities"], **dates})
+
+    extract("2026-06-01T00:00:00Z", first_of)
+    first = run(server, table, **latest)
+    assert first.code == 0, first.stderr
+    server.data_connector.change_schema({n: each for n, each in registry.items() if n != table})
+    server.clock.advance(9 * 86400)
+    extract("2026-05-24T00:00:00Z", "2026-06-23T23:59:59Z")
+    done = run(server, table, state=first.state, **latest)
+    assert done.code == 0, done.stderr
+    assert "later runs ask for these days again" in done.stderr
+    assert done.state["bookmarks"] == first.state["bookmarks"]
+
+
 def test_a_table_that_is_gone_for_good_is_not_waited_for_and_costs_no_job(server):
     table, other = "activities_issues_activities", "activities_admin_activities"
     state = run(server, table, other, start_date="2026-06-01").state
@@ -159,6 +180,53 @@ def test_a_table_that_is_gone_for_good_is_not_waited_for_and_costs_no_job(server
         state = done.state
         assert len(server.exports) - jobs <= 2
     assert len(server.exports) <= 16
+
+
+HASHED = {
+    "hash_columns": ["activities_issues_activities.activity_id", "cdcissues_issues.adsk_row_id"],
+    "hash_key": "k" * 32,
+}
+
+
+def sent_to(target: dict[tuple[Any, ...], int | None], run: TapRun, table: str) -> None:
+    """Have a target that honours ACTIVATE_VERSION take what a run sent: key -> version."""
+    names = run.of_type("SCHEMA", table)[-1]["key_properties"]
+    for message in run.messages:
+        if message.get("stream") != table:
+            continue
+        if message["type"] == "RECORD":
+            key = tuple(message["record"][name] for name in names)
+            target[key] = message.get("version")
+        elif message["type"] == "ACTIVATE_VERSION":
+            for key, version in [*target.items()]:
+                if version != message["version"]:
+                    del target[key]
+
+
+@pytest.mark.parametrize(
+    ("table", "start"),
+    [
+        ("activities_issues_activities", "2026-06-01"),
+        ("activities_issues_activities", "2026-02-01"),
+        ("cdcissues_issues", "2026-06-01"),
+    ],
+)
+def test_a_table_is_not_replaced_by_rows_of_which_a_file_was_missing(server, table, start):
+    registry = server.data_connector.registry
+    without = {name: each for name, each in registry.items() if name != table}
+    target: dict[tuple[Any, ...], int | None] = {}
+    done = run(server, table, start_date=start)
+    sent_to(target, done, table)
+    before = len(target)
+    for tables in (without, without, *[registry] * 7):  # a date range a run
+        server.clock.advance(2 * 86400)
+        server.data_connector.change_schema(tables)
+        done = run(server, table, state=done.state, start_date=start, **HASHED)
+        assert done.code == 0, done.stderr
+        sent_to(target, done, table)
+        assert len(target) >= before > 0
+    now = run(server, table, start_date=start, data_connector_extract="new", **HASHED)
+    assert target.keys() == now.table(table).keys()
 
 
 def test_an_empty_listing_of_a_job_that_succeeded_is_an_error(server):

@@ -140,3 +140,27 @@ def test_an_export_that_an_earlier_run_left_pending_replaces_the_table(
     exports = [{row["_export_id"] for row in rows} for rows in (before, where.rows())]
     assert exports[0].isdisjoint(exports[1])
     assert len(keys(where.rows())) == len(before)
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "folder"])
+@pytest.mark.parametrize("stream", ["insights_usage", "tokenflex_usage"])
+def test_rows_after_an_end_date_are_not_removed_with_the_others(
+    kind, stream, tmp_path, postgres, sandbox
+):
+    where = place(kind, tmp_path, postgres, stream)
+    config = {**HASHED, "apis": [stream.partition("_")[0]], "end_date": None}
+    clear = {**config, "hash_personal_data": False}
+    assert export(sandbox, where.to, stream, config=clear, **where.wishes).code == 0
+    before = where.rows()
+    earlier = {**config, "end_date": "2026-10-01"}
+    run = export(sandbox, where.to, stream, config=earlier, **where.wishes)
+    assert run.code == 1
+    assert "what is loaded to 2026-10-01" in run.log
+    assert where.rows() == before
+    assert export(sandbox, where.to, stream, config=config, **where.wishes).code == 0
+    assert len(where.rows()) == len(before)
+    assert keys(where.rows()).isdisjoint(keys(before))
+    # A full refresh is what its dates say.
+    wishes = {**where.wishes, "full_refresh": True}
+    assert export(sandbox, where.to, stream, config=earlier, **wishes).code == 0
+    assert len(keys(where.rows())) < len(before)

@@ -129,6 +129,26 @@ def test_a_snapshot_whose_table_is_gone_is_loaded_again(
     assert any_place.rows() == before
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_table_in_another_case_is_the_same_where_the_database_says_so(
+    kind, tmp_path, postgres, source: Source
+):
+    where = place(kind, tmp_path, postgres)
+    path = Path(where.to.removeprefix("sqlite:///"))
+    source.write([row(1), row(2)])
+    assert where.load(source).code == 0
+    connect: Any = sqlite3.connect if kind == "sqlite" else duckdb.connect
+    database = connect(path)
+    for old, new in ((STREAM, "other"), ("other", STREAM.title())):
+        database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+    database.close()
+    source.write([row(2), row(3)])
+    run = where.load(source)
+    assert run.code == 0, run.log
+    assert "is gone" not in run.log
+    assert names(where).keys() == {"2", "3"}
+
+
 @pytest.mark.parametrize("kind", ["postgres", "sqlite", "duckdb", "folder", "csv"])
 def test_a_dated_stream_whose_table_is_gone_is_loaded_from_its_start(kind, tmp_path, postgres):
     """Its columns too are named anew: in a new table, none is there that would keep its name."""

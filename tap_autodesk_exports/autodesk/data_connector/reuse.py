@@ -171,9 +171,7 @@ class Reuse:
         )
 
 
-def last_taken(
-    selected: Iterable[Selected], partition: Mapping[str, str]
-) -> dt.datetime | None:
+def last_taken(selected: Iterable[Selected], partition: Mapping[str, str]) -> dt.datetime | None:
     """Return when the newest snapshot was taken that was loaded of some tables; None for none."""
     snapshots = (each for each in selected if not each.dataset.is_dated)
     return instant(Loaded.of(each.bookmarks.loaded(partition) for each in snapshots).taken_at)
