@@ -228,6 +228,7 @@ class Bookmarks:
         end = self.position(partition)
         if is_dated and end is None and self.replacing:  # an export must reach what it replaces
             end = max(filter(None, (instant(str(s.get(UNTIL))) for s in marked)), default=None)
+            end = end.replace(microsecond=0) if end else None
         until = (canonical(end) if end else "") if is_dated else None
         return Loaded(tuple(marks), taken_at, until)
 
@@ -319,7 +320,8 @@ class Bookmarks:
         # A bookmark that cannot be read, and that no run of this tap wrote, counts as none.
         value = state.get("replication_key_value")
         is_loaded = bool(value) and (self._can_be(value) or bool(state.get(IDENTITY)))
-        return is_loaded or bool(state.get("export_id"))
+        # What is read by date and whole each time has neither: it has the columns that were sent.
+        return is_loaded or bool(state.get("export_id") or state.get("columns"))
 
     @property
     def replacing(self) -> int:

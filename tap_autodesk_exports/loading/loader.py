@@ -15,7 +15,7 @@ from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.restart import replaces_until
+from tap_autodesk_exports.loading.restart import reaches
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_autodesk_exports.exports.export import FinishedExport
+    from tap_autodesk_exports.loading.bookmarks import Bookmarks
     from tap_autodesk_exports.loading.dataset import Load, Selected, Source
     from tap_autodesk_exports.loading.schedule import Schedule
     from tap_autodesk_exports.tables.engine import Engine
@@ -131,7 +132,8 @@ class Loader:
             try:
                 if not (yield from self._load(load, unfinished, whole=whole)):
                     ended.append(load.partition)
-                    complete = complete and self._reaches_what_is_there(load)
+                    end = self._result(load).pending.spec.end
+                    complete = complete and reaches(self._bookmarks.states, load.partition, end)
             except TapError as error:
                 ended.append(load.partition)
                 complete = False
@@ -190,15 +192,11 @@ class Loader:
         self, load: Load, unfinished: list[Load], *, whole: bool
     ) -> Generator[Record, Any, bool]:
         """Load an export; return whether the next one of its partition can follow."""
-        newest = None
+        newest, name = None, self._selected.name
         try:
             finished = self._result(load)
             if not whole and self._bookmarks.is_loaded(load.partition, finished):
-                logger.debug(
-                    "%s: export %s was loaded before; nothing is sent again.",
-                    self._selected.name,
-                    finished.export_id,
-                )
+                logger.debug("%s: %s was loaded before; not sent again.", name, finished.export_id)
             else:
                 if self._selected.has_versions:
                     self._bookmarks.open_version(load.partition)
@@ -210,29 +208,16 @@ class Loader:
         finally:
             unfinished.remove(load)
             self._schedule.finish(load)
-        if self._without_file == finished.export_id and self._waits_for_file(load, finished):
-            logger.warning("%s: later runs ask for these days again.", self._selected.name)
+        loads = self._schedule.loads_of(name)
+        is_missing = self._without_file == finished.export_id
+        if is_missing and _waits(self._bookmarks, loads, load, finished):
+            logger.warning("%s: later runs ask for these days again.", name)
             with self._schedule.lock:
                 self._schedule.settle(load)
                 self._sink.state()
             return False
         self._complete(load, finished, newest)
         return not self._ends_early(load)
-
-    def _waits_for_file(self, load: Load, finished: FinishedExport) -> bool:
-        """Tell whether a table of which an export has no file is asked for again for its days.
-
-        Where it had files, and as long as one request holds the days since, because a table that
-        is gone for good must cost no more. One that is being replaced waits in any case: the rows
-        that are there would be removed, and none would come in their place.
-        """
-        if self._bookmarks.replacing:
-            return True
-        position = self._bookmarks.position(load.partition)
-        end = instant(finished.pending.spec.end)
-        loads = self._schedule.loads_of(self._selected.name)
-        is_only_one = sum(each.partition == load.partition for each in loads) == 1
-        return bool(is_only_one and position and end and end - position <= MISSED)
 
     def _result(self, load: Load) -> FinishedExport:
         return self._schedule.result(self._selected.name, load)
@@ -318,15 +303,6 @@ class Loader:
             )
         return early
 
-    def _reaches_what_is_there(self, load: Load) -> bool:
-        """Tell whether nothing that is replaced is later than the end of an export, to the second.
-
-        An export without dates has all there is.
-        """
-        end = self._result(load).pending.spec.end
-        until = replaces_until(self._bookmarks.states, load.partition)
-        return end is None or end[:19] >= until[:19]
-
     # What the user should know
 
     def _warn_of_other_rows(self) -> None:
@@ -350,6 +326,22 @@ class Loader:
                 f"{self._start_date:%Y-%m-%d}",
                 first,
             )
+
+
+def _waits(
+    bookmarks: Bookmarks, loads: Sequence[Load], load: Load, finished: FinishedExport
+) -> bool:
+    """Tell whether a table of which an export has no file is asked for again for its days.
+
+    Where it had files, and as long as one request holds the days since, because a table that is
+    gone for good must cost no more. One that is being replaced waits in any case: the rows that are
+    there would be removed, and none would come in their place.
+    """
+    if bookmarks.replacing:
+        return True
+    position, end = bookmarks.position(load.partition), instant(finished.pending.spec.end)
+    is_only_one = sum(each.partition == load.partition for each in loads) == 1
+    return bool(is_only_one and position and end and end - position <= MISSED)
 
 
 def _with_constants(

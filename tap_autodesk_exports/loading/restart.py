@@ -93,6 +93,14 @@ def replaces_until(states: States, partition: Mapping[str, str]) -> str:
     return max((canonical(end) for end in ends if end), default="")
 
 
+def reaches(states: States, partition: Mapping[str, str], end: str | None) -> bool:
+    """Tell whether nothing that rows of a partition replace is later than their end.
+
+    To the second; None where an export has all there is.
+    """
+    return end is None or end[:19] >= replaces_until(states, partition)[:19]
+
+
 def ends_early(selected: Selected, loads: Sequence[Load]) -> str | None:
     """Return which rows would be removed because what replaces them ends before they do.
 
@@ -107,8 +115,8 @@ def ends_early(selected: Selected, loads: Sequence[Load]) -> str | None:
             last[owner] = max(load.spec.end, last.get(owner, ""))
     for load in loads:
         end = last.get(_owner(load.partition))
-        until = replaces_until(bookmarks.states, load.partition)
-        if end and end[:19] < until[:19]:
+        if not reaches(bookmarks.states, load.partition, end):
+            until = replaces_until(bookmarks.states, load.partition)
             return f"its rows go up to {until}, and what is loaded to {end}"
     return None
 

@@ -22,6 +22,7 @@ from tap_autodesk_exports.loading.bookmarks import (
     DictStates,
     Replication,
 )
+from tap_autodesk_exports.loading.restart import replaces_until
 from tap_autodesk_exports.tables.hashing import Hashing
 from tap_autodesk_exports.tables.types import Type
 
@@ -127,3 +128,29 @@ def test_a_replication_key_that_cannot_be_one_is_refused():
     with pytest.raises(ConfigurationError, match="'hash_columns' hides the column 'number'"):
         marks(FILTERED, {}, hashing=hashing).check()
     marks(DATED, {}).check()
+
+
+def test_what_is_replaced_ends_where_the_rows_of_its_owner_do():
+    def until(day: int, **context: str) -> dict[str, Any]:
+        return {"context": context, "replaced_until": f"2026-01-{day:02}T00:00:00.000000Z"}
+
+    parts = [until(1, team_id="a"), until(2, team_id="b"), until(3, team_id="b", filters="f")]
+    states = DictStates({"partitions": parts})
+    assert replaces_until(states, {"team_id": "a"})[:10] == "2026-01-01"
+    assert replaces_until(states, {"team_id": "b"})[:10] == "2026-01-03"
+    assert replaces_until(states, {"team_id": "new"}) == ""
+    assert replaces_until(states, {})[:10] == "2026-01-03"  # the rows of all
+    states.of({})["replaced_until"] = "2026-01-05T00:00:00.000000Z"
+    assert replaces_until(states, {"team_id": "a"})[:10] == "2026-01-05"
+
+
+def test_an_export_that_does_not_reach_what_it_replaces_is_too_old():
+    states = DictStates({})
+    bookmarks = Bookmarks(states, DATED, ["a"])
+    bookmarks.move({}, finished(start="2026-01-01", end="2026-02-01T00:00:00.000000Z"))
+    bookmarks.restart(1, "mark")
+    pending = finished(start="2026-01-01", end="2026-01-20T00:00:00.000000Z").pending
+    wanted = ExportSpec("a", "o", "n", end="2026-03-01T00:00:00.000000Z")
+    assert bookmarks.loaded({}).overtakes(pending, wanted)
+    later = finished(start="2026-01-01", end="2026-02-02T00:00:00.000000Z").pending
+    assert not bookmarks.loaded({}).overtakes(later, wanted)

@@ -215,6 +215,25 @@ def test_hashing_a_part_of_the_key_otherwise_loads_nothing_twice_and_says_what_t
     assert run(server, *streams, **later).code == 0
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_hashing_what_is_read_whole_by_date_is_noticed_too(server, replaces):
+    """It has no bookmark that says how far it is loaded."""
+    full = {"replication-method": "FULL_TABLE"}
+    config = {**CONFIG, "emit_activate_version_messages": replaces}
+    hashed = {**config, "hash_personal_data": True, "hash_key": KEY}
+    stream, warehouse = "insights_usage", Warehouse()
+    first = in_process.run(server, config, stream, metadata=full)
+    warehouse.take(first)
+    done = in_process.run(server, hashed, stream, state=first.state, metadata=full)
+    warehouse.take(done)
+    assert len(warehouse.tables[stream]) == len(first.records(stream)) > 0
+    if replaces:
+        assert done.code == 0, done.stderr
+        assert len(done.of_type("ACTIVATE_VERSION")) == 1
+    else:
+        assert "would be there twice" in failure(done)
+
+
 def test_hashing_replaces_whole_tables_by_version(server):
     streams = ("insights_users", "insights_usage", "tokenflex_usage")
     hashing = {"hash_columns": ["*.autodesk_id", "*.hashed_*", "*.userName"], "hash_key": KEY}
