@@ -14,6 +14,7 @@ the fourth, else nothing has happened.
 
 from __future__ import annotations
 
+import functools
 import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -128,12 +129,11 @@ class FileDestination:
         if not isinstance(state, dict):
             return "no state"  # which its reader reports
         files = _facts(found.get("files"))
-        self._files = {stream: files[stream] for stream in files if self._is_there(stream)}
-        forget_lost(state, "file", self._is_there)
+        # A bucket is asked about each stream once.
+        is_there = functools.cache(lambda each: self.storage.size(self.name_of(each)) is not None)
+        self._files = {stream: files[stream] for stream in files if is_there(stream)}
+        forget_lost(state, "file", is_there)
         return json.dumps(state, ensure_ascii=False)
-
-    def _is_there(self, stream: str) -> bool:
-        return self.storage.size(self.name_of(stream)) is not None
 
     def write_state(self, text: str) -> None:
         """Keep a state; the files stay as they are."""
