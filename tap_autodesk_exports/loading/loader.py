@@ -15,7 +15,7 @@ from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.restart import reaches
+from tap_autodesk_exports.loading.restart import reaches, replaces_until
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -124,7 +124,7 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
-        complete = True
+        owners, complete = {load.spec.owner for load in loads}, True
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
@@ -133,7 +133,8 @@ class Loader:
                 if not (yield from self._load(load, unfinished, whole=whole)):
                     ended.append(load.partition)
                     end = self._result(load).pending.spec.end
-                    complete = complete and reaches(self._bookmarks.states, load.partition, end)
+                    until = replaces_until(self._bookmarks.states, load.spec.owner, owners)
+                    complete = complete and reaches(end, until)
             except TapError as error:
                 ended.append(load.partition)
                 complete = False

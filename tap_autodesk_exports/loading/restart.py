@@ -12,7 +12,7 @@ from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, Di
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from tap_autodesk_exports.loading.bookmarks import State, States
     from tap_autodesk_exports.loading.dataset import Load, Selected
@@ -78,27 +78,24 @@ def forget(bookmark: State) -> None:
         state.update({name: value for name, value in kept.items() if value})
 
 
-def replaces_until(states: States, partition: Mapping[str, str]) -> str:
-    """Return up to where there may be rows that those of a partition replace; empty for nowhere.
+def replaces_until(states: States, owner: str, owners: Collection[str]) -> str:
+    """Return up to where there may be rows that those of an owner replace; empty for nowhere.
 
-    They may have been loaded in other parts of the same owner, or with the rows of all owners.
+    They may have been loaded in any parts of the owner's, or with the rows of all owners.
+
+    Args:
+        states: The bookmarks.
+        owner: Whose rows; empty for those of all owners.
+        owners: The owners of the run.
     """
-    owner = _owner(partition)
+    others = {*owners} - {owner} if owner else set()
     alike = [
         state
         for state in (states.of({}), *states.known_partitions())
-        if None in {owner, _owner(state.get("context"))} or owner == _owner(state["context"])
+        if others.isdisjoint((state.get("context") or {}).values())
     ]
     ends = (instant(str(each.get(UNTIL))) for each in alike)
     return max((canonical(end) for end in ends if end), default="")
-
-
-def reaches(states: States, partition: Mapping[str, str], end: str | None) -> bool:
-    """Tell whether nothing that rows of a partition replace is later than their end.
-
-    To the second; None where an export has all there is.
-    """
-    return end is None or end[:19] >= replaces_until(states, partition)[:19]
 
 
 def ends_early(selected: Selected, loads: Sequence[Load]) -> str | None:
@@ -108,21 +105,24 @@ def ends_early(selected: Selected, loads: Sequence[Load]) -> str | None:
     """
     bookmarks = selected.bookmarks
     is_refreshed = bookmarks.earliest_start() is None
-    last: dict[str | None, str] = {}
+    last: dict[str, str] = {}
     for load in loads:
         if load.spec.end and (load.spec.existing or not is_refreshed):
-            owner = _owner(load.partition)
-            last[owner] = max(load.spec.end, last.get(owner, ""))
-    for load in loads:
-        end = last.get(_owner(load.partition))
-        if not reaches(bookmarks.states, load.partition, end):
-            until = replaces_until(bookmarks.states, load.partition)
+            last[load.spec.owner] = max(load.spec.end, last.get(load.spec.owner, ""))
+    owners = {load.spec.owner for load in loads}
+    for owner, end in last.items():
+        until = replaces_until(bookmarks.states, owner, owners)
+        if not reaches(end, until):
             return f"its rows go up to {until}, and what is loaded to {end}"
     return None
 
 
-def _owner(context: Mapping[str, str] | None) -> str | None:
-    return next(iter((context or {}).values()), None)
+def reaches(end: str | None, until: str) -> bool:
+    """Tell whether an export ends where rows do that it replaces, or later, to the second.
+
+    None where it has all there is.
+    """
+    return end is None or end[:19] >= until[:19]
 
 
 def _why(identity: Identity, mark: str | None) -> str | None:

@@ -135,13 +135,16 @@ def test_what_is_replaced_ends_where_the_rows_of_its_owner_do():
         return {"context": context, "replaced_until": f"2026-01-{day:02}T00:00:00.000000Z"}
 
     parts = [until(1, team_id="a"), until(2, team_id="b"), until(3, team_id="b", filters="f")]
-    states = DictStates({"partitions": parts})
-    assert replaces_until(states, {"team_id": "a"})[:10] == "2026-01-01"
-    assert replaces_until(states, {"team_id": "b"})[:10] == "2026-01-03"
-    assert replaces_until(states, {"team_id": "new"}) == ""
-    assert replaces_until(states, {})[:10] == "2026-01-03"  # the rows of all
+    states, owners = DictStates({"partitions": parts}), {"a", "b", "new"}
+    assert replaces_until(states, "a", owners)[:10] == "2026-01-01"
+    assert replaces_until(states, "b", owners)[:10] == "2026-01-03"
+    assert replaces_until(states, "new", owners) == ""
+    assert replaces_until(states, "", owners)[:10] == "2026-01-03"  # the rows of all
     states.of({})["replaced_until"] = "2026-01-05T00:00:00.000000Z"
-    assert replaces_until(states, {"team_id": "a"})[:10] == "2026-01-05"
+    assert replaces_until(states, "a", owners)[:10] == "2026-01-05"
+    parts.append(until(6, filters="g"))  # those of all, through a filter
+    assert replaces_until(states, "a", owners)[:10] == "2026-01-06"
+    assert replaces_until(states, "", owners)[:10] == "2026-01-06"
 
 
 def test_an_export_that_does_not_reach_what_it_replaces_is_too_old():
