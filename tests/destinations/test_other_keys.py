@@ -164,3 +164,21 @@ def test_rows_after_an_end_date_are_not_removed_with_the_others(
     wishes = {**where.wishes, "full_refresh": True}
     assert export(sandbox, where.to, stream, config=earlier, **wishes).code == 0
     assert len(keys(where.rows())) < len(before)
+
+
+@pytest.mark.parametrize("scopes", [("per_team", "all_teams"), ("all_teams", "per_team")], ids=str)
+def test_nor_are_they_where_those_of_all_teams_were_loaded_through_a_filter(
+    scopes, tmp_path, postgres, sandbox
+):
+    stream, (before, after) = "insights_usage_report", scopes
+    where = place("duckdb", tmp_path, postgres, stream)
+    filters = {"insights_usage_report_filters": {"userStatus": "active"}}
+    config = {**HASHED, "start_date": "2026-09-15", **filters}
+    clear = {**config, "hash_personal_data": False, "insights_export_scope": before}
+    assert export(sandbox, where.to, stream, config=clear, **where.wishes).code == 0
+    rows = where.rows()
+    earlier = {**config, "end_date": "2026-10-01", "insights_export_scope": after}
+    run = export(sandbox, where.to, stream, config=earlier, **where.wishes)
+    assert run.code == 1
+    assert "what is loaded to 2026-10-01" in run.log
+    assert where.rows() == rows
