@@ -33,6 +33,8 @@ BRIEFLY = 0.5
 """Seconds of each step after that which may wait for somebody else."""
 PATIENCE = 60.0
 """Seconds that a task which must not be lost gets for its end."""
+_NUDGE = 0.1
+"""Seconds between two interruptions of a thread that has not heard of a signal yet."""
 
 
 came = threading.Event()
@@ -236,10 +238,44 @@ def leaving() -> Iterator[None]:
     for number in kept:
         signal.signal(number, leave)
     try:
-        yield
+        with heard():
+            yield
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """Interrupt what the main thread waits for once a signal has come, so that its handler runs.
+
+    Python runs a handler between two steps of the main thread. A signal that comes after the last
+    step before a call that waits, such as for an answer, is heard of when that call returns.
+    """
+    if not hasattr(signal, "pthread_kill"):  # Windows
+        yield
+        return
+    main, over = threading.get_ident(), threading.Event()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)  # noqa: FBT003
+
+    def interrupt() -> None:
+        with reader:
+            if reader.recv(1):
+                while not over.wait(_NUDGE):
+                    signal.pthread_kill(main, signal.SIGURG)
+
+    threads.run(interrupt, name="signals")
+    # By default it has no effect at all; with a handler it interrupts.
+    handler = signal.signal(signal.SIGURG, lambda *_: None)
+    told = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(told)
+        signal.signal(signal.SIGURG, handler)
+        writer.close()
 
 
 def _ending() -> set[signal.Signals]:

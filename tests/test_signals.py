@@ -46,6 +46,17 @@ NUMBERS = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def _nothing_ignored():
+    """Ignore no signal, as processes do that `nohup` or a shell's `&` has begun."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
 class Process:
     """A process that works at a task for some seconds."""
 
@@ -142,3 +153,37 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
     process.send(signal.SIGTERM)
     assert process.end()[-1] == "ended"
     assert "SIGTERM: ending the run" in process.log
+
+
+LEAVES = """
+import signal, socket, sys, threading
+from tap_autodesk_exports import signals
+reader, writer = socket.socketpair()
+other = threading.Thread(target=threading.Event().wait, daemon=True)
+other.start()
+number = int(sys.argv[1])
+def send():
+    # Python notes a signal that another thread gets. The main one goes on waiting, as it does
+    # where a signal comes right before it begins to wait.
+    signal.pthread_kill(other.ident, number)
+try:
+    with signals.leaving():
+        threading.Timer(0.2, send).start()
+        reader.recv(1)
+finally:
+    print("its files go", flush=True)
+"""
+
+
+@NUMBERS
+def test_a_signal_right_before_a_wait_ends_a_command_that_waits_for_an_answer(number):
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVES, str(int(number))],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.stdout == "its files go\n"
+    expected = -number if number is signal.SIGINT else 128 + number
+    assert ended.returncode == expected, ended.stderr

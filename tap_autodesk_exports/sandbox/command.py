@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_autodesk_exports import signals
+
 if TYPE_CHECKING:
     from tap_autodesk_exports.sandbox.server import Sandbox
 
@@ -84,8 +86,9 @@ def command(  # noqa: PLR0913
         click.echo(json.dumps(settings, indent=2))
         if ready_file is not None:
             _write(ready_file, {"url": sandbox.url, "settings": settings})
-        while not stopped.wait(RENEWAL_SECONDS):
-            sandbox.settings()
+        with signals.heard():
+            while not stopped.wait(RENEWAL_SECONDS):
+                sandbox.settings()
     finally:
         sandbox.stop()
 
