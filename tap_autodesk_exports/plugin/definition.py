@@ -178,7 +178,11 @@ def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """Return Meltano's kind of a setting from its JSON schema; only secrets are passwords."""
+    """Return Meltano's kind of a setting from its JSON schema; only secrets are passwords.
+
+    Numbers are text, which the tap reads as well: Meltano makes a Decimal of what the environment
+    gives for its kind `decimal`, and then cannot write the tap's settings (observed: 4.4.1).
+    """
     if schema.get("enum"):
         return "options"
     if schema.get("format") == "date-time":
@@ -187,7 +191,7 @@ def kind(schema: dict[str, Any]) -> str:
     name: str = types if isinstance(types, str) else next(each for each in types if each != "null")
     if name == "string" and schema.get("secret"):
         return "password"
-    return {"number": "decimal"}.get(name, name)
+    return {"number": "string"}.get(name, name)
 
 
 LOADERS: dict[str, dict[str, Any]] = {
