@@ -506,13 +506,37 @@ def test_a_table_that_must_be_replaced_is_not_loaded_in_part(server, what):
     assert last.of_type("ACTIVATE_VERSION")
 
 
-def test_the_part_of_a_month_up_to_an_earlier_end_date_does_not_replace_all_of_it(server):
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"lookback_days": 120}),
+        ({}, {"insights_export_scope": "all_teams"}),
+        ({"insights_export_scope": "all_teams"}, {}),
+        ({}, {"insights_usage_report_filters": {"userStatus": ["active"]}}),
+    ],
+    ids=["looked back", "all at once", "one by one", "filtered"],
+)
+def test_the_part_of_a_month_up_to_an_earlier_end_date_does_not_replace_all_of_it(
+    server, before, after
+):
     stream = "insights_usage_report"
     config = {"apis": ["insights"], "start_date": "2026-01-01"}
-    first = in_process.run(server, config, stream)
+    first = in_process.run(server, {**config, **before}, stream)
     server.clock.advance(DAY)
-    earlier = {**config, "end_date": "2026-03-10", "lookback_days": 120}
+    earlier = {**config, **after, "end_date": "2026-03-10"}
     run = in_process.run(server, earlier, stream, state=first.state)
+    assert run.code == 0, run.stderr
+    assert max(row["window_end"][:10] for row in run.records(stream)) == "2026-03-01"
+
+
+def test_nor_does_it_where_a_team_joins_all_others(server, monkeypatch):
+    stream = "insights_usage_report"
+    lose_reporting(server, monkeypatch, 1)
+    first = in_process.run(server, ALL_TEAMS, stream)
+    assert first.code == 0, first.stderr
+    monkeypatch.undo()
+    server.clock.advance(DAY)
+    run = in_process.run(server, {**ALL_TEAMS, "end_date": "2026-03-10"}, stream, state=first.state)
     assert run.code == 0, run.stderr
     assert {row["window_end"][:10] for row in run.records(stream)} == {"2026-03-01"}
 

@@ -13,6 +13,7 @@ from tap_autodesk_exports.loading.bookmarks import OWNERS
 from tap_autodesk_exports.loading.dataset import NO_PART
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.autodesk.insights.client import Insights
@@ -61,6 +62,18 @@ class Covered:
         if state.get(TEAMS) is None:  # noted before an export is requested that may be resumed
             state[TEAMS] = sorted(self._teams)
         return not self._teams <= {*state[TEAMS]}
+
+    @staticmethod
+    def goes_beyond(bookmarks: Bookmarks, partition: Mapping[str, str], end: dt.datetime) -> bool:
+        """Tell whether rows of a partition's teams are loaded up to later than an end.
+
+        They may have been loaded with those of all teams, one by one, or through another filter:
+        the keys of the rows are the same.
+        """
+        team = partition.get(TEAM_ID)
+        contexts = ({}, *(state["context"] for state in bookmarks.states.known_partitions()))
+        alike = (c for c in contexts if team is None or c.get(TEAM_ID) in {None, team})
+        return any(at > end for at in map(bookmarks.position, alike) if at)
 
     def remember(
         self, dataset: str, load: Load, finished: FinishedExport, state: dict[str, Any]
