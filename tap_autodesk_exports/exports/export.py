@@ -50,6 +50,10 @@ class NoFiles(ExportError):
     """The export is ready and names no file."""
 
 
+class NoTable(ExportError):
+    """The export has no file of one table, which is asked for again; others may have theirs."""
+
+
 class QuotaUsedUp(ExportError):
     """The server accepts no further export for now; nothing was requested."""
 

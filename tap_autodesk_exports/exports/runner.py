@@ -138,8 +138,7 @@ class Runner:
 
     def _live(self, spec: ExportSpec, *, again: bool) -> FinishedExport:
         submission, loaded = self._submissions[spec.api], self._loaded[spec.key]
-        begin = submission.again if again else submission.begin
-        pending = begin(spec, loaded)
+        pending = (submission.again if again else submission.begin)(spec, loaded)
         try:
             try:
                 return self._finish(spec, pending)
@@ -286,8 +285,7 @@ class Runner:
 
     def wait_for_one(self, specs: Iterable[ExportSpec]) -> bool:
         """Wait a while for one of some exports to be over; return whether the run goes on."""
-        lives = [self._futures[spec.key] for spec in specs]
-        wait(lives, STOP_NOTICED, return_when=FIRST_COMPLETED)
+        wait([self._futures[each.key] for each in specs], STOP_NOTICED, return_when=FIRST_COMPLETED)
         return not self._stop.is_set()
 
     def another(
@@ -295,25 +293,27 @@ class Runner:
     ) -> FinishedExport | None:
         """Return an export in place of one of an earlier run whose files are not available.
 
-        None for an export that this run has requested, or where the error may go away: the next
-        run resumes it, or requests it.
+        None for an export that this run has requested, or where the error may go away.
 
         Raises:
             TapError: As `result`.
         """
         with self._replacing:
-            present = self.ready(spec)
+            before, present = self._futures[spec.key], self.ready(spec)
             if present and present.export_id == of_no_use.export_id:
                 is_of_this_run = self._submissions[spec.api].is_of_this_run(spec)
                 if is_of_this_run or self._may_change(error, of_no_use.pending):
                     return None
                 self._begin(spec, again=True)
-        return self.result(spec)
+        try:
+            return self.result(spec)
+        except TapError:
+            self._futures[spec.key] = before  # its other files may be good
+            raise
 
     def give_up(self, spec: ExportSpec) -> None:
         """Have no run use an export again, requested or there before, whose file is of no use."""
-        asked_at = canonical(self._clock.now())
-        there = PendingExport(spec, asked_at, id=spec.existing)
+        there = PendingExport(spec, canonical(self._clock.now()), id=spec.existing)
         self._ledger.give_up(self._ledger.before(spec.key) or there)
 
     def close(self) -> None:

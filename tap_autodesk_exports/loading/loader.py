@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import NoFiles, NotAvailable, NotUnderstood
+from tap_autodesk_exports.exports.export import NoFiles, NoTable, NotAvailable, NotUnderstood
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.restart import reaches, replaces_until
+from tap_autodesk_exports.loading.restart import NotReplaced, reaches, replaces_until
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -39,7 +39,7 @@ After = tuple[str, str] | None
 """A column and the bound from which rows are sent; None for all."""
 MISSED = dt.timedelta(days=30)
 """How long a table of which exports have no file any more is asked for again from its bookmark."""
-OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NotUnderstood)
+OF_AN_EXPORT = (DownloadError, FileError, NoFiles, NotAvailable, NoTable, NotUnderstood)
 """What is wrong with the files of one export, so that another one may have them."""
 
 
@@ -112,8 +112,8 @@ class Loader:
         unfinished = list(loads)
         try:
             self._bookmarks.check()
-            self._warn_of_earlier_start()
-            self._warn_of_other_rows()
+            _warn_of_earlier_start(self._bookmarks, self._selected, self._start_date)
+            _warn_of_other_rows(self._bookmarks, self._selected)
             yield from self._load_all(loads, unfinished)
         finally:
             # Those that were not reached, so that what is kept for them is removed.
@@ -124,7 +124,7 @@ class Loader:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
         whole = self._selected.has_versions and self._needs_version(loads)
-        owners, complete = {load.spec.owner for load in loads}, True
+        owners, complete, failed = {load.spec.owner for load in loads}, True, False
         ended: list[Mapping[str, str]] = []
         for load in loads:
             if load.partition in ended:
@@ -137,7 +137,7 @@ class Loader:
                     complete = complete and reaches(end, until)
             except TapError as error:
                 ended.append(load.partition)
-                complete = False
+                complete, failed = False, True
                 self._sink.fail(error)
                 if isinstance(error, (FileError, NoFiles)):
                     # An export whose file is bad is not resumed by the next run.
@@ -147,6 +147,8 @@ class Loader:
                     self._schedule.settle(load)
         if loads and (whole or replaces) and complete and self._is_whole(loads):
             self._activate(loads)
+        elif replaces and not failed:
+            self._sink.fail(NotReplaced())
 
     def _activate(self, loads: Iterable[Load]) -> None:
         self._sink.activate_version()
@@ -206,17 +208,16 @@ class Loader:
                 except OF_AN_EXPORT as error:
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
-        finally:
-            unfinished.remove(load)
-            self._schedule.finish(load)
-        loads = self._schedule.loads_of(name)
-        is_missing = self._without_file == finished.export_id
-        if is_missing and _waits(self._bookmarks, loads, load, finished):
+        except NoTable:  # also of a newer export, where an earlier run had left this one pending
+            self._without_file = finished.export_id
             logger.warning("%s: later runs ask for these days again.", name)
             with self._schedule.lock:
                 self._schedule.settle(load)
                 self._sink.state()
             return False
+        finally:
+            unfinished.remove(load)
+            self._schedule.finish(load)
         self._complete(load, finished, newest)
         return not self._ends_early(load)
 
@@ -241,6 +242,10 @@ class Loader:
         name, replication = self._selected.name, self._bookmarks.replication
         with full_disk_told(), self._schedule.file(name, load, finished) as path:
             if path is None:
+                loads = self._schedule.loads_of(name)
+                if _waits(self._bookmarks, loads, load, finished):
+                    msg = f"The {load.spec.title} ({finished.export_id}) has no file of '{name}'."
+                    raise NoTable(msg)
                 self._without_file = finished.export_id
                 return None
             with self._table(path, finished) as table:
@@ -304,29 +309,37 @@ class Loader:
             )
         return early
 
-    # What the user should know
 
-    def _warn_of_other_rows(self) -> None:
-        """Warn where rows that were loaded have other columns than those that follow."""
-        if self._bookmarks.has_other_rows():
-            logger.warning(
-                "%s: other columns are selected, hashed or mapped than before: that holds for rows "
-                "that are read from now on. To have it in all, run once with `--full-refresh`.",
-                self._selected.name,
-            )
+# What the user should know
 
-    def _warn_of_earlier_start(self) -> None:
-        """Warn of a start date before the one that a dataset was first loaded from."""
-        if not (self._dataset.is_dated and self._start_date):
-            return
-        if first := self._bookmarks.starts.after(self._start_date, self._bookmarks.states.of):
-            logger.warning(
-                "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
-                "has no effect. To load what is before that, run once with `--full-refresh`.",
-                self._selected.name,
-                f"{self._start_date:%Y-%m-%d}",
-                first,
-            )
+
+def _warn_of_other_rows(bookmarks: Bookmarks, selected: Selected) -> None:
+    """Warn where rows that were loaded have other columns than those that follow."""
+    if bookmarks.has_other_rows():
+        logger.warning(
+            "%s: other columns are selected, hashed or mapped than before: that holds for rows "
+            "that are read from now on. To have it in all, run once with `--full-refresh`.",
+            selected.name,
+        )
+
+
+def _warn_of_earlier_start(
+    bookmarks: Bookmarks, selected: Selected, start_date: dt.datetime | None
+) -> None:
+    """Warn of a start date before the one that a dataset was first loaded from."""
+    if not (selected.dataset.is_dated and start_date):
+        return
+    if first := bookmarks.starts.after(start_date, bookmarks.states.of):
+        logger.warning(
+            "%s: setting 'start_date' (%s) is earlier than where this stream started, %s, and "
+            "has no effect. To load what is before that, run once with `--full-refresh`.",
+            selected.name,
+            f"{start_date:%Y-%m-%d}",
+            first,
+        )
+
+
+# Of an export
 
 
 def _waits(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import Loaded, NotUnderstood, QuotaUsedUp
+from tap_autodesk_exports.exports.export import Loaded, NoTable, NotUnderstood, QuotaUsedUp
 from tap_autodesk_exports.loading.order import Order
 from tap_autodesk_exports.loading.report import Stopwatch
 from tap_autodesk_exports.loading.restart import CannotReplace, ends_early, prepare
@@ -253,7 +253,7 @@ class Schedule:
             raise error
         if finished.pending.spec.existing:
             # The next run chooses another one, unless this one may be of use then.
-            if not isinstance(error, NotUnderstood):
+            if not isinstance(error, (NotUnderstood, NoTable)):
                 self._runner.give_up(finished.pending.spec)
             raise error
         other = self._runner.another(load.spec, finished, error)
