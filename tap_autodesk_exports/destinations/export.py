@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.apis import Api
 from tap_autodesk_exports.autodesk.sources import SOURCES
 from tap_autodesk_exports.destinations import pieces
+from tap_autodesk_exports.destinations.destination import DestinationError
 from tap_autodesk_exports.destinations.layout import STYLES, Layout, column_names
 from tap_autodesk_exports.destinations.sink import TableSink
 from tap_autodesk_exports.errors import ConfigurationError, TapError
@@ -27,7 +28,7 @@ from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tap_autodesk_exports.destinations.destination import Destination
     from tap_autodesk_exports.destinations.state import KeptState
@@ -165,8 +166,6 @@ class Export:
             dataset = dataclasses.replace(dataset, columns=columns)
         hashing = hashing_of(dataset.name, settings, dataset.is_personal)
         bookmark = self._state.of(dataset.name)
-        if self._full_refresh:
-            forget(bookmark)
         selected = Selected.whole(dataset, DictStates(bookmark), hashing)
         schema = dataclasses.replace(
             selected.schema, numbers=self._destination.numbers(self._numbers)
@@ -176,7 +175,7 @@ class Export:
             for each in schema.emitted
         }
         layout = self._layout(dataset.name, types, dataset.primary_keys)
-        others = self._other_types(layout)
+        others = self._other_types(layout, {name for name in types if schema.is_hashed(name)})
         schema = dataclasses.replace(
             schema,
             columns=tuple(Column(c.name, others.get(c.name, c.type)) for c in schema.columns),
@@ -191,6 +190,7 @@ class Export:
             selected, schema=schema, has_versions=is_snapshot, may_replace=True
         )
         if self._full_refresh:
+            forget(bookmark)
             version = time.time_ns() // 1_000_000
             selected.bookmarks.restart(version, selected.identity.mark())
         return selected, layout
@@ -215,8 +215,14 @@ class Export:
         own_key = tuple(names[column] for column in key)
         return Layout(name, columns, names, own_key, lists, self._numbers)
 
-    def _other_types(self, layout: Layout) -> dict[str, Type]:
-        """Return the columns to which the destination's table gives another type."""
+    def _other_types(
+        self, layout: Layout, hashed: Collection[str] = frozenset()
+    ) -> dict[str, Type]:
+        """Return the columns to which the destination's table gives another type.
+
+        Raises:
+            DestinationError: A column of a table cannot hold hashes. A file is written whole.
+        """
         existing = self._destination.existing(layout.stream, layout.types, self._numbers)
         others = {
             name: existing[own]
@@ -224,6 +230,13 @@ class Export:
             if existing.get(own, layout.columns[name]) is not layout.columns[name]
         }
         for name, type_ in others.items():
+            if name in hashed and not self._destination.holds_loads:
+                msg = (
+                    f"Column '{name}' of its table in {self._destination.title} is {type_.value}, "
+                    "and hashes are text: nothing is altered in place, so rename the table, and "
+                    "all of it is loaded again, or leave the column out of 'hash_columns'."
+                )
+                raise DestinationError(msg)
             logger.warning(
                 "%s: column '%s' is %s in the catalog, and its table in %s has it as %s: values "
                 "that do not fit are kept in _rescued_data.",
