@@ -50,7 +50,7 @@ class KeptState:
         self.names: dict[str, dict[str, str]] = {}
         self._committed: dict[str, State] = {}
         self._published: dict[str, State] = {}
-        self._keeps_all = False
+        self._reverted: set[str] = set()
         self._closed = False
 
     def read(self, text: str | None) -> None:
@@ -108,10 +108,12 @@ class KeptState:
     def revert(self, stream: str) -> None:
         """Forget what this run has loaded of a stream, as none of it is kept.
 
-        No export is taken for loaded any more: which of them the stream needs again is not known.
+        No export of it is taken for loaded any more, and none that several streams share: which of
+        those it needs again is not known. Those of other streams are, or they would not load newer
+        ones while this one fails.
         """
         with self.lock:
-            self._keeps_all = True
+            self._reverted.add(stream)
             # In place: the loader goes on with the same bookmark.
             bookmark = self.of(stream)
             bookmark.clear()
@@ -126,7 +128,13 @@ class KeptState:
 
     def _still_pending(self) -> dict[str, State]:
         """Return what is pending once all that this run has loaded is committed."""
-        return {**(self._published if self._keeps_all else {}), **self._pending()}
+        kept = {key: one for key, one in self._published.items() if self._is_kept(one)}
+        return {**kept, **self._pending()}
+
+    def _is_kept(self, entry: State) -> bool:
+        """Tell whether an export stays pending though it was loaded, as none of that is kept."""
+        name = _object(entry.get("spec")).get("name")
+        return name in self._reverted or bool(self._reverted and name not in self.bookmarks)
 
     def _pending(self) -> dict[str, State]:
         return {_key(entry): entry for entry in self.pending()}

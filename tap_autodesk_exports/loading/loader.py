@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import instant
 from tap_autodesk_exports.errors import TapError
 from tap_autodesk_exports.exports.download import DownloadError
-from tap_autodesk_exports.exports.export import NoFiles, NoTable, NotAvailable, NotUnderstood
+from tap_autodesk_exports.exports.export import (
+    NoFiles,
+    NoTable,
+    NotAvailable,
+    NotFinished,
+    NotUnderstood,
+)
 from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.restart import NotReplaced, reaches, replaces_until
+from tap_autodesk_exports.loading.restart import NOT_REPLACED, reaches, replaces_until
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -148,7 +154,7 @@ class Loader:
         if loads and (whole or replaces) and complete and self._is_whole(loads):
             self._activate(loads)
         elif replaces and not failed:
-            self._sink.fail(NotReplaced())
+            self._sink.fail(NotFinished(NOT_REPLACED))
 
     def _activate(self, loads: Iterable[Load]) -> None:
         self._sink.activate_version()

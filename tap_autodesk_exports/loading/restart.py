@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.exports.export import NotFinished
 from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, DictStates
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
@@ -19,6 +18,12 @@ if TYPE_CHECKING:
     from tap_autodesk_exports.loading.dataset import Load, Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
+
+NOT_REPLACED = (
+    "Its rows get other keys than before, and not all of them are there yet, so the old ones are "
+    "not removed. The log says what is missing. Run again."
+)
+"""What is said where nothing has failed, and not all rows are there that replace a table."""
 
 
 class CannotReplace(TapError):
@@ -33,16 +38,6 @@ class CannotReplace(TapError):
             "Its rows get other keys than before, so the whole table must be replaced, but "
             f"{why}; so nothing is loaded. Make it part of the run again, or empty the table and "
             "run once without its state (`meltano run --full-refresh`)."
-        )
-
-
-class NotReplaced(NotFinished):
-    """Not all rows that replace a table are there, and nothing has failed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Its rows get other keys than before, and not all of them are there yet, so the old "
-            "ones are not removed. The log says what is missing. Run again."
         )
 
 

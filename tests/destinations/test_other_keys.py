@@ -142,6 +142,26 @@ def test_an_export_that_an_earlier_run_left_pending_replaces_the_table(
     assert len(keys(where.rows())) == len(before)
 
 
+def test_a_table_that_cannot_be_replaced_keeps_no_other_from_newer_exports(
+    tmp_path, postgres, sandbox
+):
+    where = place("duckdb", tmp_path, postgres)
+    config = {"apis": ["insights"], "start_date": "2026-10-01", "lookback_days": 60}
+    hashed = [f"insights_users.{name}" for name in ("autodesk_id", "email")]
+    hashing = {"hash_columns": hashed, "hash_key": "k" * 32}
+    assert export(sandbox, where.to, *STREAMS, config=config).code == 0
+    requested = []
+    sandbox.faults.add("status", status=404, endpoint="file", path="*/users.csv", times=None)
+    for _ in range(3):
+        sandbox.clock.advance(86400)
+        before = len(sandbox.exports)
+        assert export(sandbox, where.to, *STREAMS, config={**config, **hashing}).code == 1
+        requested.append([made.body["reports"] for made in sandbox.exports[before:]])
+    dated = [reports.count(["USAGE"]) for reports in requested]
+    assert dated == [dated[0]] * 3
+    assert dated[0] >= 3
+
+
 @pytest.mark.parametrize("kind", ["duckdb", "folder"])
 @pytest.mark.parametrize("stream", ["insights_usage", "tokenflex_usage"])
 def test_rows_after_an_end_date_are_not_removed_with_the_others(
