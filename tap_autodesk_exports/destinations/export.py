@@ -192,7 +192,7 @@ class Export:
         if self._full_refresh:
             forget(bookmark)
             version = time.time_ns() // 1_000_000
-            selected.bookmarks.restart(version, selected.identity.mark())
+            selected.bookmarks.restart(version, selected.identity.mark_of_any())
         return selected, layout
 
     def _layout(

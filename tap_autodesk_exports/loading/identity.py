@@ -103,6 +103,10 @@ class Identity:
             parts.append("|".join(known))
         return "; ".join([self.kind, *parts])
 
+    def mark_of_any(self) -> str:
+        """Return the mark of rows that may be identified by each of the alternatives."""
+        return self.mark([[*map(_bare, part)] for part in self.parts if len(part) > 1])
+
     def differs_from(self, mark: str) -> str | None:
         """Return why rows get other keys than those of a mark, as a clause; None where they do not.
 

@@ -129,6 +129,8 @@ class Loader:
     def _load_all(self, loads: Sequence[Load], unfinished: list[Load]) -> Iterator[Record]:
         replaces = self._bookmarks.replacing
         self._sink.begin_version(0 if self._selected.has_versions else replaces)
+        if replaces:  # noted before the first row: the next run may be given other settings
+            self._sink.state()
         whole = self._selected.has_versions and self._needs_version(loads)
         owners, complete, failed = {load.spec.owner for load in loads}, True, False
         ended: list[Mapping[str, str]] = []

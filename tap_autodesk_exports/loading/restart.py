@@ -67,7 +67,7 @@ def prepare(selected: Selected) -> IdentityChanged | None:
         why,
         f" from {start[:10]} on" if start else "",
     )
-    bookmarks.restart(time.time_ns() // 1_000_000, identity.mark())
+    bookmarks.restart(time.time_ns() // 1_000_000, identity.mark_of_any())
     return None
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import in_process
+from support.processes import TapRun
 from tap_autodesk_exports.autodesk.data_connector.schema.registry import bundled
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 from tap_autodesk_exports.sandbox.data.world import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from support.processes import TapRun
 
 NOW = dt.datetime(2026, 6, 15, 4, tzinfo=dt.UTC)
 INSIGHTS = (
@@ -294,6 +293,25 @@ def test_a_table_that_is_not_replaced_whole_in_one_run_is_so_in_the_next(server)
     assert "the version that replaces them is not complete" in failure(refused)
     go_on(server, warehouse, stream, second.state, **VERSIONS, **hashing)
     assert warehouse.content(stream) == content(run(server, stream, **hashing).table(stream))
+
+
+@pytest.mark.parametrize("stream", ["insights_users", "insights_usage", "tokenflex_usage"])
+def test_a_version_that_was_cut_off_is_known_also_where_the_settings_are_as_before(server, stream):
+    warehouse = Warehouse()
+    first = run(server, stream, **VERSIONS)
+    warehouse.take(first)
+    server.clock.advance(60)
+    hashing = {"hash_columns": ["*.autodesk_id", "*.hashed_*", "*.userName"], "hash_key": KEY}
+    second = run(server, stream, state=first.state, **VERSIONS, **hashing)
+    kinds = [message["type"] for message in second.messages]
+    cut = TapRun(second.messages[: kinds.index("RECORD") + 1], "", -9)
+    warehouse.take(cut)
+    server.clock.advance(60)
+    third = run(server, stream, state=cut.state, **VERSIONS)
+    assert third.code == 0, third.stderr
+    assert f"{stream}: its rows get other keys" in third.stderr
+    warehouse.take(third)
+    assert warehouse.content(stream).keys() == run(server, stream).table(stream).keys()
 
 
 # --- other changes of a key --------------------------------------------------------------------
