@@ -94,7 +94,8 @@ class InsightsSource(Source):
         position = None if has_new_teams else bookmarks.position(partition)
         start, end = self._settings.period(now, position, lookback)
         start = bookmarks.start(partition, start)
-        if dataset.is_aggregated and self._covered.goes_beyond(bookmarks, partition, end):
+        is_early = end < now and self._covered.goes_beyond(bookmarks, partition, end)
+        if dataset.is_aggregated and is_early:
             end = month_start(end)  # all of that month is loaded, and a part would replace it
         first = month_start(start) if dataset.is_aggregated else day_start(start)
         # Ends are written in milliseconds, and inclusive: the first one of a month has none.
