@@ -47,12 +47,14 @@ class Request:
     Attributes:
         request_id: Its ID.
         description: Free text; this tap's identifies its requests.
-        scope: What it says of the data in its extracts.
+        scope: What it says of the data in its extracts, at present.
+        updated_at: When it was last changed, as the API writes it; empty where it does not say.
     """
 
     request_id: str
     description: str
     scope: Scope
+    updated_at: str = ""
 
     @classmethod
     def read(cls, entry: Any) -> Request:  # noqa: ANN401
@@ -66,6 +68,7 @@ class Request:
             answer.text("id"),
             answer.optional_text("description") or "",
             Scope.read(answer.values),
+            answer.optional_text("updatedAt") or "",
         )
 
     @property
