@@ -128,6 +128,7 @@ class InsightsSource(Source):
         spec = finished.pending.spec
         is_json = spec.body["outputFormat"] == "JSON"
         aside: list[int] = []
+        copies: list[int] = []
         downloads = []
         for number, file in enumerate(finished.files):
             into = folder / f"{number}"
@@ -139,6 +140,7 @@ class InsightsSource(Source):
                 expected=expected,
                 rename=rename,
                 left_aside=aside.append,
+                copies=copies.append,
             )
             downloads.append(Download(file.name, path, is_json))
         are_distinct = self.service.are_distinct(finished)
@@ -154,6 +156,12 @@ class InsightsSource(Source):
                 logging.WARNING if may_have_rows else logging.INFO,
                 f"Sheet {position} of an export of '{dataset.name}' does not have the report's "
                 "columns and is left aside.",
+            )
+        for position in copies:
+            self._log_once(
+                logging.WARNING,
+                f"Sheet {position} of an export of '{dataset.name}' is the same as another one and "
+                "is left aside.",
             )
         if names := [*report.left_aside, *(f"sheet {position}" for position in may_have_rows)]:
             self._left_aside[dataset.name] = ", ".join(names)
