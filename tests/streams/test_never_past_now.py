@@ -243,3 +243,22 @@ def test_contract_years_that_cannot_be_read_are_an_error_and_not_left_out(server
     assert done.code == 1
     assert "contract year" in done.stderr
     assert server.exports == []
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (3, 1, 4, 2)])
+def test_no_contract_year_is_passed_over_whatever_the_order_in_which_they_are_answered(
+    server, order
+):
+    years = [
+        {"year": year, "startDate": f"{2021 + year}-07-01", "endDate": f"{2022 + year}-06-30"}
+        for year in order
+    ]
+    path = f"*/contract/{Client(server).contract()}"
+    server.faults.add("edit", path=path, edits={"contractYears": years}, times=None)
+    server.faults.add("status", endpoint="submit", status=400, occasions=[2, 3, 4])
+    config = {"apis": ["tokenflex"], "start_date": "2022-08-01"}
+    first = in_process.run(server, config, "tokenflex_manual_usage")
+    assert first.code == 1
+    run(server, "tokenflex_manual_usage", state=first.state, **config)
+    asked = {export.body["where"] for export in server.exports}
+    assert asked == {f"contractYear={year}" for year in order}
