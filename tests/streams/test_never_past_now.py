@@ -29,6 +29,8 @@ ALL = {
 }
 TOKENS = {"apis": ["tokenflex"], "start_date": "2026-05-20", "lookback_days": 9}
 
+LONG_AGO = {"lastUsageDate": "2026-01-01", "lastProcessDate": "2026-01-01"}
+
 
 @pytest.fixture
 def server() -> Iterator[Sandbox]:
@@ -151,6 +153,8 @@ def test_a_category_that_last_does_not_list_or_spells_otherwise_is_requested(ser
         {"edits": {"*.lastProcessDate": "05/01/2026"}},
         {"edits": {"*.lastUsageDate": None}},
         {"edits": {"0": "no object"}},
+        {"edits": {"99": {"usageCategory": "Manual adjustment", **LONG_AGO}}},
+        {"edits": {"99": {"usageCategory": "CLOUD_CONSUMPTION", **LONG_AGO}}},
     ],
 )
 def test_what_last_says_in_another_form_leaves_nothing_out(server, edit):

@@ -45,6 +45,11 @@ def _letters(name: str) -> str:
 _KNOWN = frozenset(_letters(name) for name in (*CATEGORIES, *LEGACY))
 
 
+def is_other_spelling(category: str) -> bool:
+    """Tell whether a name is an older one, or another spelling, of a documented category."""
+    return category not in CATEGORIES and _letters(category) in _KNOWN
+
+
 @dataclasses.dataclass(frozen=True)
 class LastUsages:
     """What was used and processed last in a contract.
