@@ -107,6 +107,35 @@ def test_clocks_that_agree_to_some_minutes_are_not_spoken_of(server):
     assert "This machine's clock" not in done.stderr
 
 
+@pytest.mark.parametrize("ahead", [-3, 3], ids=lambda days: f"{days} days ahead")
+def test_an_extract_is_young_by_the_servers_clock(server, ahead):
+    config = {
+        "apis": ["data_connector"],
+        "data_connector_service_groups": ["activities", "issues"],
+        "data_connector_max_age_hours": 12,
+    }
+    for hours, expected in ((1, 1), (13, 1), (0, 2)):
+        done = run(server, "issues_issues", ahead=dt.timedelta(days=ahead), **config)
+        assert len(server.exports) == expected
+        assert done.stderr.count("This machine's clock is") == 1
+        server.clock.advance(hours * 3600)
+
+
+@pytest.mark.parametrize("ahead", [-3, 3, 40], ids=lambda days: f"{days} days ahead")
+@pytest.mark.parametrize("stream", ["insights_users", USAGE, "issues_issues"])
+def test_an_export_whose_answer_or_state_was_lost_is_found_however_far_the_clocks_differ(
+    server, stream, ahead
+):
+    server.faults.add("lost", endpoint="submit")
+    groups = ["activities", "issues"]
+    config = {**ALL, "start_date": "2026-06-01", "data_connector_extract": "new"}
+    config["data_connector_service_groups"] = groups
+    for _ in range(2):  # the second run has lost the state of the first
+        done = run(server, stream, ahead=dt.timedelta(days=ahead), **config)
+        assert done.records(stream)
+        assert len(server.exports) == 1
+
+
 def test_a_bookmark_of_a_clock_that_was_wrong_stops_no_later_run(server):
     state = run(server, *STREAMS, start_date="2026-06-10", **ALL).state
     for stream in STREAMS:

@@ -86,10 +86,10 @@ class InsightsSource(Source):
         From the bookmark less the look-back, or from the start date.
         """
         has_new_teams = self._covered.has_new(bookmarks, partition)
+        now = self._context.earlier.now()  # a clock that differs is warned of in any case
         if not dataset.is_dated:
             return [None]
         lookback = dt.timedelta(days=self._settings.lookback_days)
-        now = self._context.earlier.now()
         # Up to its bookmark, only the other teams are loaded.
         position = None if has_new_teams else bookmarks.position(partition)
         start, end = self._settings.period(now, position, lookback)

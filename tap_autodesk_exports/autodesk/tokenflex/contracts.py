@@ -100,8 +100,8 @@ class Contracts:
         if chosen := self._settings.tokenflex_contract_numbers:
             return named(chosen, self.entries, "contractNumber", _none_of_the_users)
         lookback = dt.timedelta(days=self._settings.lookback_days)
+        contracts = read_each(self.entries, Contract.read)  # which says the server's time as well
         since = (self._now() - lookback).date()
-        contracts = read_each(self.entries, Contract.read)
         found = tuple(
             contract.number
             for contract in contracts.items

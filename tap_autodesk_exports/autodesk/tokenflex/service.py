@@ -84,7 +84,8 @@ class TokenFlexService:
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose file name is the one that was sent."""
-        day = dt.datetime.fromisoformat(pending.asked_at).date()
+        asked_at = dt.datetime.fromisoformat(pending.asked_at)
+        day = self._tokenflex.server_time.at(asked_at).date()
         entries = self._tokenflex.requests(pending.spec.owner, day - DAY, day + 2 * DAY)
         for request in _read(entries):
             is_it = _plain(request.file_name) == _plain(_name_of(pending))
@@ -154,7 +155,7 @@ class TokenFlexService:
         )
 
     def _newest(self, contract: str) -> list[Any]:
-        today = self._tokenflex.clock.now().date()
+        today = self._tokenflex.server_time.at(self._tokenflex.clock.now()).date()
         return self._tokenflex.requests(contract, today - DAY, today + DAY)
 
     def retry(self, pending: PendingExport) -> bool:
