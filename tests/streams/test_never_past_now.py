@@ -136,6 +136,21 @@ def test_an_export_whose_answer_or_state_was_lost_is_found_however_far_the_clock
         assert len(server.exports) == 1
 
 
+@pytest.mark.parametrize("ahead", [-40, 40], ids=lambda days: f"{days} days ahead")
+@pytest.mark.parametrize("stream", ["insights_users", USAGE, "issues_issues"])
+def test_what_was_requested_by_a_wrong_clock_is_not_waited_for_longer(server, stream, ahead):
+    server.faults.add("never_starts", endpoint="submit")
+    groups = {"data_connector_service_groups": ["activities", "issues"]}
+    config = {**ALL, **groups, "start_date": "2026-04-01", "data_connector_extract": "new"}
+    wrong = dt.timedelta(days=ahead)
+    first = in_process.run(server, {**config, "export_timeout_minutes": 30}, stream, ahead=wrong)
+    assert first.code == 1
+    server.clock.advance(86400)
+    done = run(server, stream, state=first.state, **config)
+    assert done.records(stream)
+    assert len(server.exports) == 2
+
+
 def test_a_bookmark_of_a_clock_that_was_wrong_stops_no_later_run(server):
     state = run(server, *STREAMS, start_date="2026-06-10", **ALL).state
     for stream in STREAMS:

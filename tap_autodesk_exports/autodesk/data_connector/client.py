@@ -48,12 +48,14 @@ class Request:
         request_id: Its ID.
         description: Free text; this tap's identifies its requests.
         scope: What it says of the data in its extracts, at present.
-        updated_at: When it was last changed, as the API writes it; empty where it does not say.
+        created_at: When it was made, as the API writes it; empty where it does not say.
+        updated_at: When it was last changed, likewise.
     """
 
     request_id: str
     description: str
     scope: Scope
+    created_at: str = ""
     updated_at: str = ""
 
     @classmethod
@@ -68,6 +70,7 @@ class Request:
             answer.text("id"),
             answer.optional_text("description") or "",
             Scope.read(answer.values),
+            answer.optional_text("createdAt") or "",
             answer.optional_text("updatedAt") or "",
         )
 

@@ -16,7 +16,7 @@ from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.autodesk.tokenflex.client import Request
-from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     YOUNG,
     ExportFile,
@@ -125,7 +125,8 @@ class TokenFlexService:
         longest = {Status.PENDING: DAY}
         if is_unloaded and (name["base"] or "") == wanted.base:
             longest[Status.READY] = self._young
-        if status not in longest or self._tokenflex.clock.now() - asked_at >= longest[status]:
+        age = self._tokenflex.server_time.age(instant(request.date), asked_at)
+        if status not in longest or age >= longest[status]:
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
         if spec is None:
