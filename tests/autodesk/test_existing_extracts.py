@@ -218,6 +218,26 @@ def test_a_request_that_was_changed_since_says_nothing_of_its_earlier_jobs(chang
     assert why is None if covers else "last change of its request" in str(why)
 
 
+@pytest.mark.parametrize(
+    ("queued", "covers"),
+    [
+        ("2026-06-16T03:00:00.000Z", True),
+        ("2026-06-16T02:59:59.900Z", True),
+        ("2026-06-16T03:00:01Z", False),  # a change, and with it a job
+        ("2026-06-16T02:59:00Z", False),
+        ("soon", False),
+        ({"at": 1}, False),
+        (None, False),
+    ],
+)
+def test_that_a_server_notes_its_next_job_is_no_change_of_a_request(queued, covers):
+    """A schedule whose next job is running, or has failed, has the extract of the day before."""
+    changed = {"updatedAt": "2026-06-16T03:00:00.000Z", "lastQueuedAt": queued}
+    job = {"completedAt": "2026-06-15T03:50:00Z"}
+    why = lacks(changed, job)
+    assert why is None if covers else "last change of its request" in str(why)
+
+
 @pytest.fixture
 def server() -> Iterator[Sandbox]:
     with Sandbox(scale=0.1, job_seconds=0, clock=SandboxClock(NOW)) as sandbox:

@@ -50,6 +50,7 @@ class Request:
         scope: What it says of the data in its extracts, at present.
         created_at: When it was made, as the API writes it; empty where it does not say.
         updated_at: When it was last changed, likewise.
+        queued_at: When its last job was queued, likewise.
     """
 
     request_id: str
@@ -57,6 +58,7 @@ class Request:
     scope: Scope
     created_at: str = ""
     updated_at: str = ""
+    queued_at: str = ""
 
     @classmethod
     def read(cls, entry: Any) -> Request:  # noqa: ANN401
@@ -70,8 +72,10 @@ class Request:
             answer.text("id"),
             answer.optional_text("description") or "",
             Scope.read(answer.values),
-            answer.optional_text("createdAt") or "",
-            answer.optional_text("updatedAt") or "",
+            *(
+                str(answer.values.get(at) or "")
+                for at in ("createdAt", "updatedAt", "lastQueuedAt")
+            ),
         )
 
     @property

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ACTIVITIES = "activities"
 CLOCKS_DIFFER = dt.timedelta(minutes=10)
 """How far the clocks of a server's own machines may differ."""
+AT_ONCE = dt.timedelta(seconds=5)
+"""Between two times that a server notes in one step."""
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -50,11 +52,14 @@ class Extract:
         """Whether the job did what its request says now, and not what it said before a change.
 
         Documented: PATCH changes groups, projects and dates of a request. Not documented: whether
-        the server itself notes its jobs there, so up to the job's end nothing counts as a change.
+        the server itself notes its jobs as changes. So none counts up to the job's end, and none
+        that comes with the queueing of a later job.
         """
         if not self.request.updated_at:
             return True
-        changed = instant(self.request.updated_at)
+        changed, queued = instant(self.request.updated_at), instant(self.request.queued_at)
+        if changed and queued and dt.timedelta(0) <= changed - queued <= AT_ONCE:
+            return True
         times = (instant(self.job.created_at), instant(self.job.started_at), self.job.completed_at)
         last = max(filter(None, times), default=None)
         return bool(changed and last and changed - last <= CLOCKS_DIFFER)
