@@ -35,6 +35,16 @@ class ServerTime:
         """Return what the server's clock shows when this machine's shows an instant."""
         return instant + self.ahead
 
+    def age(self, said: dt.datetime | None, noted: dt.datetime) -> dt.timedelta:
+        """Return how long ago something was requested.
+
+        Args:
+            said: When, as the server says; None where it does not.
+            noted: When, as this machine noted, whose clock may have been another one then.
+        """
+        now = self._clock.now()
+        return self.at(now) - said if said else now - noted
+
 
 def http_date(text: str | None) -> dt.datetime | None:
     """Read a date as HTTP writes it; None where it is none."""

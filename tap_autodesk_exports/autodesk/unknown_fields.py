@@ -36,7 +36,7 @@ class UnknownFields:
 
     def __init__(self, expected: Mapping[str, Mapping[str, Fields]]) -> None:
         self._known = {
-            endpoint: (title, {name for field in fields for name in _with_parents(field)})
+            endpoint: (title, {name for field in fields for name in with_parents(field)})
             for title, endpoints in expected.items()
             for endpoint, fields in endpoints.items()
         }
@@ -67,7 +67,7 @@ class UnknownFields:
             )
 
 
-def _with_parents(field: str) -> Iterator[str]:
+def with_parents(field: str) -> Iterator[str]:
     """Yield a field and those that it is nested in: `a.b`, `a`."""
     while field:
         yield field

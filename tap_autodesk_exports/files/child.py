@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from tap_autodesk_exports.files.combine import combine
+from tap_autodesk_exports.files.combine import combine, is_copy
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.headers import with_the_reports_header
 from tap_autodesk_exports.json_reading import read_json
@@ -45,13 +45,14 @@ def json_to_csv(path: Path, folder: Path, *, expected: Collection[str] = ()) -> 
     return target
 
 
-def workbook_to_csv(
+def workbook_to_csv(  # noqa: PLR0913
     path: Path,
     folder: Path,
     *,
     expected: Collection[str] = (),
     rename: Callable[[str], str] = str,
     left_aside: Callable[[int], None] = lambda _: None,
+    copies: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Write the sheets of a workbook that hold the report's rows as one CSV file.
 
@@ -66,6 +67,8 @@ def workbook_to_csv(
         rename: From a name in a sheet to a column name.
         left_aside: Called with the position, from 1, of each sheet with rows that does not belong
             to the report. Its name may be a person's.
+        copies: Called with the position of each sheet that is the same as an earlier one, and left
+            aside as well.
 
     Raises:
         FileError: The workbook cannot be read, takes too much memory, or no sheet holds any of the
@@ -85,11 +88,15 @@ def workbook_to_csv(
                 f"is a workbook in which none of {len(names)} sheets has the expected columns."
             )
             raise FileError(path, problem)
-        parts = []
+        parts: list[Path] = []
         for at, (name, (start, _)) in enumerate(zip(names, headers, strict=True)):
             if chosen[at]:
-                parts.append(folder / f"{path.name}.{at}.csv")
-                child.ask(do="write", sheet=name, start=start, target=str(parts[-1]))
+                part = folder / f"{path.name}.{at}.csv"
+                child.ask(do="write", sheet=name, start=start, target=str(part))
+                if any(is_copy(part, other) for other in parts):
+                    copies(at + 1)
+                else:
+                    parts.append(part)
             elif start is not None:
                 left_aside(at + 1)
     return combine(parts, target, rename)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import filecmp
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.files.csv_dialect import rows, write_row
+from tap_autodesk_exports.files.csv_dialect import read_header, rows, write_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -58,3 +59,13 @@ def _keys(header: Iterable[bytes | None], rename: Callable[[str], str]) -> list[
         seen[name] += 1
         keys.append((name, seen[name]))
     return keys
+
+
+def has_rows(path: Path) -> bool:
+    """Tell whether there is anything below the header of a CSV file."""
+    return path.stat().st_size > read_header(path).end
+
+
+def is_copy(path: Path, other: Path) -> bool:
+    """Tell whether two CSV files hold the same rows, and some."""
+    return has_rows(path) and filecmp.cmp(path, other, shallow=False)

@@ -75,6 +75,7 @@ def as_csv(  # noqa: PLR0913
     expected: Collection[str] = (),
     rename: Callable[[str], str] = str,
     left_aside: Callable[[int], None] = lambda _: None,
+    copies: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Return a CSV file with what `path` holds: the file itself, or a copy that is written.
 
@@ -91,6 +92,7 @@ def as_csv(  # noqa: PLR0913
         rename: From a name in the file to a column name.
         left_aside: Called with the position, from 1, of each sheet with rows that does not have the
             report's header.
+        copies: Called with the position of each sheet that is the same as an earlier one.
 
     Raises:
         FileError: The file is empty or something else, for example an error page.
@@ -104,7 +106,7 @@ def as_csv(  # noqa: PLR0913
         return path
     if kind is Kind.WORKBOOK:
         return workbook_to_csv(
-            path, folder, expected=expected, rename=rename, left_aside=left_aside
+            path, folder, expected=expected, rename=rename, left_aside=left_aside, copies=copies
         )
     if kind is Kind.JSON and json:
         return json_to_csv(path, folder, expected=expected)

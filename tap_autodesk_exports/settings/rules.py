@@ -183,6 +183,13 @@ def _columns(export: TokenFlexExport) -> Iterator[str]:
             yield f"has the column {shown(name)}, which every stream has anyway: leave it out."
         elif times > 1:
             yield f"has the column {shown(name)} {times} times: name it once."
+    # Columns are found in files under any spelling, and many databases do not tell cases apart.
+    alike = collections.defaultdict(list)
+    for name in dict.fromkeys(columns):
+        alike[re.sub(r"[\W_]", "", name).casefold()].append(shown(name))
+    for names in alike.values():
+        if len(names) > 1:
+            yield f"has one column in several spellings ({', '.join(names)}): name one of them."
     for name in export.primary_keys or ():
         if name not in {*columns, *ADDED_COLUMNS, "_row_id"}:
             near = nearest(name, columns)

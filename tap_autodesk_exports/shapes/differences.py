@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_autodesk_exports.autodesk.expected import AROUND
+from tap_autodesk_exports.autodesk.unknown_fields import with_parents
 from tap_autodesk_exports.tables.types import Type
 
 if TYPE_CHECKING:
@@ -24,13 +26,18 @@ _TEXTS = {
     "boolean as text",
 }
 _ALLOWED = {
-    "text": _TEXTS | {"number"},
-    "number": {"number", "number as text", "empty text"},
+    "entries": {"entries"},
+    "text": _TEXTS,
+    "number": {"number"},
+    "number or text": {"number", "number as text", "empty text"},
     "boolean": {"boolean"},
     "date": {"date", "empty text"},
-    "date-time": {"date-time", "date", "empty text"},
+    "date-time": {"date-time", "empty text"},
+    "texts": {"empty list"},
+    "texts or text": {"empty list", *_TEXTS},
+    "objects": {"empty list"},
 }
-"""Kind that is expected -> kinds that are read without loss."""
+"""Kind that is expected -> kinds that it may be of, lists of texts apart."""
 _CELLS = {
     Type.NUMBER: {"number as text"},
     Type.INTEGER: {"number as text"},
@@ -57,26 +64,39 @@ def of_endpoint(name: str, shape: Shape, expected: Fields | None) -> Iterator[st
     if not any(status < 300 for status in shape.statuses):  # noqa: PLR2004 - 2xx
         yield f"{name}: answered {', '.join(map(str, sorted(shape.statuses)))}"
         return
-    for field, kinds in sorted(shape.fields.items()):
+    seen = shape.fields | {f"{AROUND}.{field}": each for field, each in shape.wrapper.items()}
+    for field, kinds in sorted(seen.items()):
         if field not in expected:
-            if not any(known.startswith(f"{field}.") for known in expected):
-                yield f"{name}: unknown field {field} ({', '.join(sorted(kinds))})"
+            yield f"{name}: unknown field {field} ({', '.join(sorted(kinds))})"
             continue
         wanted = expected[field].removesuffix("?")
         if odd := sorted(kind for kind in kinds if not _fits(kind, wanted)):
             yield f"{name}: field {field} is {', '.join(odd)}, expected {wanted}"
-    for field, kind in sorted(expected.items()):
-        nested = any(seen.startswith(f"{field}.") for seen in shape.fields)
-        if shape.entries and not kind.endswith("?") and field not in shape.fields and not nested:
+    has_entries = bool(shape.fields.keys() - {"(entry)"})  # an entry that is no object has none
+    for field in sorted(_missing(seen, expected)):
+        if has_entries or field.startswith(AROUND):
             yield f"{name}: field {field} is missing"
 
 
+def _missing(seen: Collection[str], expected: Fields) -> set[str]:
+    """Return the fields that are missing; where all that are nested in one are, that one."""
+    holding = {holder for field in seen for holder in [*with_parents(field)][1:]}
+    found = set()
+    for field, kind in expected.items():
+        parent = field.rpartition(".")[0]
+        if kind.endswith("?") or field in seen or field in holding:
+            continue
+        if parent in seen and parent not in holding:
+            continue  # it is null, or an empty list
+        found.add(parent if parent and parent not in holding else field)
+    return found
+
+
 def _fits(kind: str, wanted: str) -> bool:
-    if kind == "null":
+    if kind == "null" or kind in _ALLOWED[wanted]:
         return True
-    if wanted == "list":
-        return kind.startswith("list") or kind in {"empty list", "text", "empty text"}
-    return kind in _ALLOWED[wanted]
+    items = kind.removeprefix("list of ").split(" or ")
+    return wanted.startswith("texts") and kind.startswith("list of ") and _TEXTS.issuperset(items)
 
 
 def of_file(

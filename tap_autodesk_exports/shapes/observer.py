@@ -23,7 +23,7 @@ class Shape:
     Attributes:
         statuses: HTTP status codes.
         content_types: Content types, without parameters.
-        wrapper: Names and kinds of a page around its entries.
+        wrapper: Names of the fields of a page around its entries, nested ones as `a.b` -> kinds.
         fields: Names of the fields, nested ones as `a.b` -> their kinds.
         entries: How many objects were seen.
         largest: Bytes of the largest answer.
@@ -78,14 +78,14 @@ class Observer:
 
     def _note_body(self, shape: Shape, body: Any) -> None:  # noqa: ANN401
         entries: Any = body
-        if isinstance(body, dict):
-            key = next((key for key in WRAPPERS if isinstance(body.get(key), list)), None)
-            if key:
-                entries = body[key]
-                for name, value in body.items():
-                    shape.wrapper.setdefault(field_name(name), set()).add(
-                        "list" if name == key else kind_of(value)
-                    )
+        key = next((key for key in WRAPPERS if key in body), None) if _is_page(body) else None
+        if _is_page(body):
+            lists = {name for name, value in body.items() if isinstance(value, list)}
+            around = {name: value for name, value in body.items() if name not in lists}
+            _note_fields(shape.wrapper, around)
+            for name in lists:
+                shape.wrapper.setdefault(field_name(name), set()).add("entries")
+            entries = body[key] if key in lists else []
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, dict):
                 shape.entries += 1
@@ -102,6 +102,13 @@ class _ApiObserver:
 
     def __call__(self, method: str, path: str, answer: requests.Response) -> None:
         self.observer.note(self.api, method, path, answer)
+
+
+def _is_page(body: Any) -> bool:  # noqa: ANN401
+    """Tell whether an answer is a page, as it lists entries or says how many there are."""
+    if not isinstance(body, dict):
+        return False
+    return "pagination" in body or any(isinstance(body.get(key), list) for key in WRAPPERS)
 
 
 def _note_fields(fields: dict[str, set[str]], entry: Mapping[str, Any], prefix: str = "") -> None:

@@ -87,13 +87,16 @@ class CheckedFile:
         """Check that a file that has a header alone, without a line end, is not cut off within it.
 
         Raises:
-            FileError: Its last name is the beginning of a column that is not there.
+            FileError: Its last name is the beginning of a column that is not there, or there is
+                none behind the last separator.
         """
-        last = self._match.names[-1]
+        last = self._header.names[-1].strip()
+        is_known = self._match.names[-1] in self._match.known
         letters = same_letters(last)
-        is_cut = letters and any(same_letters(name).startswith(letters) for name in self.missing)
-        if is_cut and last not in self._match.known:
-            problem = f"is cut off in its header, at '{excerpt(last, 60)}'. Ask for a new export."
+        is_cut = any(same_letters(name).startswith(letters) for name in self.missing)
+        if is_cut and not is_known:
+            where = f"at '{excerpt(last, 60)}'" if last else "behind a separator"
+            problem = f"is cut off in its header, {where}. Ask for a new export."
             raise FileError(self._path, problem)
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import in_process
+from support.sandbox_client import Client
 from tap_autodesk_exports.autodesk.data_connector.client import Job, Request
 from tap_autodesk_exports.autodesk.data_connector.existing import Extract, Wanted
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
@@ -199,6 +200,44 @@ def test_changes_without_a_range_are_covered_by_no_day():
 # --- from the outside --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("changed", "job", "covers"),
+    [
+        (None, {}, True),
+        ("2026-06-15T02:59:00Z", {}, True),
+        ("2026-06-15T03:12:00Z", {}, True),  # the server may note its jobs there
+        ("2026-06-15T03:52:00Z", {"completedAt": "2026-06-15T03:50:00Z"}, True),
+        ("2026-06-15T03:30:00Z", {}, False),
+        ("2026-06-15T09:00:00Z", {"completedAt": "2026-06-15T03:50:00Z"}, False),
+        ("2026-06-15T03:00:00Z", {"createdAt": None, "startedAt": None}, False),
+        ("yesterday", {}, False),
+    ],
+)
+def test_a_request_that_was_changed_since_says_nothing_of_its_earlier_jobs(changed, job, covers):
+    why = lacks({"updatedAt": changed}, job)
+    assert why is None if covers else "last change of its request" in str(why)
+
+
+@pytest.mark.parametrize(
+    ("queued", "covers"),
+    [
+        ("2026-06-16T03:00:00.000Z", True),
+        ("2026-06-16T02:59:59.900Z", True),
+        ("2026-06-16T03:00:01Z", False),  # a change, and with it a job
+        ("2026-06-16T02:59:00Z", False),
+        ("soon", False),
+        ({"at": 1}, False),
+        (None, False),
+    ],
+)
+def test_that_a_server_notes_its_next_job_is_no_change_of_a_request(queued, covers):
+    """A schedule whose next job is running, or has failed, has the extract of the day before."""
+    changed = {"updatedAt": "2026-06-16T03:00:00.000Z", "lastQueuedAt": queued}
+    job = {"completedAt": "2026-06-15T03:50:00Z"}
+    why = lacks(changed, job)
+    assert why is None if covers else "last change of its request" in str(why)
+
+
 @pytest.fixture
 def server() -> Iterator[Sandbox]:
     with Sandbox(scale=0.1, job_seconds=0, clock=SandboxClock(NOW)) as sandbox:
@@ -255,6 +294,32 @@ def test_no_part_is_loaded_where_no_new_extract_may_be_requested(server):
     assert named.code == 0, named.stderr
     assert {row["bim360_project_id"] for row in named.records(TABLE)} == {project(server)}
     assert server.exports == []
+
+
+@pytest.mark.parametrize("how", ["auto", "latest", "pinned"])
+def test_an_extract_of_one_project_whose_request_was_widened_since_is_not_taken_for_all(
+    server, how
+):
+    daily = {"scheduleInterval": "DAY", "reoccuringInterval": 1}
+    body = {"projectIdList": [project(server)], "effectiveTo": "2027-01-01T00:00:00Z", **daily}
+    # That a job says itself which projects it is of is documented, and not observed of all.
+    says_nothing = {"projectId": None, "projectIdList": None}
+    request, job = server.data_connector.add_extract(body, job=says_nothing)
+    server.clock.advance(3600)
+    client = Client(server)
+    wider = {"projectIdList": [], "serviceGroups": ["all"]}
+    answer = client.ask("PATCH", f"{client.account}/requests/{request}", json=wider)
+    assert answer.status_code == 200, answer.text
+    assert not answer.json()["projectIdList"]
+    config = {"data_connector_job_id": job} if how == "pinned" else {"data_connector_extract": how}
+    done = run(server, TABLE, **config)
+    if how == "auto":
+        assert done.code == 0, done.stderr
+        assert len({row["bim360_project_id"] for row in done.records(TABLE)}) > 1
+        return
+    why = {"pinned": "the last change of its request", "latest": "no successful extract that"}
+    assert why[how] in failure(done)
+    assert done.records(TABLE) == []
 
 
 def test_no_part_is_loaded_in_place_of_a_used_up_quota(server):

@@ -105,19 +105,22 @@ def test_a_name_in_the_index_that_is_no_service_group_is_left_out(server, caplog
     assert caplog.text.count("names 'glossary'") == 1
 
 
-def test_a_known_group_in_another_form_is_an_error(server):
-    server.faults.add_all(
-        [
-            {
-                "effect": "edit",
-                "path": "*/doc/schema",
-                "edits": {"": [{"table": "issues"}]},
-                "times": None,
-            }
-        ]
-    )
+@pytest.mark.parametrize(
+    "document", [[{"table": "issues"}], {}, {"issues": {}}, {"issues": None}, {"error": "gone"}]
+)
+def test_a_known_group_in_another_form_is_an_error(server, document):
+    """Also where it is empty: streams do not vanish from the catalog unseen."""
+    server.faults.add("edit", path="*/doc/schema", edits={"": document}, times=None)
     with pytest.raises(live.SchemaError, match="not in the documented form"):
         live.published(server.url, {"issues"})
+
+
+def test_a_page_in_place_of_the_index_does_not_make_all_tables_vanish(server):
+    page = "<h1>We will be back soon</h1>"
+    server.faults.add("status", endpoint="doc", status=200, body=page, times=None)
+    server.faults.add("status", path="*/doc/schema", status=404, times=None)
+    with pytest.raises(live.SchemaError, match="/doc of the Data Connector is not in"):
+        live.published(server.url, {"admin", "issues"})
 
 
 def test_versions_of_a_row_without_the_internal_time_are_ordered_by_what_the_table_has(
@@ -153,8 +156,9 @@ def test_the_published_schema_is_asked_for_without_credentials_of_the_machine(
     netrc = tmp_path / "netrc"
     netrc.write_text("default login someone password hidden-0123456789\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with RawServer(lambda _: [answer(b"{}")]) as plain:
-        assert live.published(plain.url, {"issues"}) == {}
+    document = b'{"issues": {"id": {"data_type": "string", "ordinal_position": 1}}}'
+    with RawServer(lambda _: [answer(document)]) as plain:
+        assert live.published(plain.url, {"issues"}) == {"issues": {"issues": {"id": "string"}}}
     assert len(plain.requests) == 2
     assert "authorization" not in "".join(map(str, plain.requests)).lower()
 

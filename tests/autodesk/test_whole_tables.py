@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import exported, in_process
+from support.sandbox_client import Client
 from tap_autodesk_exports.autodesk.data_connector import extracts
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 from tap_autodesk_exports.sandbox.data.rows import Snapshot
@@ -78,6 +79,20 @@ def test_a_table_that_the_zip_has_otherwise_than_the_listing_is_fetched_by_itsel
     assert sorted(fetched(server)) == ["autodesk_data_extract.zip", f"{TABLE}.csv"]
     (line,) = [line for line in done.stderr.splitlines() if f"{says} '{TABLE}.csv'" in line]
     assert "fetching that file by itself" in line
+
+
+@pytest.mark.usefixtures("zipped")
+@pytest.mark.parametrize("size", [None, "52,000", -1])
+def test_a_table_without_a_size_in_the_listing_is_fetched_by_itself(server, size):
+    client = Client(server)
+    names = [file["name"] for file in client.get(f"{client.extract('issues')}/data-listing")]
+    at = names.index(f"{TABLE}.csv")
+    server.faults.add("edit", endpoint="listing", edits={f"{at}.size": size}, times=None)
+    server.data_connector.zip_files = {f"{TABLE}.csv": "half"}
+    done = run(server, TABLE, OTHER, data_connector_extract="new")
+    assert done.code == 0, done.stderr
+    assert len(done.records(TABLE)) == rows(server, TABLE) > 0
+    assert sorted(fetched(server)) == ["autodesk_data_extract.zip", f"{TABLE}.csv"]
 
 
 @pytest.mark.usefixtures("zipped")

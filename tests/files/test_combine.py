@@ -84,13 +84,16 @@ def test_a_damaged_file_among_several_is_named(tmp_path: Path) -> None:
         combine([good, bad], tmp_path / "all.csv")
 
 
-def test_all_sheets_with_the_reports_header_are_loaded_and_the_others_named(tmp_path: Path) -> None:
+def test_all_sheets_with_the_reports_header_are_loaded_once_and_the_others_named(
+    tmp_path: Path,
+) -> None:
     book = openpyxl.Workbook()
     book.remove(book.active)
     contents = {
         "Filters": [["Filter", "Value"], ["Email", "all"]],
         "Usage": [["Usage report"], [], *SEATS],
         "Usage (2)": TOKENS,
+        "A copy": [["Tokens"], [], *TOKENS],
         "By offering": [["Offering name", "Rows"], ["AEC", 2]],
         "Empty": [],
     }
@@ -101,15 +104,18 @@ def test_all_sheets_with_the_reports_header_are_loaded_and_the_others_named(tmp_
     path = tmp_path / "export.xlsx"
     book.save(path)
     left_aside: list[int] = []
+    copies: list[int] = []
     whole = as_csv(
         path,
         tmp_path,
         expected=COLUMNS,
         rename=any_spelling(COLUMNS),
         left_aside=left_aside.append,
+        copies=copies.append,
     )
     assert rows_of(whole) == ROWS
-    assert left_aside == [1, 4]
+    assert left_aside == [1, 5]
+    assert copies == [4]
 
 
 def test_the_reports_header_is_the_one_with_most_columns_or_almost_as_many() -> None:

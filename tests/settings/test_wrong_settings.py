@@ -243,6 +243,13 @@ WRONG = [
         ),
     ),
     (
+        own(fields=["userName", "productName", "username", "user_name"]),
+        (
+            "Setting 'tokenflex_exports[0]' has one column in several spellings ('userName', "
+            "'username', 'user_name'): name one of them."
+        ),
+    ),
+    (
         own(fields=["tokensConsumed"]),
         "Setting 'tokenflex_exports[0]' has the column 'tokensConsumed' 2 times: name it once.",
     ),

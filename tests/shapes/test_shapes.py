@@ -91,6 +91,54 @@ def test_a_changed_field_of_an_answer_is_the_one_difference(server, shapes, faul
     assert report["differences"] == [difference]
 
 
+@pytest.mark.parametrize(
+    ("fault", "difference"),
+    [
+        (
+            {"endpoint": "contexts", "removed": ["*.alias"]},
+            "insights GET /contexts: field alias is missing",
+        ),
+        (
+            {"endpoint": "export", "removed": ["downloads.*.type"]},
+            "insights GET /exports/:id: field downloads.type is missing",
+        ),
+        (
+            {"endpoint": "list", "removed": ["pagination.totalResults"]},
+            "insights GET /exports: field (page).pagination.totalResults is missing",
+        ),
+        (
+            {"endpoint": "list", "removed": ["pagination"]},
+            "insights GET /exports: field (page).pagination is missing",
+        ),
+        (
+            {"endpoint": "list", "edits": {"next": "ann"}},
+            "insights GET /exports: unknown field (page).next (text)",
+        ),
+        (
+            {"endpoint": "list", "edits": {"exports.*.teamName": 7}},
+            "insights GET /exports: field teamName is number, expected text",
+        ),
+        (
+            {"endpoint": "contexts", "edits": {"*.reportingBenefits": [7]}},
+            "insights GET /contexts: field reportingBenefits is list of number, expected texts",
+        ),
+        (
+            {"endpoint": "list", "edits": {"exports.*.downloads": ["ann"]}},
+            "insights GET /exports: field downloads is list of text, expected objects",
+        ),
+    ],
+)
+def test_whatever_happens_to_a_field_is_the_one_difference_and_told_without_its_value(
+    server, fault, difference
+):
+    settings = Settings.from_config({**server.settings(), "apis": ["insights"]})
+    visit(settings, SandboxTime(server), with_exports=True, minutes=5)  # then there is a list
+    server.faults.add("edit", api="insights", times=None, **fault)
+    seen = visit(settings, SandboxTime(server), with_exports=True, minutes=5)
+    assert seen.differences == [difference]
+    assert "ann" not in json.dumps(seen.as_json())
+
+
 def test_another_spelling_of_columns_is_listed(server, shapes):
     server.insights.columns = "title"
     report = shapes(apis=["insights"])

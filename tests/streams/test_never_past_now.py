@@ -29,6 +29,8 @@ ALL = {
 }
 TOKENS = {"apis": ["tokenflex"], "start_date": "2026-05-20", "lookback_days": 9}
 
+LONG_AGO = {"lastUsageDate": "2026-01-01", "lastProcessDate": "2026-01-01"}
+
 
 @pytest.fixture
 def server() -> Iterator[Sandbox]:
@@ -105,6 +107,50 @@ def test_clocks_that_agree_to_some_minutes_are_not_spoken_of(server):
     assert "This machine's clock" not in done.stderr
 
 
+@pytest.mark.parametrize("ahead", [-3, 3], ids=lambda days: f"{days} days ahead")
+def test_an_extract_is_young_by_the_servers_clock(server, ahead):
+    config = {
+        "apis": ["data_connector"],
+        "data_connector_service_groups": ["activities", "issues"],
+        "data_connector_max_age_hours": 12,
+    }
+    for hours, expected in ((1, 1), (13, 1), (0, 2)):
+        done = run(server, "issues_issues", ahead=dt.timedelta(days=ahead), **config)
+        assert len(server.exports) == expected
+        assert done.stderr.count("This machine's clock is") == 1
+        server.clock.advance(hours * 3600)
+
+
+@pytest.mark.parametrize("ahead", [-3, 3, 40], ids=lambda days: f"{days} days ahead")
+@pytest.mark.parametrize("stream", ["insights_users", USAGE, "issues_issues"])
+def test_an_export_whose_answer_or_state_was_lost_is_found_however_far_the_clocks_differ(
+    server, stream, ahead
+):
+    server.faults.add("lost", endpoint="submit")
+    groups = ["activities", "issues"]
+    config = {**ALL, "start_date": "2026-06-01", "data_connector_extract": "new"}
+    config["data_connector_service_groups"] = groups
+    for _ in range(2):  # the second run has lost the state of the first
+        done = run(server, stream, ahead=dt.timedelta(days=ahead), **config)
+        assert done.records(stream)
+        assert len(server.exports) == 1
+
+
+@pytest.mark.parametrize("ahead", [-40, 40], ids=lambda days: f"{days} days ahead")
+@pytest.mark.parametrize("stream", ["insights_users", USAGE, "issues_issues"])
+def test_what_was_requested_by_a_wrong_clock_is_not_waited_for_longer(server, stream, ahead):
+    server.faults.add("never_starts", endpoint="submit")
+    groups = {"data_connector_service_groups": ["activities", "issues"]}
+    config = {**ALL, **groups, "start_date": "2026-04-01", "data_connector_extract": "new"}
+    wrong = dt.timedelta(days=ahead)
+    first = in_process.run(server, {**config, "export_timeout_minutes": 30}, stream, ahead=wrong)
+    assert first.code == 1
+    server.clock.advance(86400)
+    done = run(server, stream, state=first.state, **config)
+    assert done.records(stream)
+    assert len(server.exports) == 2
+
+
 def test_a_bookmark_of_a_clock_that_was_wrong_stops_no_later_run(server):
     state = run(server, *STREAMS, start_date="2026-06-10", **ALL).state
     for stream in STREAMS:
@@ -151,6 +197,8 @@ def test_a_category_that_last_does_not_list_or_spells_otherwise_is_requested(ser
         {"edits": {"*.lastProcessDate": "05/01/2026"}},
         {"edits": {"*.lastUsageDate": None}},
         {"edits": {"0": "no object"}},
+        {"edits": {"99": {"usageCategory": "Manual adjustment", **LONG_AGO}}},
+        {"edits": {"99": {"usageCategory": "CLOUD_CONSUMPTION", **LONG_AGO}}},
     ],
 )
 def test_what_last_says_in_another_form_leaves_nothing_out(server, edit):
@@ -243,3 +291,22 @@ def test_contract_years_that_cannot_be_read_are_an_error_and_not_left_out(server
     assert done.code == 1
     assert "contract year" in done.stderr
     assert server.exports == []
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (3, 1, 4, 2)])
+def test_no_contract_year_is_passed_over_whatever_the_order_in_which_they_are_answered(
+    server, order
+):
+    years = [
+        {"year": year, "startDate": f"{2021 + year}-07-01", "endDate": f"{2022 + year}-06-30"}
+        for year in order
+    ]
+    path = f"*/contract/{Client(server).contract()}"
+    server.faults.add("edit", path=path, edits={"contractYears": years}, times=None)
+    server.faults.add("status", endpoint="submit", status=400, occasions=[2, 3, 4])
+    config = {"apis": ["tokenflex"], "start_date": "2022-08-01"}
+    first = in_process.run(server, config, "tokenflex_manual_usage")
+    assert first.code == 1
+    run(server, "tokenflex_manual_usage", state=first.state, **config)
+    asked = {export.body["where"] for export in server.exports}
+    assert asked == {f"contractYear={year}" for year in order}

@@ -254,7 +254,15 @@ def test_a_header_that_is_cut_in_a_name_is_no_empty_table(table, header) -> None
         table(header)
 
 
-@pytest.mark.parametrize("text", ["id,amount,do\n", "id,amount,new", "id,amount", "id,do\nx,y"])
+@pytest.mark.parametrize("header", ["id,amount,", 'id,"amount", '])
+def test_a_header_that_is_cut_behind_a_separator_is_no_empty_table(table, header) -> None:
+    with pytest.raises(FileError, match="is cut off in its header, behind a separator"):
+        table(header)
+
+
+@pytest.mark.parametrize(
+    "text", ["id,amount,do\n", "id,amount,\n", "id,amount,new", "id,amount", "id,do\nx,y"]
+)
 def test_a_header_with_an_end_or_of_whole_names_is_not_cut(table, text) -> None:
     assert table(text).count() == text.count("x,y")
 

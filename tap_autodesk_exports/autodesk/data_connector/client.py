@@ -47,12 +47,18 @@ class Request:
     Attributes:
         request_id: Its ID.
         description: Free text; this tap's identifies its requests.
-        scope: What it says of the data in its extracts.
+        scope: What it says of the data in its extracts, at present.
+        created_at: When it was made, as the API writes it; empty where it does not say.
+        updated_at: When it was last changed, likewise.
+        queued_at: When its last job was queued, likewise.
     """
 
     request_id: str
     description: str
     scope: Scope
+    created_at: str = ""
+    updated_at: str = ""
+    queued_at: str = ""
 
     @classmethod
     def read(cls, entry: Any) -> Request:  # noqa: ANN401
@@ -66,6 +72,10 @@ class Request:
             answer.text("id"),
             answer.optional_text("description") or "",
             Scope.read(answer.values),
+            *(
+                str(answer.values.get(at) or "")
+                for at in ("createdAt", "updatedAt", "lastQueuedAt")
+            ),
         )
 
     @property

@@ -116,6 +116,7 @@ class ExtractFiles:
         self._fetch = fetch
         self._files = _by_name(finished.files)
         self._sorted = _sorted((each.name, each.size) for each in finished.files)
+        self._has_sizes = any(each.size is not None for each in finished.files)
         self._folder = workspace.folder()
         self._archive: Archive | None = None
         self._as_zip = as_zip
@@ -164,7 +165,7 @@ class ExtractFiles:
                 raise
             logger.warning("%s Fetching each table by itself.", error)
             return None
-        member = _member(archive, file, listed)
+        member = _member(archive, file, listed, has_sizes=self._has_sizes)
         if isinstance(member, ArchiveMember):
             return archive.extract(member.name, folder)
         if listed is None:
@@ -174,7 +175,7 @@ class ExtractFiles:
             self._check_alone(file.removesuffix(".csv"), inside)
             self._check_tables([*self._files, *(base for base, *_ in inside)])
             return None
-        size = "" if listed.size is None else f" with {listed.size} bytes"
+        size = " without a size" if listed.size is None else f" with {listed.size} bytes"
         logger.warning(
             "The ZIP of extract %s %s '%s', which is listed%s: fetching that file by itself.",
             self._finished.export_id,
@@ -294,8 +295,8 @@ def _has_tables(names: Iterable[str]) -> bool:
 
 
 def _base(name: str) -> str:
-    """Return a base name in small letters."""
-    return PurePosixPath(name.replace("\\", "/")).name.lower()
+    """Return a base name in small letters, without blanks around it."""
+    return PurePosixPath(name.replace("\\", "/")).name.strip().lower()
 
 
 def _sorted(files: Iterable[tuple[str, int | None]]) -> Sequence[_Named]:
@@ -313,8 +314,17 @@ def _akin(there: Sequence[_Named], table: str) -> Iterator[_Named]:
             yield each
 
 
-def _member(archive: Archive, file: str, listed: ExportFile | None) -> ArchiveMember | str:
-    """Return the member that is a table's file, or as a verb what is wrong with the ZIP."""
+def _member(
+    archive: Archive, file: str, listed: ExportFile | None, *, has_sizes: bool
+) -> ArchiveMember | str:
+    """Return the member that is a table's file, or as a verb what is wrong with the ZIP.
+
+    Args:
+        archive: The ZIP.
+        file: Base name of the table's file, in small letters.
+        listed: The file in the listing.
+        has_sizes: Whether the listing says how large other files are.
+    """
     member = archive.find(file)
     if member is None:
         return LACKS
@@ -324,4 +334,6 @@ def _member(archive: Archive, file: str, listed: ExportFile | None) -> ArchiveMe
         return "has another case for"
     if listed and listed.size is not None and listed.size != member.size:
         return f"has {member.size} bytes of"
+    if listed and listed.size is None and has_sizes:
+        return "cannot be compared for"
     return member

@@ -168,7 +168,9 @@ class ExtractPlanner:
             return None
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         wanted = self._reuse.wanted(chunk, groups)
-        since = max(filter(None, [self._now - age, last_taken(self._selected, partition)]))
+        # Jobs have the server's time; this machine's clock may be behind.
+        now = self._client.server_time.at(self._client.clock.now())
+        since = max(filter(None, [now - age, last_taken(self._selected, partition)]))
         return self._existing.newest(partition["account_id"], wanted, since)
 
     def _is_left_over(self, extract: Extract, job: NeededJob) -> bool:

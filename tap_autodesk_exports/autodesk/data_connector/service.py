@@ -208,7 +208,7 @@ class DataConnectorService:
         at = instant(asked_at)
         if at is None:
             return None
-        age = self._data_connector.clock.now() - at
+        age = self._data_connector.server_time.age(instant(request.created_at), at)
         if job and STATUSES.get(job.status) is not Status.PENDING:
             is_successful = COMPLETION_STATUSES.get(job.completion_status) is Status.READY
             of_this_state = _description(dataclasses.replace(wanted, asked_at=asked_at))

@@ -85,7 +85,9 @@ class DataConnectorSource(Source):
         """Name the extracts that the tables need, for each account."""
         self._selected = selected
         self._tables = [cast("TableDataset", each.dataset) for each in selected]
-        if any(table.is_dated for table in self._tables):
+        if self._settings.data_connector_extract == "auto" or any(
+            table.is_dated for table in self._tables
+        ):
             self._ask_the_time()
         planner = ExtractPlanner(self._context, self.client, self._existing, self._quota, selected)
         status = self._settings.data_connector_project_status
@@ -99,7 +101,7 @@ class DataConnectorSource(Source):
         return plan
 
     def _ask_the_time(self) -> None:
-        """Have the server answer once before date ranges are made, which end now."""
+        """Have the server answer once before date ranges are made and ages are told from now."""
         for account in self.accounts:
             with contextlib.suppress(TapError):  # it fails again where it is needed
                 self._existing.look(account)

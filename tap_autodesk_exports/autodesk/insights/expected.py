@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.autodesk.expected import fields_of
+from tap_autodesk_exports.autodesk.expected import fields_of, page_of
 from tap_autodesk_exports.autodesk.insights.listings import LISTINGS
 
 if TYPE_CHECKING:
@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 _CONTEXTS, _EXPORTS = LISTINGS
 _EXPORT = fields_of(
     _EXPORTS,
-    id="text",
-    status="text",
-    reports="list",
-    downloads="list?",
-    downloads__type="text?",
-    downloads__downloadURL="text?",
+    downloads="objects",
+    downloads__type="text",
+    downloads__downloadURL="text",
 )
 
 EXPECTED: dict[str, Fields] = {
-    "GET /contexts": fields_of(_CONTEXTS, contextId="text", reportingBenefits="list"),
-    "GET /exports": _EXPORT,
+    "GET /contexts": fields_of(_CONTEXTS),
+    "GET /exports": page_of("exports") | _EXPORT,
     "GET /exports/:id": _EXPORT,
     "POST /exports": _EXPORT,
 }

@@ -8,13 +8,12 @@ of one report; so files are distinguished by their headers.
 from __future__ import annotations
 
 import dataclasses
-import filecmp
 import itertools
 import logging
 import operator
 from typing import TYPE_CHECKING
 
-from tap_autodesk_exports.files.combine import combine
+from tap_autodesk_exports.files.combine import combine, has_rows, is_copy
 from tap_autodesk_exports.files.csv_dialect import read_header, rows, write_row
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.files.headers import with_the_reports_header
@@ -87,7 +86,7 @@ def report_file(  # noqa: PLR0913
         FileError: A file may have been fetched twice in place of another one.
     """
     found = [expected & {rename(n) for n in read_header(each.path).names} for each in downloads]
-    is_empty = [each.is_json and not _has_rows(each.path) for each in downloads]
+    is_empty = [each.is_json and not has_rows(each.path) for each in downloads]
     if any(names and not empty for names, empty in zip(found, is_empty, strict=True)):
         # All expected columns were given to an empty list, and rows may have few of them.
         downloads = list(itertools.compress(downloads, map(operator.not_, is_empty)))
@@ -106,7 +105,7 @@ def report_file(  # noqa: PLR0913
                 f"File '{each.name}' of the export has {len(names)} of the report's columns and is "
                 "left aside.",
             )
-        elif any(_is_copy(each.path, other) for other in taken):
+        elif any(is_copy(each.path, other) for other in taken):
             if not are_distinct:
                 raise FileError(each.path, FETCHED_TWICE)
             log(
@@ -116,15 +115,6 @@ def report_file(  # noqa: PLR0913
         else:
             taken.append(each.path)
     return ReportFile(combine(taken, folder / "report.csv", rename), tuple(aside))
-
-
-def _is_copy(path: Path, other: Path) -> bool:
-    """Tell whether two files hold the same rows, and some."""
-    return _has_rows(path) and filecmp.cmp(path, other, shallow=False)
-
-
-def _has_rows(path: Path) -> bool:
-    return path.stat().st_size > read_header(path).end
 
 
 def with_team_ids(path: Path, teams: Teams, rename: Callable[[str], str], target: Path) -> Path:

@@ -86,10 +86,10 @@ class InsightsSource(Source):
         From the bookmark less the look-back, or from the start date.
         """
         has_new_teams = self._covered.has_new(bookmarks, partition)
+        now = self._context.earlier.now()  # a clock that differs is warned of in any case
         if not dataset.is_dated:
             return [None]
         lookback = dt.timedelta(days=self._settings.lookback_days)
-        now = self._context.earlier.now()
         # Up to its bookmark, only the other teams are loaded.
         position = None if has_new_teams else bookmarks.position(partition)
         start, end = self._settings.period(now, position, lookback)
@@ -129,6 +129,7 @@ class InsightsSource(Source):
         spec = finished.pending.spec
         is_json = spec.body["outputFormat"] == "JSON"
         aside: list[int] = []
+        copies: list[int] = []
         downloads = []
         for number, file in enumerate(finished.files):
             into = folder / f"{number}"
@@ -140,6 +141,7 @@ class InsightsSource(Source):
                 expected=expected,
                 rename=rename,
                 left_aside=aside.append,
+                copies=copies.append,
             )
             downloads.append(Download(file.name, path, is_json))
         are_distinct = self.service.are_distinct(finished)
@@ -155,6 +157,12 @@ class InsightsSource(Source):
                 logging.WARNING if may_have_rows else logging.INFO,
                 f"Sheet {position} of an export of '{dataset.name}' does not have the report's "
                 "columns and is left aside.",
+            )
+        for position in copies:
+            self._log_once(
+                logging.WARNING,
+                f"Sheet {position} of an export of '{dataset.name}' is the same as another one and "
+                "is left aside.",
             )
         if names := [*report.left_aside, *(f"sheet {position}" for position in may_have_rows)]:
             self._left_aside[dataset.name] = ", ".join(names)

@@ -166,6 +166,7 @@ class TokenFlex:
 
     def __init__(self, context: ApiContext) -> None:
         self.clock = context.clock
+        self.server_time = context.server_time
         self.http = ApiClient(
             api=Api.TOKENFLEX,
             title=TITLE,

@@ -45,6 +45,11 @@ def _letters(name: str) -> str:
 _KNOWN = frozenset(_letters(name) for name in (*CATEGORIES, *LEGACY))
 
 
+def is_other_spelling(category: str) -> bool:
+    """Tell whether a name is an older one, or another spelling, of a documented category."""
+    return category not in CATEGORIES and _letters(category) in _KNOWN
+
+
 @dataclasses.dataclass(frozen=True)
 class LastUsages:
     """What was used and processed last in a contract.
@@ -95,8 +100,8 @@ class Contracts:
         if chosen := self._settings.tokenflex_contract_numbers:
             return named(chosen, self.entries, "contractNumber", _none_of_the_users)
         lookback = dt.timedelta(days=self._settings.lookback_days)
+        contracts = read_each(self.entries, Contract.read)  # which says the server's time as well
         since = (self._now() - lookback).date()
-        contracts = read_each(self.entries, Contract.read)
         found = tuple(
             contract.number
             for contract in contracts.items

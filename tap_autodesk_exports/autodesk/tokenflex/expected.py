@@ -16,8 +16,6 @@ _YEAR_FIELDS = {
     for name, kind in fields_of(_YEARS).items()
     if name not in {"contractNumber", "multiyearProvisionedTokens"}
 }
-_REQUEST = fields_of(_REQUESTS, requestKey="text", requestStatus="text", downloadUrl="text?")
-del _REQUEST["contractNumber"]
 
 
 def _without_number(fields: dict[str, str]) -> dict[str, str]:
@@ -25,20 +23,24 @@ def _without_number(fields: dict[str, str]) -> dict[str, str]:
     return {name: kind for name, kind in fields.items() if name != "contractNumber"}
 
 
+_READY = _without_number(fields_of(_REQUESTS, downloadUrl="text", scheduleId="text?"))
+_REQUEST = {**_READY, "downloadUrl": "text?", "downloadUrlExpireDate": "date-time?"}
+"""Links are there once the export is ready."""
+
 EXPECTED: dict[str, Fields] = {
-    "GET /contract": fields_of(_CONTRACTS, contractNumber="text", isActive="boolean"),
+    "GET /contract": fields_of(_CONTRACTS),
     "GET /contract/:id": {
         **fields_of(_CONTRACTS),
-        "multiyearProvisionedTokens": "number?",
-        "contractYears": "list?",
+        "multiyearProvisionedTokens": "number",
+        "contractYears": "objects",
         **_YEAR_FIELDS,
     },
     "GET /contract/:id/enrichment": {"(entry)": "text"},
-    "GET /usage/:id/summary": _without_number(fields_of(_SUMMARY)),
-    "GET /usage/:id/last": _without_number(fields_of(_LAST, usageCategory="text")),
+    "GET /usage/:id/summary": _without_number(fields_of(_SUMMARY, contractYear="number or text")),
+    "GET /usage/:id/last": _without_number(fields_of(_LAST)),
     "GET /export/:id/requests": _REQUEST,
     "GET /export/:id/requests/:id": _REQUEST,
-    "POST /export/:id/requests": _REQUEST,
-    "POST /export/:id/requests/:id/refreshUrl": {**_REQUEST, "downloadUrl": "text"},
-    "POST /export/:id/requests/:id/retry": _REQUEST,
+    "POST /export/:id/requests": {**_REQUEST, "readFlag": "text?"},
+    "POST /export/:id/requests/:id/refreshUrl": _READY,
+    "POST /export/:id/requests/:id/retry": {**_REQUEST, "readFlag": "text?"},
 }

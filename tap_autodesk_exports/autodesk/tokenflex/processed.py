@@ -6,7 +6,8 @@ passed. What was seen is in the bookmark under `processed`, and from which day o
 read then under `read_from`: a longer look-back reads every category.
 
 Only a category that is listed, in the documented spelling and with days that can be read, is ever
-left out: what the list does not say is no news of it either way.
+left out: what the list does not say is no news of it either way. Where the list has another
+spelling beside the documented one, that may be of any category, and none is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, cast
 
+from tap_autodesk_exports.autodesk.tokenflex.contracts import is_other_spelling
 from tap_autodesk_exports.clock import canonical, instant
 
 if TYPE_CHECKING:
@@ -105,7 +107,10 @@ class Processed:
         settled = seen - DAY
         last = self._contracts.last(number)
         found: dict[str, str] = {}
-        for category in categories if last.is_whole else ():
+        is_clear = last.is_whole and not any(
+            is_other_spelling(entry.category) for entry in last.entries
+        )
+        for category in categories if is_clear else ():
             entries = [entry for entry in last.entries if entry.category == category]
             if entries and all(
                 entry.used and entry.processed and entry.used < end and entry.processed < settled

@@ -16,7 +16,7 @@ from tap_autodesk_exports.autodesk.availability import of_one_export
 from tap_autodesk_exports.autodesk.http import ApiError, NotFound
 from tap_autodesk_exports.autodesk.shared_list import Freshness, SharedList
 from tap_autodesk_exports.autodesk.tokenflex.client import Request
-from tap_autodesk_exports.clock import canonical
+from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.exports.export import (
     YOUNG,
     ExportFile,
@@ -84,7 +84,8 @@ class TokenFlexService:
 
     def find_lost(self, pending: PendingExport, known: Sequence[str]) -> str | None:
         """Return the request whose file name is the one that was sent."""
-        day = dt.datetime.fromisoformat(pending.asked_at).date()
+        asked_at = dt.datetime.fromisoformat(pending.asked_at)
+        day = self._tokenflex.server_time.at(asked_at).date()
         entries = self._tokenflex.requests(pending.spec.owner, day - DAY, day + 2 * DAY)
         for request in _read(entries):
             is_it = _plain(request.file_name) == _plain(_name_of(pending))
@@ -124,7 +125,8 @@ class TokenFlexService:
         longest = {Status.PENDING: DAY}
         if is_unloaded and (name["base"] or "") == wanted.base:
             longest[Status.READY] = self._young
-        if status not in longest or self._tokenflex.clock.now() - asked_at >= longest[status]:
+        age = self._tokenflex.server_time.age(instant(request.date), asked_at)
+        if status not in longest or age >= longest[status]:
             return None
         spec = _with_its_dates(wanted.spec, name["start"], name["end"], asked_at)
         if spec is None:
@@ -154,7 +156,7 @@ class TokenFlexService:
         )
 
     def _newest(self, contract: str) -> list[Any]:
-        today = self._tokenflex.clock.now().date()
+        today = self._tokenflex.server_time.at(self._tokenflex.clock.now()).date()
         return self._tokenflex.requests(contract, today - DAY, today + DAY)
 
     def retry(self, pending: PendingExport) -> bool:

@@ -163,7 +163,8 @@ class TokenFlexSource(Source):
             msg = f"{TITLE} answered contract {number} without contract years"
             raise UnexpectedAnswer(msg)
         since = start - YEAR
-        for year in found.items:
+        # In which order they are answered is not documented, and a bookmark moves with each.
+        for year in sorted(found.items, key=lambda year: year.start):
             begins, ends = year.start, year.end
             if begins < end and ends + DAY > since:
                 window = Window(f"year {year.year}", begins, min(ends + DAY, end))

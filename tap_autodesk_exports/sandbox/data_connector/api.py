@@ -281,6 +281,9 @@ class DataConnector(DataConnectorBehaviour):
             _refuse(400, "The request body holds what cannot be changed.")
         now = self._services.clock.now()
         changed = self._read(account, {**request.body, **body}, now)
+        before = dataclasses.replace(request)
+        for job in request.jobs:  # a job stays what it was requested for
+            job.request = before if job.request is request else job.request
         request.body, request.groups, request.projects, request.updated = (
             changed.body, changed.groups, changed.projects, now,
         )  # fmt: skip

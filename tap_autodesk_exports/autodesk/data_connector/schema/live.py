@@ -59,8 +59,8 @@ def published(api_url: str, known_groups: set[str]) -> dict[str, Tables]:
             is documented.
     """
     index = _get(f"{api_url}/data-connector/v1/doc", {}).text
-    found = re.findall(r"[?&;]name=([^&\"'<>\s]+)", index)
-    named = {name for text in found if "_" not in (name := unquote(text).lower())} - {CHANGES}
+    texts = re.findall(r"[?&;]name=([^&\"'<>\s]+)", index)
+    named = {name for text in texts if "_" not in (name := unquote(text).lower())} - {CHANGES}
     groups = sorted(named | known_groups)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         schemas = threads.map(
@@ -69,7 +69,10 @@ def published(api_url: str, known_groups: set[str]) -> dict[str, Tables]:
             ),
             groups,
         )
-        return {group: tables for group, tables in zip(groups, schemas, strict=True) if tables}
+        found = {group: tables for group, tables in zip(groups, schemas, strict=True) if tables}
+    if known_groups and not found:  # what was taken for the index may be some other page
+        raise SchemaError(_unreadable("/doc"))
+    return found
 
 
 def changes(api_url: str, after: str) -> list[tuple[str, dict[str, Any]]]:
@@ -123,7 +126,10 @@ def _schema(api_url: str, group: str, *, is_named: bool, is_known: bool) -> Tabl
     answer = _get(url, {"name": group, "format": "json"}, refusal_is_fine=not must)
     if answer.ok:
         try:
-            return _tables(read_json(answer.content))
+            if tables := _tables(read_json(answer.content)):
+                return tables
+            if must:  # nothing says that it has gone
+                raise SchemaError(_unreadable(f"/doc/schema?name={group}"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if is_known:
                 raise SchemaError(_unreadable(f"/doc/schema?name={group}")) from error
@@ -137,7 +143,13 @@ def _schema(api_url: str, group: str, *, is_named: bool, is_known: bool) -> Tabl
 
 
 def _tables(document: Any) -> Tables:  # noqa: ANN401
-    """Read `{table: {column: {data_type, ordinal_position, …}}}`."""
+    """Read `{table: {column: {data_type, ordinal_position, …}}}`.
+
+    Raises:
+        ValueError: A table has no columns. Other errors where it has another form.
+    """
+    if not all(document.values()):
+        raise ValueError
     return {
         table: {
             name: str(column["data_type"])
