@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
 
+UNCERTAIN = dt.timedelta(seconds=5)
+"""A `Date` is written to the second, and an answer takes its time."""
+
 
 class ServerTime:
     """How the server's clock differs from this machine's.
@@ -31,6 +34,15 @@ class ServerTime:
         if said := http_date(date):
             self.ahead = said - self._clock.now()
 
+    def now(self) -> dt.datetime:
+        """Return what the server's clock shows now.
+
+        Where it differs by no more than comes of the form and the way of a `Date`, that is the time
+        of this machine, which is known to less than a second.
+        """
+        now = self._clock.now()
+        return now if abs(self.ahead) <= UNCERTAIN else self.at(now)
+
     def at(self, instant: dt.datetime) -> dt.datetime:
         """Return what the server's clock shows when this machine's shows an instant."""
         return instant + self.ahead
@@ -42,8 +54,7 @@ class ServerTime:
             said: When, as the server says; None where it does not.
             noted: When, as this machine noted, whose clock may have been another one then.
         """
-        now = self._clock.now()
-        return self.at(now) - said if said else now - noted
+        return self.now() - said if said else self._clock.now() - noted
 
 
 def http_date(text: str | None) -> dt.datetime | None:

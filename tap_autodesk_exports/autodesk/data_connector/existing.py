@@ -220,7 +220,7 @@ class ExistingExtracts:
 
     def _is_yet_to_come(self, job: Job) -> bool:
         """Tell whether a job says that it began later than now: then its dates mean nothing."""
-        now = self._client.server_time.at(self._client.clock.now())
+        now = self._client.server_time.now()
         return _taken(job) - now > CLOCKS_DIFFER
 
     def _has_files(self, account: str, job: Job) -> bool:

@@ -168,8 +168,7 @@ class ExtractPlanner:
             return None
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         wanted = self._reuse.wanted(chunk, groups)
-        # Jobs have the server's time; this machine's clock may be behind.
-        now = self._client.server_time.at(self._client.clock.now())
+        now = self._client.server_time.now()  # jobs have its time
         since = max(filter(None, [now - age, last_taken(self._selected, partition)]))
         return self._existing.newest(partition["account_id"], wanted, since)
 

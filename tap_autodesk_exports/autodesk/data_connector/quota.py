@@ -120,7 +120,7 @@ class JobQuota:
     # Counted
 
     def _now(self) -> dt.datetime:
-        return self._client.server_time.at(self._client.clock.now())
+        return self._client.server_time.now()
 
     def _soon(self) -> dt.datetime:
         return self._now() - DAY + SOON

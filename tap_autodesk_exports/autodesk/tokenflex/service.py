@@ -156,7 +156,7 @@ class TokenFlexService:
         )
 
     def _newest(self, contract: str) -> list[Any]:
-        today = self._tokenflex.server_time.at(self._tokenflex.clock.now()).date()
+        today = self._tokenflex.server_time.now().date()
         return self._tokenflex.requests(contract, today - DAY, today + DAY)
 
     def retry(self, pending: PendingExport) -> bool:
