@@ -541,6 +541,51 @@ def test_nor_does_it_where_a_team_joins_all_others(server, monkeypatch):
     assert {row["window_end"][:10] for row in run.records(stream)} == {"2026-03-01"}
 
 
+@pytest.mark.parametrize("joins", ["all others", "one by one"])
+def test_but_the_whole_of_other_teams_holds_back_no_part_of_a_month(server, monkeypatch, joins):
+    """What replaces no row is loaded up to the end date."""
+    stream = "insights_usage_report"
+    world = server.data_connector.tables[server.account_id].world
+    one = {
+        **ALL_TEAMS,
+        "insights_export_scope": "per_team",
+        "insights_team_ids": [world.teams[1].id],
+    }
+    before, after = (ALL_TEAMS, one) if joins == "one by one" else (one, ALL_TEAMS)
+    if before is ALL_TEAMS:
+        lose_reporting(server, monkeypatch, 1)
+    first = in_process.run(server, before, stream)
+    assert first.code == 0, first.stderr
+    monkeypatch.undo()
+    if after is ALL_TEAMS:
+        lose_reporting(server, monkeypatch, 1)
+    server.clock.advance(DAY)
+    ending = {**after, "end_date": "2026-03-10"}
+    run = in_process.run(server, ending, stream, state=first.state)
+    assert run.code == 0, run.stderr
+    ends = {row["window_end"][:10] for row in run.records(stream)}
+    assert ends == {"2026-03-01", "2026-03-10"}
+
+
+@pytest.mark.parametrize("stream", ["insights_usage", "insights_usage_report"])
+def test_a_team_that_joins_during_an_earlier_end_date_is_read_whole_after_it(
+    server, monkeypatch, stream
+):
+    config = {**ALL_TEAMS, "lookback_days": 5}
+    lose_reporting(server, monkeypatch, 1)
+    first = in_process.run(server, config, stream)
+    monkeypatch.undo()
+    server.clock.advance(DAY)
+    earlier = {**config, "end_date": "2026-03-10"}
+    partly = in_process.run(server, earlier, stream, state=first.state)
+    assert (first.code, partly.code) == (0, 0), partly.stderr
+    server.clock.advance(DAY)
+    run = in_process.run(server, config, stream, state=partly.state)
+    assert run.code == 0, run.stderr
+    whole = in_process.run(server, config, stream)
+    assert run.table(stream).keys() == whole.table(stream).keys()
+
+
 @pytest.mark.parametrize("stream", ["insights_usage", "insights_usage_report"])
 def test_a_run_in_the_first_instant_of_a_month(server, stream):
     config = {"apis": ["insights"], "start_date": "2026-04-15"}

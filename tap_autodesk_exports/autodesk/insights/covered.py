@@ -63,32 +63,40 @@ class Covered:
             state[TEAMS] = sorted(self._teams)
         return not self._teams <= {*state[TEAMS]}
 
-    @staticmethod
-    def goes_beyond(bookmarks: Bookmarks, partition: Mapping[str, str], end: dt.datetime) -> bool:
+    def goes_beyond(
+        self, bookmarks: Bookmarks, partition: Mapping[str, str], end: dt.datetime
+    ) -> bool:
         """Tell whether rows of a partition's teams are loaded up to later than an end.
 
         They may have been loaded with those of all teams, one by one, or through another filter:
-        the keys of the rows are the same.
+        the keys of the rows are the same. Rows of other teams alone say nothing.
         """
-        team = partition.get(TEAM_ID)
+        wanted = {partition[TEAM_ID]} if TEAM_ID in partition else self._teams
         contexts = ({}, *(state["context"] for state in bookmarks.states.known_partitions()))
-        alike = (c for c in contexts if team is None or c.get(TEAM_ID) in {None, team})
-        return any(at > end for at in map(bookmarks.position, alike) if at)
+        for context in contexts:
+            of_all = bookmarks.states.of(context).get(OWNERS) or wanted
+            owners = [context[TEAM_ID]] if TEAM_ID in context else of_all
+            at = bookmarks.position(context)
+            if at and at > end and not wanted.isdisjoint(owners):
+                return True
+        return False
 
     def remember(
         self, dataset: str, load: Load, finished: FinishedExport, state: dict[str, Any]
     ) -> None:
         """Note the teams in the bookmark of all: as read up to there with the last of the exports.
 
-        Not where one of them is of an earlier run, which may have seen other teams: then all of it
-        is read again.
+        Not where that ends before the bookmark, as an earlier end date has it, nor where one of
+        them is of an earlier run, which may have seen other teams: then all of it is read again.
         """
         if TEAM_ID in load.partition:
             return
         if finished.pending.asked_at < self._begun:
             self._older.add(dataset)
         state[OWNERS] = sorted(self._teams.union(state.get(OWNERS) or ()))
-        if self._loads[dataset][-1] is load and dataset not in self._older:
+        position, end = state.get("replication_key_value"), load.spec.end
+        is_behind = bool(position and end and end < position)
+        if self._loads[dataset][-1] is load and dataset not in self._older and not is_behind:
             state[TEAMS] = sorted(self._teams)
 
 
