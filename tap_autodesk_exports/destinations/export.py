@@ -22,7 +22,7 @@ from tap_autodesk_exports.loading.bookmarks import DictStates
 from tap_autodesk_exports.loading.dataset import Selected
 from tap_autodesk_exports.loading.listing import Listing
 from tap_autodesk_exports.loading.personal import hashed_schema, hashing_of
-from tap_autodesk_exports.loading.restart import forget
+from tap_autodesk_exports.loading.restart import forget, note_rows
 from tap_autodesk_exports.tables.layout import type_of
 from tap_autodesk_exports.tables.numbers import DECIMAL, ParquetNumbers
 from tap_autodesk_exports.tables.types import Column, Type
@@ -190,6 +190,7 @@ class Export:
             selected, schema=schema, has_versions=is_snapshot, may_replace=True
         )
         if self._full_refresh:
+            note_rows(selected.bookmarks)
             forget(bookmark)
             version = time.time_ns() // 1_000_000
             selected.bookmarks.restart(version, selected.identity.mark_of_any())

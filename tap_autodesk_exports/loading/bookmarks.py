@@ -8,8 +8,8 @@ filtered; `unbroken_from` where a later `start_date` left a gap before it; `last
 is dated, since two runs may end at the same date, and of what is loaded again; `export_id` and
 `taken_at` of a snapshot that was sent; `columns`, the mark of those that were; `version_is_open`
 where its rows were sent and ACTIVATE_VERSION was not; `owners` where one has the rows of several,
-such as of all teams; `replaced_until` where the rows end that a new version replaces. A `Source`
-may add others.
+such as of all teams; `replaced_until` where the rows end that a new version replaces, and
+`replaces_rows` where it replaces any. A `Source` may add others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import ConfigurationError
 from tap_autodesk_exports.exports.export import Loaded
+from tap_autodesk_exports.loading.identity import is_of_no_row
 from tap_autodesk_exports.loading.starts import Starts
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ VERSION_IS_OPEN = "version_is_open"
 """Marks a bookmark whose rows were sent, and ACTIVATE_VERSION was not, because others failed."""
 IDENTITY, REPLACING = "identity", "replacing"
 LAST_EXPORT, TAKEN = "last_export_id", "taken_at"
-OWNERS, UNTIL = "owners", "replaced_until"
-_KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS})
+OWNERS, UNTIL, REPLACES_ROWS = "owners", "replaced_until", "replaces_rows"
+_KEPT = frozenset({"context", "start", "partitions", TAKEN, OWNERS, REPLACES_ROWS})
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
 
 State = dict[str, Any]
@@ -258,8 +259,7 @@ class Bookmarks:
         end = newest if replication.is_filtered else spec.end
         if replication.is_dated and spec.start:
             self.starts.note(state, partition, spec.start, before)
-        state["columns"] = self._selection
-        state[TAKEN] = finished.taken_at
+        state.update({"columns": self._selection, TAKEN: finished.taken_at})
         if replication.is_dated:
             state[LAST_EXPORT] = finished.export_id
         if replication.method == INCREMENTAL and end:
@@ -321,7 +321,8 @@ class Bookmarks:
         value = state.get("replication_key_value")
         is_loaded = bool(value) and (self._can_be(value) or bool(state.get(IDENTITY)))
         # What is read by date and whole each time has neither: it has the columns that were sent.
-        return is_loaded or bool(state.get("export_id") or state.get("columns"))
+        is_loaded = is_loaded or bool(state.get("export_id") or state.get("columns"))
+        return is_loaded and not is_of_no_row(state.get(IDENTITY))
 
     @property
     def replacing(self) -> int:

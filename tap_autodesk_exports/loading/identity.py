@@ -167,6 +167,12 @@ class Identity:
         return None
 
 
+def is_of_no_row(mark: str | None) -> bool:
+    """Tell whether a mark says that no file with rows was there yet."""
+    _, *parts = _parts(mark or "")
+    return bool(parts) and all(not part or part[0].endswith(UNSEEN) for part in parts)
+
+
 def _named(name: str, schema: TableSchema) -> str:
     """Return a column's name with what else of it a key depends on."""
     if schema.is_hashed(name) and schema.hashing:

@@ -21,7 +21,12 @@ from tap_autodesk_exports.files.csv_dialect import read_header
 from tap_autodesk_exports.files.errors import FileError
 from tap_autodesk_exports.loading.differences import Differences
 from tap_autodesk_exports.loading.identity import CHANGED, IdentityChanged
-from tap_autodesk_exports.loading.restart import NOT_REPLACED, reaches, replaces_until
+from tap_autodesk_exports.loading.restart import (
+    NOT_REPLACED,
+    reaches,
+    replaces_rows,
+    replaces_until,
+)
 from tap_autodesk_exports.tables.table import Table
 from tap_autodesk_exports.tables.types import Column
 from tap_autodesk_exports.workspace import full_disk_told
@@ -106,6 +111,8 @@ class Loader:
         self._engine = engine
         self._start_date = start_date
         self._without_file: str | None = None
+        self._awaited: str | None = None
+        self._has_file = False
         self._differences = Differences(selected)
 
     def load(self) -> Iterator[Record]:
@@ -156,7 +163,7 @@ class Loader:
         if loads and (whole or replaces) and complete and self._is_whole(loads):
             self._activate(loads)
         elif replaces and not failed:
-            self._sink.fail(NotFinished(NOT_REPLACED))
+            self._replace_later(loads)
 
     def _activate(self, loads: Iterable[Load]) -> None:
         self._sink.activate_version()
@@ -167,11 +174,23 @@ class Loader:
             self._bookmarks.end_replacing()
         self._sink.state()
 
+    def _replace_later(self, loads: Sequence[Load]) -> None:
+        """Say that a version is not complete, or end one that has no file, nor rows to replace."""
+        is_there = any(replaces_rows(self._bookmarks, load.partition) for load in loads)
+        if is_there or self._has_file or not self._without_file:
+            self._sink.fail(NotFinished(NOT_REPLACED))
+            return
+        self._bookmarks.end_replacing()
+        self._sink.state()
+
     def _is_whole(self, loads: Iterable[Load]) -> bool:
         """Tell whether all rows that there are were loaded, so that the others are gone."""
         why = self._source.incomplete(self._dataset)
-        if self._without_file:
-            why = f"export {self._without_file} has no file of it"
+        lacking = self._awaited
+        if not (self._bookmarks.replacing and self._has_file):  # else there are no rows of it
+            lacking = lacking or self._without_file
+        if lacking:
+            why = f"export {lacking} has no file of it"
         else:
             why = why or self._source.left_out(self._selected, loads)
         if why:
@@ -209,15 +228,13 @@ class Loader:
             if not whole and self._bookmarks.is_loaded(load.partition, finished):
                 logger.debug("%s: %s was loaded before; not sent again.", name, finished.export_id)
             else:
-                if self._selected.has_versions:
-                    self._bookmarks.open_version(load.partition)
                 try:
                     newest = yield from self._send(load, finished, whole=whole)
                 except OF_AN_EXPORT as error:
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
         except NoTable:  # also of a newer export, where an earlier run had left this one pending
-            self._without_file = finished.export_id
+            self._awaited = finished.export_id
             logger.warning("%s: later runs ask for these days again.", name)
             with self._schedule.lock:
                 self._schedule.settle(load)
@@ -256,9 +273,12 @@ class Loader:
                     raise NoTable(msg)
                 self._without_file = finished.export_id
                 return None
+            self._has_file = True
             with self._table(path, finished) as table:
                 self._differences.before(table, path.name)
                 mark = self._mark(load, table, whole=whole)
+                if self._selected.has_versions:
+                    self._bookmarks.open_version(load.partition)
                 yield from self._sink.rows(table, self._bookmarks.after(load.partition))
                 self._differences.after(table, path.name)
                 self._bookmarks.note_identity(load.partition, mark)
@@ -356,11 +376,11 @@ def _waits(
     """Tell whether a table of which an export has no file is asked for again for its days.
 
     Where it had files, and as long as one request holds the days since, because a table that is
-    gone for good must cost no more. One that is being replaced waits in any case: the rows that are
-    there would be removed, and none would come in their place.
+    gone for good must cost no more. One that is being replaced waits where rows are there, which
+    would be removed, and none would come in their place.
     """
     if bookmarks.replacing:
-        return True
+        return replaces_rows(bookmarks, load.partition)
     position, end = bookmarks.position(load.partition), instant(finished.pending.spec.end)
     is_only_one = sum(each.partition == load.partition for each in loads) == 1
     return bool(is_only_one and position and end and end - position <= MISSED)

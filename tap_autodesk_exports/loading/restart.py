@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 
 from tap_autodesk_exports.clock import canonical, instant
 from tap_autodesk_exports.errors import TapError
-from tap_autodesk_exports.loading.bookmarks import LAST_EXPORT, TAKEN, UNTIL, DictStates
+from tap_autodesk_exports.loading.bookmarks import (
+    LAST_EXPORT,
+    REPLACES_ROWS,
+    TAKEN,
+    UNTIL,
+    DictStates,
+)
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from tap_autodesk_exports.loading.bookmarks import State, States
+    from tap_autodesk_exports.loading.bookmarks import Bookmarks, State, States
     from tap_autodesk_exports.loading.dataset import Load, Selected
 
 logger = logging.getLogger("tap-autodesk-exports")
@@ -67,8 +73,25 @@ def prepare(selected: Selected) -> IdentityChanged | None:
         why,
         f" from {start[:10]} on" if start else "",
     )
+    note_rows(bookmarks)
     bookmarks.restart(time.time_ns() // 1_000_000, identity.mark_of_any())
     return None
+
+
+def note_rows(bookmarks: Bookmarks) -> None:
+    """Note of which partitions a new version replaces rows, before what was loaded is forgotten."""
+    for context in ({}, *(state["context"] for state in bookmarks.states.known_partitions())):
+        state = bookmarks.states.of(context)
+        still = bookmarks.replacing and state.get(REPLACES_ROWS)
+        state[REPLACES_ROWS] = bool(still or bookmarks.has_rows(context))
+
+
+def replaces_rows(bookmarks: Bookmarks, partition: Mapping[str, str]) -> bool:
+    """Tell whether a new version may replace rows of whose a partition is."""
+    owner = next(iter(partition.values()), None)
+    states = (bookmarks.states.of({}), *bookmarks.states.known_partitions())
+    contexts = [each.get("context") or {} for each in states if each.get(REPLACES_ROWS)]
+    return any(not (owner and context) or owner in context.values() for context in contexts)
 
 
 def forget(bookmark: State) -> None:
@@ -77,7 +100,8 @@ def forget(bookmark: State) -> None:
     All that is loaded again comes from exports that are newer.
     """
     for state in [bookmark, *DictStates(bookmark).known_partitions()]:
-        kept = {name: state[name] for name in ("context", "partitions", TAKEN) if name in state}
+        names = ("context", "partitions", TAKEN, REPLACES_ROWS)
+        kept = {name: state[name] for name in names if name in state}
         kept[LAST_EXPORT] = state.get("export_id") or state.get(LAST_EXPORT)
         kept[UNTIL] = state.get("replication_key_value") or state.get(UNTIL)
         state.clear()

@@ -12,6 +12,7 @@ from support.sandbox_client import Client
 from tap_autodesk_exports.autodesk.data_connector import extracts
 from tap_autodesk_exports.sandbox import Sandbox, SandboxClock
 from tap_autodesk_exports.sandbox.data.rows import Snapshot
+from tap_autodesk_exports.sandbox.data.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -407,3 +408,40 @@ def test_a_table_is_not_taken_for_whole_without_an_account_that_was_loaded_befor
         server.clock.advance(2 * 86400)
         again = run(server, TABLE, data_connector_account_ids=[server.account_ids[0]])
         assert activated(again) == [TABLE]
+
+
+@pytest.mark.parametrize("kind", ["tap", "export"])
+@pytest.mark.parametrize("lacks", [[0], [1], [0, 1]], ids=str)
+@pytest.mark.parametrize("table", [TABLE, "cdcissues_issues", "activities_issues_activities"])
+def test_a_table_of_which_an_account_never_had_a_file_is_replaced(tmp_path, table, lacks, kind):
+    """Its missing file holds back nothing: there are no rows of it that could be lost."""
+    to = str(tmp_path / "x.duckdb")
+    hashed = {
+        "hash_columns": ["*.issue_id", "*.adsk_row_id", "*.activity_id"],
+        "hash_key": "k" * 32,
+    }
+    config: dict[str, Any] = {
+        **CONFIG,
+        "start_date": "2026-06-01",
+        "data_connector_max_age_hours": 0,
+        "data_connector_service_groups": [table.partition("_")[0]],
+    }
+    with Sandbox(
+        scale=0.05, accounts=2, projects=2, job_seconds=0, clock=SandboxClock(NOW)
+    ) as server:
+        api = server.data_connector
+        without = {name: each for name, each in api.registry.items() if name != table}
+        for at in lacks:
+            account = server.account_ids[at]
+            api.tables[account] = Tables(api.tables[account].world, without)
+        state: Any = None
+        for now, is_refreshed in ((config, False), ({**config, **hashed}, False), (config, True)):
+            if kind == "export":
+                done = exported.export(server, to, table, config=now, full_refresh=is_refreshed)
+                assert done.code == 0, done.log
+            elif not is_refreshed:
+                sent = in_process.run(server, now, table, state=state)
+                assert sent.code == 0, sent.stderr
+                assert activated(sent) or now is config or len(lacks) > 1
+                state = sent.state
+            server.clock.advance(86400)
