@@ -231,6 +231,8 @@ class Loader:
                 try:
                     newest = yield from self._send(load, finished, whole=whole)
                 except OF_AN_EXPORT as error:
+                    if isinstance(error, NoTable) and not self._bookmarks.replacing:
+                        raise  # the next run asks for it in any case
                     finished = self._schedule.another(load, finished, error)
                     newest = yield from self._send(load, finished, whole=whole)
         except NoTable:  # also of a newer export, where an earlier run had left this one pending

@@ -198,6 +198,22 @@ def test_a_table_that_is_gone_for_good_is_not_waited_for_and_costs_no_job(server
     assert len(server.exports) <= 16
 
 
+def test_a_table_without_a_file_ends_no_run_with_an_error_where_extracts_outlast_runs():
+    table, other = "activities_issues_activities", "activities_admin_activities"
+    config = {"start_date": "2026-06-10", "export_timeout_minutes": 1}
+    with Sandbox(scale=0.1, job_seconds=4000, clock=SandboxClock(NOW)) as server:
+        registry = server.data_connector.registry
+        server.data_connector.change_schema({n: t for n, t in registry.items() if n != table})
+        state, codes = None, []
+        for _ in range(6):
+            done = run(server, table, other, state=state, **config)
+            codes.append(done.code)
+            state = done.state
+            server.clock.advance(86400)
+        assert codes == [1, 0] * 3  # requested, loaded
+        assert len(server.exports) == 3
+
+
 HASHED = {
     "hash_columns": ["activities_issues_activities.activity_id", "cdcissues_issues.adsk_row_id"],
     "hash_key": "k" * 32,
