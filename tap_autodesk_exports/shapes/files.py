@@ -70,7 +70,12 @@ def _long_cells() -> Iterator[None]:
 
 
 def shape_of(
-    path: Path, folder: Path, expected: Collection[str], rename: Callable[[str], str]
+    path: Path,
+    folder: Path,
+    expected: Collection[str],
+    rename: Callable[[str], str],
+    *,
+    json: bool = False,
 ) -> FileShape:
     """Return the shape of a file.
 
@@ -79,6 +84,7 @@ def shape_of(
         folder: Where a CSV file may be written that is made of it.
         expected: Names of the columns by which a sheet is recognised.
         rename: Name in a header -> name of the column.
+        json: Whether JSON was requested.
     """
     shape = FileShape(str(kind_of(path)), path.stat().st_size)
     with path.open("rb") as file:
@@ -88,7 +94,7 @@ def shape_of(
         file.seek(-1, 2) if shape.size else None
         shape.ends_with_line_end = file.read(1) in {b"\n", b"\r"}
     try:
-        table = as_csv(path, folder, expected=expected, rename=rename)
+        table = as_csv(path, folder, json=json, expected=expected, rename=rename)
     except TapError as error:
         shape.problem = type(error).__name__
         return shape

@@ -226,7 +226,8 @@ class _Visitor:
 
     def _note(self, name: str, path: Path, dataset: Dataset, folder: Path) -> bool:
         """Note a file; tell whether it is the table, and no file beside it."""
-        shape = shape_of(path, folder, set(dataset.columns), dataset.rename)
+        is_json = self._api is Api.INSIGHTS and self._settings.insights_output_format == "JSON"
+        shape = shape_of(path, folder, set(dataset.columns), dataset.rename, json=is_json)
         self._seen.files[name] = shape
         if dataset.rename is not str and not shape.problem:
             matching = {dataset.rename(column) for column in shape.columns} & set(dataset.columns)

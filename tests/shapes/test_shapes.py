@@ -64,6 +64,16 @@ def test_the_sandbox_answers_as_this_release_expects(shapes):
     assert day["forms"]["day_used"] == ["9999-99-99"]
 
 
+@pytest.mark.parametrize("wanted", ["CSV", "EXCEL", "JSON"])
+@pytest.mark.parametrize("scope", ["per_team", "all_teams"])
+def test_so_do_its_files_in_every_format(server, wanted, scope):
+    config = {"insights_output_format": wanted, "insights_export_scope": scope}
+    settings = Settings.from_config({**server.settings(), "apis": ["insights"], **config})
+    seen = visit(settings, SandboxTime(server), with_exports=True, minutes=1)
+    assert seen.differences == seen.failures == []
+    assert seen.files["insights_users file 1"].rows_seen > 0
+
+
 @pytest.mark.parametrize(
     ("fault", "difference"),
     [
