@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_autodesk_exports.clock import Clock
 
+A_SECOND = dt.timedelta(seconds=1)
 UNCERTAIN = dt.timedelta(seconds=5)
 """A `Date` is written to the second, and an answer takes its time."""
 
@@ -43,6 +44,10 @@ class ServerTime:
         now = self._clock.now()
         return now if abs(self.ahead) <= UNCERTAIN else self.at(now)
 
+    def latest(self) -> dt.datetime:
+        """Return the latest that the server's clock may show: it is known to the second."""
+        return self.now() + A_SECOND
+
     def at(self, instant: dt.datetime) -> dt.datetime:
         """Return what the server's clock shows when this machine's shows an instant."""
         return instant + self.ahead
@@ -54,7 +59,7 @@ class ServerTime:
             said: When, as the server says; None where it does not.
             noted: When, as this machine noted, whose clock may have been another one then.
         """
-        return self.now() - said if said else self._clock.now() - noted
+        return self.latest() - said if said else self._clock.now() - noted
 
 
 def http_date(text: str | None) -> dt.datetime | None:

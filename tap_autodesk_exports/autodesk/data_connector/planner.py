@@ -168,7 +168,7 @@ class ExtractPlanner:
             return None
         age = dt.timedelta(hours=self._settings.data_connector_max_age_hours)
         wanted = self._reuse.wanted(chunk, groups)
-        now = self._client.server_time.now()  # jobs have its time
+        now = self._client.server_time.latest()  # jobs have its time
         since = max(filter(None, [now - age, last_taken(self._selected, partition)]))
         return self._existing.newest(partition["account_id"], wanted, since)
 

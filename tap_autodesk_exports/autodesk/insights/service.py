@@ -136,7 +136,6 @@ class InsightsService:
         if wanted.spec.start:
             return None
         time = self._insights.server_time
-        now = time.at(self._insights.clock.now())
         alike = [
             (at, export)
             for export in _like(wanted.spec, self._all.of(""))
@@ -147,7 +146,11 @@ class InsightsService:
                 return None
             status = known_status(export.status, STATUSES)
             longest = {Status.PENDING: DAY, Status.READY: self._young}
-            if export.export_id not in known and status in longest and now - at < longest[status]:
+            if (
+                export.export_id not in known
+                and status in longest
+                and time.age(at, at) < longest[status]
+            ):
                 asked_at = canonical(at - time.ahead)
                 return dataclasses.replace(wanted, asked_at=asked_at, id=export.export_id)
         return None
