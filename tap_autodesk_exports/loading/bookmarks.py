@@ -55,6 +55,11 @@ class States(Protocol):
         """Return the bookmarks of all partitions, each with its `context`."""
 
 
+def all_of(states: States) -> Sequence[State]:
+    """Return the dataset's own bookmark, which has no `context`, and those of its partitions."""
+    return [states.of({}), *states.known_partitions()]
+
+
 class DictStates:
     """Bookmarks in a dictionary of the form that Singer states have.
 
@@ -197,8 +202,7 @@ class Bookmarks:
 
     def earliest_start(self) -> str | None:
         """Return where the first load of any partition started, in the canonical form."""
-        states = [*self.states.known_partitions(), self.states.of({})]
-        starts = (str(state.get("start")) for state in states)
+        starts = (str(state.get("start")) for state in all_of(self.states))
         return min((start for start in starts if instant(start)), default=None)
 
     def start(self, partition: Mapping[str, str], start: dt.datetime) -> dt.datetime:
@@ -337,7 +341,7 @@ class Bookmarks:
             version: That of the rows that will replace the whole table.
             mark: What their keys are made of.
         """
-        for state in [self.states.of({}), *self.states.known_partitions()]:
+        for state in all_of(self.states):
             is_open = self._is_there(state)
             last_export = state.get("export_id") or state.get(LAST_EXPORT)
             until = state.get("replication_key_value") or state.get(UNTIL)

@@ -176,7 +176,7 @@ class Loader:
 
     def _replace_later(self, loads: Sequence[Load]) -> None:
         """Say that a version is not complete, or end one that has no file, nor rows to replace."""
-        is_there = any(replaces_rows(self._bookmarks, load.partition) for load in loads)
+        is_there = any(replaces_rows(self._bookmarks.states, load.spec.owner) for load in loads)
         if is_there or self._has_file or not self._without_file:
             self._sink.fail(NotFinished(NOT_REPLACED))
             return
@@ -382,7 +382,7 @@ def _waits(
     would be removed, and none would come in their place.
     """
     if bookmarks.replacing:
-        return replaces_rows(bookmarks, load.partition)
+        return replaces_rows(bookmarks.states, load.spec.owner)
     position, end = bookmarks.position(load.partition), instant(finished.pending.spec.end)
     is_only_one = sum(each.partition == load.partition for each in loads) == 1
     return bool(is_only_one and position and end and end - position <= MISSED)

@@ -14,11 +14,12 @@ from tap_autodesk_exports.loading.bookmarks import (
     TAKEN,
     UNTIL,
     DictStates,
+    all_of,
 )
 from tap_autodesk_exports.loading.identity import OWN_KEY, Identity, IdentityChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from tap_autodesk_exports.loading.bookmarks import Bookmarks, State, States
     from tap_autodesk_exports.loading.dataset import Load, Selected
@@ -80,17 +81,14 @@ def prepare(selected: Selected) -> IdentityChanged | None:
 
 def note_rows(bookmarks: Bookmarks) -> None:
     """Note of which partitions a new version replaces rows, before what was loaded is forgotten."""
-    for context in ({}, *(state["context"] for state in bookmarks.states.known_partitions())):
-        state = bookmarks.states.of(context)
+    for state in all_of(bookmarks.states):
         still = bookmarks.replacing and state.get(REPLACES_ROWS)
-        state[REPLACES_ROWS] = bool(still or bookmarks.has_rows(context))
+        state[REPLACES_ROWS] = bool(still or bookmarks.has_rows(state.get("context") or {}))
 
 
-def replaces_rows(bookmarks: Bookmarks, partition: Mapping[str, str]) -> bool:
-    """Tell whether a new version may replace rows of whose a partition is."""
-    owner = next(iter(partition.values()), None)
-    states = (bookmarks.states.of({}), *bookmarks.states.known_partitions())
-    contexts = [each.get("context") or {} for each in states if each.get(REPLACES_ROWS)]
+def replaces_rows(states: States, owner: str) -> bool:
+    """Tell whether a new version may replace rows of an owner; empty for those of all owners."""
+    contexts = [each.get("context") or {} for each in all_of(states) if each.get(REPLACES_ROWS)]
     return any(not (owner and context) or owner in context.values() for context in contexts)
 
 
@@ -99,7 +97,7 @@ def forget(bookmark: State) -> None:
 
     All that is loaded again comes from exports that are newer.
     """
-    for state in [bookmark, *DictStates(bookmark).known_partitions()]:
+    for state in all_of(DictStates(bookmark)):
         names = ("context", "partitions", TAKEN, REPLACES_ROWS)
         kept = {name: state[name] for name in names if name in state}
         kept[LAST_EXPORT] = state.get("export_id") or state.get(LAST_EXPORT)
@@ -121,7 +119,7 @@ def replaces_until(states: States, owner: str, owners: Collection[str]) -> str:
     others = {*owners} - {owner} if owner else set()
     alike = [
         state
-        for state in (states.of({}), *states.known_partitions())
+        for state in all_of(states)
         if others.isdisjoint((state.get("context") or {}).values())
     ]
     ends = (instant(str(each.get(UNTIL))) for each in alike)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_autodesk_exports.clock import canonical
-from tap_autodesk_exports.loading.bookmarks import OWNERS
+from tap_autodesk_exports.loading.bookmarks import OWNERS, all_of
 from tap_autodesk_exports.loading.dataset import NO_PART
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ class Covered:
         the keys of the rows are the same. Rows of other teams alone say nothing.
         """
         wanted = {partition[TEAM_ID]} if TEAM_ID in partition else self._teams
-        contexts = ({}, *(state["context"] for state in bookmarks.states.known_partitions()))
-        for context in contexts:
-            of_all = bookmarks.states.of(context).get(OWNERS) or wanted
-            owners = [context[TEAM_ID]] if TEAM_ID in context else of_all
+        for state in all_of(bookmarks.states):
+            context = state.get("context") or {}
+            owners = [context[TEAM_ID]] if TEAM_ID in context else state.get(OWNERS) or wanted
             at = bookmarks.position(context)
             if at and at > end and not wanted.isdisjoint(owners):
                 return True
